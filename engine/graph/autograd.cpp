@@ -1,0 +1,48 @@
+#include "engine/graph/autograd.h"
+
+namespace music {
+
+void backward(Graph& graph, Value loss, Value seed) {
+  MUSIC_CHECK(graph.shape(loss).elements() == 1,
+              "[autograd] loss has shape {}, expected one element",
+              graph.shape(loss).str());
+  std::vector<GradientParts> gradients(graph.values().size());
+  gradients[static_cast<std::size_t>(loss.id)].push_back(seed);
+
+  for (int n = static_cast<int>(graph.nodes().size()) - 1; n >= 0; --n) {
+    // A copy: the callbacks append to the node list.
+    const Node node = graph.nodes()[static_cast<std::size_t>(n)];
+    if (!node.backward) continue;
+    std::vector<GradientParts> parts;
+    bool reached = false, wanted = false;
+    for (Value v : node.outputs) {
+      parts.push_back(gradients[static_cast<std::size_t>(v.id)]);
+      reached |= !parts.back().empty();
+    }
+    for (Value v : node.inputs) wanted |= graph.needs_gradient(v);
+    if (!reached || !wanted) continue;
+
+    Graph::Scope scope(graph, node.scope);
+    const std::vector<Value> result = node.backward(graph, node, parts);
+    MUSIC_CHECK(result.size() == node.inputs.size(),
+                "[autograd] {} gave {} gradients for {} inputs", node.op,
+                result.size(), node.inputs.size());
+    for (std::size_t i = 0; i < result.size(); ++i)
+      if (result[i])
+        gradients[static_cast<std::size_t>(node.inputs[i].id)].push_back(
+            result[i]);
+  }
+
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const ValueInfo v = graph.values()[i];
+    if (v.storage != Storage::kParameter || gradients[i].empty()) continue;
+    ValueInfo& g = graph.info(graph.sum(gradients[i]));
+    MUSIC_CHECK(g.storage == Storage::kPlanned && g.shape == v.shape,
+                "[autograd] gradient of {} is {}, expected {}", v.name,
+                g.shape.str(), v.shape.str());
+    g.storage = Storage::kGradient;
+    g.slot = v.slot;
+  }
+}
+
+}  // namespace music

@@ -1,0 +1,144 @@
+#pragma once
+// The recorded computation. A model is built once as a list of nodes in
+// execution order; gradients are nodes appended by backward() (autograd.h); the
+// planner gives values memory; an Executable runs prepared kernels in order.
+//
+// A Value is an index into the graph that made it.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/core/device.h"
+#include "engine/core/tensor.h"
+#include "engine/graph/parameters.h"
+
+namespace music {
+
+struct Value {
+  int id = -1;
+  explicit operator bool() const { return id >= 0; }
+  bool operator==(const Value&) const = default;
+};
+
+// Where a value's bytes live.
+enum class Storage {
+  kPlanned,    // in the activation arena, offset by the planner
+  kInput,      // memory the caller binds before each run
+  kConstant,   // filled once when the executable is made
+  kParameter,  // slot = parameter index
+  kGradient,   // slot = parameter index
+  kBuffer,     // slot = buffer index; nodes may write it in place
+};
+
+struct ValueInfo {
+  Shape shape;
+  DType dtype = DType::kF32;
+  Storage storage = Storage::kPlanned;
+  int slot = -1;
+  bool needs_gradient = false;
+  bool keep = false;         // readable after a run: never re-used
+  double constant = 0;       // kConstant: the value of every element
+  std::string name;
+};
+
+// What a kernel is given at plan time: shapes and dtypes, no pointers.
+struct KernelRequest {
+  Device device = Device::kCpu;
+  std::vector<ValueInfo> in, out;
+};
+
+// What it is given in the step. Tensors have fixed addresses between runs
+// except inputs the caller rebinds.
+struct KernelArgs {
+  std::span<const Tensor> in, out;
+  void* workspace = nullptr;
+  void* stream = nullptr;  // device stream; null on the CPU
+};
+
+// Prepared once (descriptors, algorithm, workspace); run() allocates nothing.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::size_t workspace_bytes() const { return 0; }
+  virtual void run(const KernelArgs& args) = 0;
+};
+
+class Graph;
+struct Node;
+
+// Gradients that reached one output of a node: none, or parts to be summed.
+using GradientParts = std::vector<Value>;
+
+struct Node {
+  std::string op;     // "conv2d"
+  std::vector<Value> inputs, outputs;
+  // Makes the kernel for the request's device.
+  std::function<std::unique_ptr<Kernel>(const KernelRequest&)> make;
+  // Appends gradient nodes; returns one gradient per input (invalid: none).
+  // Null for nodes without a gradient.
+  std::function<std::vector<Value>(Graph&, const Node&,
+                                   const std::vector<GradientParts>&)>
+      backward;
+  // in_place[o] = i: output o may take the memory of input i when i dies here.
+  std::vector<int> in_place;
+  std::string scope;  // "layer1.0", for messages and profiles
+};
+
+struct OutputSpec {
+  Shape shape;
+  DType dtype = DType::kF32;
+};
+
+class Graph {
+ public:
+  explicit Graph(const Parameters& parameters) : parameters_(&parameters) {}
+  Graph(Graph&&) = default;
+  Graph(const Graph&) = delete;
+
+  Value input(const std::string& name, const Shape& shape, DType dtype);
+  Value constant(const Shape& shape, double value);
+  // The same parameter or buffer gives the same value.
+  Value parameter(int index);
+  Value buffer(int index);
+
+  // Appends a node; makes its outputs. needs_gradient is inherited from inputs
+  // when the node has a backward.
+  std::vector<Value> add(Node node, std::span<const OutputSpec> outputs);
+  Value add1(Node node, const Shape& shape, DType dtype = DType::kF32);
+
+  // One value that is the sum of the parts (adds nodes when there are several).
+  Value sum(const GradientParts& parts);
+  // Marks a value readable after each run.
+  void keep(Value v) { info(v).keep = true; }
+
+  ValueInfo& info(Value v);
+  const ValueInfo& info(Value v) const;
+  const Shape& shape(Value v) const { return info(v).shape; }
+  bool needs_gradient(Value v) const { return info(v).needs_gradient; }
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const std::vector<ValueInfo>& values() const { return values_; }
+  const Parameters& parameters() const { return *parameters_; }
+
+  // Names nodes recorded while it lives: "layer1.0" + "." + "conv2".
+  class Scope {
+   public:
+    Scope(Graph& g, const std::string& name);
+    ~Scope();
+   private:
+    Graph& graph_;
+    std::size_t length_;
+  };
+
+ private:
+  Value push(ValueInfo info);
+
+  const Parameters* parameters_;
+  std::vector<Node> nodes_;
+  std::vector<ValueInfo> values_;
+  std::string scope_;
+};
+
+}  // namespace music
