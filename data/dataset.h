@@ -1,0 +1,51 @@
+#pragma once
+// Dataset: numbered images with optional class labels.
+//
+// Layouts that open_dataset knows (torchvision's rules where it has one):
+//  folder   class sub-folders, sorted, searched recursively, links followed;
+//           or images directly in the folder, then without labels; or
+//           train/ and val/ (or test/) of the above, chosen by the split.
+//           Files are found by torchvision's extension list, read by content.
+//  list     a text file, one image path a line, relative to the list's folder;
+//           a class number may follow after a tab or a space.
+//  cifar10  cifar-10-batches-bin: data_batch_*.bin, test_batch.bin, or the
+//           folder that contains it.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/image.h"
+
+namespace music::data {
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  virtual std::int64_t size() const = 0;  // at least 1, below 2^32
+  // Class names by label; empty when the images have no labels.
+  virtual const std::vector<std::string>& classes() const = 0;
+  virtual int label(std::int64_t i) const = 0;  // -1: none
+  // What a person finds the image by: a path, "data_batch_1.bin:17".
+  virtual std::string name(std::int64_t i) const = 0;
+  // Decodes image i. Thread-safe. A borrowed result lives as long as the data
+  // set. Throws Error kData with the reason; name(i) says which.
+  virtual void read(std::int64_t i, Image& image) const = 0;
+};
+
+enum class DatasetFormat { kAuto, kFolder, kList, kCifar10 };
+enum class Split { kTrain, kTest };
+
+// Throws Error kData in one line: what was found, what was expected. kTest is
+// an error where no such split exists; kTrain takes the whole then.
+std::unique_ptr<Dataset> open_dataset(const std::string& path,
+                                      DatasetFormat format, Split split);
+
+// n images drawn by seed, in their original order; all of them for n <= 0 or
+// n >= size.
+std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
+                                std::int64_t n, std::uint64_t seed);
+
+}  // namespace music::data

@@ -1,0 +1,111 @@
+#pragma once
+// Loaders: worker threads decode and augment ahead of the consumer into an
+// ordered ring of preallocated batches. What comes out is byte-identical for
+// any number of workers, and from any start (exact resume).
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/augment_spec.h"
+#include "data/dataset.h"
+#include "engine/core/tensor.h"
+
+namespace music::data {
+
+enum class BadImage { kSkip, kAbort };
+
+struct LoaderSpec {
+  AugmentSpec augment;
+  std::int64_t batch = 256;  // samples of this rank in a batch
+  std::uint64_t seed = 0;
+  int workers = 1;           // threads, at least 1
+  int rank = 0, world = 1;
+  // kSkip: a bad image is recorded and another one, drawn from (seed, epoch,
+  // sample), takes its place. Error kData once more than bad_share of the
+  // epoch, and more than three images, were bad.
+  BadImage bad_image = BadImage::kSkip;
+  double bad_share = 0.1;
+};
+
+// Deterministic scoring input: Resize(short side), CenterCrop(size). An image
+// that already is size x size with resize == size comes out unchanged.
+struct EvalSpec {
+  int resize = 256;
+  int size = 224;
+  Interpolation interpolation = Interpolation::kBilinear;
+};
+
+struct EvalLoaderSpec {
+  EvalSpec eval;
+  std::int64_t batch = 256;
+  int workers = 1;
+  BadImage bad_image = BadImage::kSkip;  // kSkip leaves the image out
+  double bad_share = 0.1;
+};
+
+struct Batch {
+  std::int64_t epoch = 0, index = 0;  // index within the epoch
+  std::int64_t n = 0;                 // samples
+  // U8 [views * n, size, size, 3], RGB 0..255: all of view 1, then of view 2.
+  Tensor pixels;
+  std::vector<std::int64_t> samples;  // n; a replaced image keeps its number
+  std::vector<int> labels;            // n; of the image shown, -1: none
+};
+
+struct BadSample {
+  std::int64_t epoch, sample;
+  std::string name, reason;
+};
+
+struct LoaderStats {
+  std::int64_t batches = 0, samples = 0;  // delivered
+  double wait_seconds = 0;                // the consumer waited in next()
+};
+
+class BatchRing;
+
+// Two augmented views of every sample, without end: after the last batch of
+// an epoch comes the first of the next. One consumer thread.
+class Loader {
+ public:
+  Loader(const Dataset& dataset, const LoaderSpec& spec);
+  ~Loader();
+
+  // The next batch becomes (epoch, index); index == batches_per_epoch() means
+  // the next epoch's first. Starts at (0, 0).
+  void seek(std::int64_t epoch, std::int64_t index);
+  // Valid until the next call of next() or seek(). Throws what a worker threw.
+  const Batch& next();
+  std::int64_t batches_per_epoch() const;
+  std::int64_t batch_size(std::int64_t index) const;
+  // Bad images of the batches delivered, in order, each image once.
+  const std::vector<BadSample>& quarantine() const;
+  const LoaderStats& stats() const;
+
+ private:
+  class Source;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<BatchRing> ring_;
+};
+
+// Every image once, in order, one view. A bad image is left out: its batch is
+// shorter.
+class EvalLoader {
+ public:
+  EvalLoader(const Dataset& dataset, const EvalLoaderSpec& spec);
+  ~EvalLoader();
+
+  // Null after the last batch; valid until the next call.
+  const Batch* next();
+  const std::vector<BadSample>& quarantine() const;
+  const LoaderStats& stats() const;
+
+ private:
+  class Source;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<BatchRing> ring_;
+};
+
+}  // namespace music::data
