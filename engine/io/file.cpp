@@ -1,0 +1,173 @@
+#include "engine/io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "engine/core/error.h"
+
+namespace music {
+namespace fs = std::filesystem;
+namespace {
+
+// Linux moves at most about 2 GiB a call; a smaller piece also lets signals in.
+constexpr std::size_t kPiece = std::size_t{64} << 20;
+
+[[noreturn]] void throw_read_error(const fs::path& path, int number) {
+  throw error(ExitCode::kData, "[io] cannot read {}: {}", path.string(),
+              std::strerror(number));
+}
+
+fs::path directory_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+template <typename Call>
+auto retry(Call call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result == -1 && errno == EINTR);
+  return result;
+}
+
+}  // namespace
+
+void throw_write_error(const fs::path& path, int number) {
+  const bool device = number == ENOSPC || number == EDQUOT || number == EIO ||
+                      number == EFBIG;
+  throw error(device ? ExitCode::kDiskFull : ExitCode::kUsage,
+              "[io] cannot write {}: {}", path.string(),
+              std::strerror(number));
+}
+
+Xxh3::Xxh3() : state_(XXH3_createState()) {
+  if (!state_) throw std::bad_alloc();
+  XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_.get()));
+}
+
+void Xxh3::Free::operator()(void* state) const {
+  XXH3_freeState(static_cast<XXH3_state_t*>(state));
+}
+
+void Xxh3::update(std::span<const std::byte> data) {
+  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_.get()), data.data(),
+                      data.size());
+  bytes_ += data.size();
+}
+
+FileDigest Xxh3::digest() const {
+  const XXH128_hash_t hash =
+      XXH3_128bits_digest(static_cast<XXH3_state_t*>(state_.get()));
+  return {bytes_, fmt::format("{:016x}{:016x}", hash.high64, hash.low64)};
+}
+
+FileWriter::FileWriter(fs::path path) : path_(std::move(path)) {
+  temporary_ = directory_of(path_) /
+               fmt::format(".{}.tmp-{}", path_.filename().string(), getpid());
+  descriptor_ = retry([&] {
+    return open(temporary_.c_str(),
+                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  });
+  if (descriptor_ < 0) throw_write_error(path_, errno);
+}
+
+FileWriter::~FileWriter() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void FileWriter::write(std::span<const std::byte> data) {
+  hash_.update(data);
+  while (!data.empty()) {
+    const ssize_t n = retry([&] {
+      return ::write(descriptor_, data.data(), std::min(data.size(), kPiece));
+    });
+    if (n < 0) throw_write_error(path_, errno);
+    if (n == 0) throw_write_error(path_, EIO);
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+FileDigest FileWriter::commit() {
+  if (retry([&] { return fsync(descriptor_); }) != 0)
+    throw_write_error(path_, errno);
+  // Network file systems report a full disk as late as here. Linux has freed
+  // the descriptor whatever close() says.
+  if (close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
+    throw_write_error(path_, errno);
+  rename_path(temporary_, path_);
+  temporary_.clear();
+  sync_directory(directory_of(path_));
+  return hash_.digest();
+}
+
+FileReader::FileReader(fs::path path) : path_(std::move(path)) {
+  descriptor_ = retry(
+      [&] { return open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (descriptor_ < 0) throw_read_error(path_, errno);
+  struct stat status;
+  const int result = fstat(descriptor_, &status);
+  const int number = errno;
+  if (result == 0 && S_ISREG(status.st_mode)) {
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    return;
+  }
+  close(descriptor_);
+  if (result != 0) throw_read_error(path_, number);
+  throw error(ExitCode::kData, "[io] {} is not a regular file",
+              path_.string());
+}
+
+FileReader::~FileReader() { close(descriptor_); }
+
+void FileReader::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t n = retry([&] {
+      return pread(descriptor_, out.data(), std::min(out.size(), kPiece),
+                   static_cast<off_t>(offset));
+    });
+    if (n < 0) throw_read_error(path_, errno);
+    if (n == 0)
+      throw error(ExitCode::kData, "[io] {} ends at byte {}, {} more expected",
+                  path_.string(), offset, out.size());
+    offset += static_cast<std::uint64_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void rename_path(const fs::path& from, const fs::path& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) throw_write_error(to, errno);
+}
+
+void sync_directory(const fs::path& path) {
+  const int descriptor = retry(
+      [&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (descriptor < 0) throw_write_error(path, errno);
+  const int result = retry([&] { return fsync(descriptor); });
+  const int number = errno;
+  close(descriptor);
+  // Some file systems keep directories durable by themselves and say EINVAL.
+  if (result != 0 && number != EINVAL) throw_write_error(path, number);
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kMost = 60;
+  std::string out = "'";
+  for (const char c : text.substr(0, kMost)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) out += c;
+    else out += fmt::format("\\x{:02x}", byte);
+  }
+  return out + (text.size() > kMost ? "...'" : "'");
+}
+
+}  // namespace music

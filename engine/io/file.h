@@ -1,0 +1,95 @@
+#pragma once
+// Files that are whole or absent: a FileWriter fills a temporary file beside
+// its target, and commit() makes it durable and visible in one rename. Every
+// POSIX call is retried on EINTR and on short counts.
+//
+// Errors: a device that cannot hold the data (ENOSPC, EDQUOT, EIO, EFBIG) is
+// ExitCode::kDiskFull, another failure to write kUsage, to read kData.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/core/buffer.h"
+
+namespace music {
+
+// What a file holds; xxh3_128 is 32 lower-case hex digits. The hash finds
+// damage, it is not a signature.
+struct FileDigest {
+  std::uint64_t bytes = 0;
+  std::string xxh3_128;
+  bool operator==(const FileDigest&) const = default;
+};
+
+class Xxh3 {
+ public:
+  Xxh3();
+  void update(std::span<const std::byte> data);
+  FileDigest digest() const;
+
+ private:
+  struct Free { void operator()(void* state) const; };
+  std::unique_ptr<void, Free> state_;
+  std::uint64_t bytes_ = 0;
+};
+
+class FileWriter {
+ public:
+  explicit FileWriter(std::filesystem::path path);
+  ~FileWriter();  // without commit(): removes the temporary, target untouched
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(std::span<const std::byte> data);
+  void write(std::string_view text) {
+    write(std::as_bytes(std::span(text.data(), text.size())));
+  }
+  // fsync, rename onto the target, fsync its directory. Call once.
+  FileDigest commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+  Xxh3 hash_;
+};
+
+// Reads a regular file at offsets. Never blocks on a FIFO or a device.
+class FileReader {
+ public:
+  explicit FileReader(std::filesystem::path path);
+  ~FileReader();
+  FileReader(const FileReader&) = delete;
+  FileReader& operator=(const FileReader&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t size() const { return size_; }
+  // Fills `out` from `offset`; an end of file before that is an error.
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+// Renames `from` to `to`; both in the same file system.
+void rename_path(const std::filesystem::path& from,
+                 const std::filesystem::path& to);
+
+// Makes the entries of a directory durable.
+void sync_directory(const std::filesystem::path& path);
+
+// The error for a failed write of `path` with this errno, by the rule above.
+[[noreturn]] void throw_write_error(const std::filesystem::path& path,
+                                    int number);
+
+// Text of unknown origin for a one-line message: quoted, control characters
+// and non-ASCII escaped, cut after 60 characters.
+std::string in_quotes(std::string_view text);
+
+}  // namespace music
