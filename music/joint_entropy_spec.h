@@ -1,11 +1,17 @@
 #pragma once
 // What the MUSIC loss is made of (paper eq. 3-5; reference values in
 // docs/numerics.md). Options settle the paper's contradictions.
+//
+// P(s',s'',d',d'') = mean_i q'_i(s',d') q''_i(s'',d''). DE sums P log P over
+// the diagonals of the diagonal blocks, OE over all of the off-diagonal blocks
+// (both orders), each weighted by EntropyNorm; TI compares the two views sample
+// by sample. Uneven segments make rectangular blocks; the weights stay one
+// per block, whatever its size, and TI is the mean over samples and segments.
 
 namespace music {
 
 enum class EntropyNorm {
-  kEq5,  // 1/S on the diagonal, 1/(S(S-1)) off it (the default)
+  kEq5,  // 1/S on the diagonal, 1/(S(S-1)) off it (the default); OE = 0 at S=1
   kEq3,  // 1/S^2 on everything
 };
 
@@ -25,6 +31,12 @@ struct JointEntropySpec {
   double temperature = 1;         // q = softmax(z / temperature)
   double clamp = 1e-8;            // q = max(q, clamp), not renormalised
   LossScope scope = LossScope::kGlobal;
+};
+
+// One evaluation of the loss. The terms stand without their coefficients;
+// total = spec.de * de + spec.oe * oe + spec.ti * ti.
+struct JointEntropyTerms {
+  double de = 0, oe = 0, ti = 0, total = 0;
 };
 
 }  // namespace music
