@@ -1,0 +1,316 @@
+#include "engine/ops/batch_norm.h"
+
+#include <cmath>
+
+#include "engine/core/buffer.h"
+#include "engine/cpu/batch_norm_rows.h"
+#include "engine/cpu/elementwise.h"
+
+namespace music::cpu {
+namespace {
+
+// Turns run-time flags into compile-time ones for the inner loops.
+template <typename F>
+void with_flags(bool a, bool b, F&& fn) {
+  if (a && b) fn(std::true_type{}, std::true_type{});
+  if (a && !b) fn(std::true_type{}, std::false_type{});
+  if (!a && b) fn(std::false_type{}, std::true_type{});
+  if (!a && !b) fn(std::false_type{}, std::false_type{});
+}
+
+class Statistics final : public Kernel {
+ public:
+  explicit Statistics(const BatchNormRows& rows) : r_(rows) {}
+  std::size_t workspace_bytes() const override { return r_.partial_bytes(); }
+  void run(const KernelArgs& args) override {
+    const float* x = args.in[0].f32();
+    const std::int64_t width = r_.width;
+    // Per block: the mean, then squares around it, so that fp32 loses nothing
+    // when the mean is large; sums over blocks in fp64.
+    r_.reduce(static_cast<double*>(args.workspace), args.out[0].as<double>(),
+              [&](std::int64_t g, std::int64_t a, std::int64_t b, double* p) {
+      const double n = static_cast<double>(b - a);
+      for_column_tiles(width, [&](std::int64_t c0, auto columns) {
+        float sum[64] = {}, mean[64], square[64] = {};
+        for (std::int64_t row = a; row < b; ++row) {
+          const float* v = x + r_.at(g, row) + c0;
+#pragma omp simd
+          for (std::int64_t j = 0; j < columns; ++j) sum[j] += v[j];
+        }
+#pragma omp simd
+        for (std::int64_t j = 0; j < columns; ++j)
+          mean[j] = sum[j] / static_cast<float>(n);
+        for (std::int64_t row = a; row < b; ++row) {
+          const float* v = x + r_.at(g, row) + c0;
+#pragma omp simd
+          for (std::int64_t j = 0; j < columns; ++j) {
+            const float d = v[j] - mean[j];
+            square[j] += d * d;
+          }
+        }
+        // sum (x - m)^2 + 2 m sum x - n m^2 = sum x^2 for any m.
+        for (std::int64_t j = 0; j < columns; ++j) {
+          const double s = sum[j], m = mean[j];
+          p[c0 + j] += s;
+          p[width + c0 + j] += square[j] + 2 * m * s - n * m * m;
+        }
+      });
+    });
+  }
+
+ private:
+  BatchNormRows r_;
+};
+
+// y = (x - mean) * scale + beta [+ residual], [ReLU], over the widened rows.
+// `channel` holds mean, scale, beta of each group, widened: [groups][3][width].
+void normalise(const BatchNormRows& r, const BatchNormForm& form,
+               const float* x, const float* residual, const float* channel,
+               float* y) {
+  with_flags(form.spec.relu, residual != nullptr, [&](auto relu, auto add) {
+    r.for_rows([&](std::int64_t g, std::int64_t a, std::int64_t b) {
+      const float* mean = channel + g * 3 * r.width;
+      const float* scale = mean + r.width;
+      const float* beta = scale + r.width;
+      for (std::int64_t row = a; row < b; ++row) {
+        const std::int64_t at = r.at(g, row);
+#pragma omp simd
+        for (std::int64_t j = 0; j < r.width; ++j) {
+          float v = (x[at + j] - mean[j]) * scale[j] + beta[j];
+          if constexpr (add) v += residual[at + j];
+          if constexpr (relu) v = v < 0 ? 0.0f : v;
+          y[at + j] = v;
+        }
+      }
+    });
+  });
+}
+
+std::size_t channel_bytes(const BatchNormRows& r, int tensors) {
+  return static_cast<std::size_t>(r.groups * tensors * r.width) * sizeof(float);
+}
+
+class Apply final : public Kernel {
+ public:
+  Apply(const BatchNormRows& rows, const BatchNormForm& form)
+      : r_(rows), form_(form) {}
+  std::size_t workspace_bytes() const override { return channel_bytes(r_, 3); }
+  void run(const KernelArgs& args) override {
+    const double* stats = args.in[1].as<double>();
+    const float* gamma = args.in[2].f32();
+    const float* beta = args.in[3].f32();
+    float* running_mean = form_.running ? args.in[4].f32() : nullptr;
+    float* running_var = form_.running ? args.in[5].f32() : nullptr;
+    const float* residual = form_.residual ? args.in.back().f32() : nullptr;
+    float* saved = args.out[1].f32();
+    auto* channel = static_cast<float*>(args.workspace);
+    const std::int64_t c = r_.channels;
+    const double m = form_.spec.momentum;
+    for (std::int64_t g = 0; g < r_.groups; ++g) {
+      const double* s = stats + g * (2 * c + 1);
+      const double n = s[2 * c];
+      float* w = channel + g * 3 * r_.width;
+      for (std::int64_t j = 0; j < c; ++j) {
+        const double mean = s[j] / n;
+        const double var = std::max(0.0, s[c + j] / n - mean * mean);
+        const double invstd = 1 / std::sqrt(var + form_.spec.epsilon);
+        saved[(2 * g) * c + j] = static_cast<float>(mean);
+        saved[(2 * g + 1) * c + j] = static_cast<float>(invstd);
+        if (form_.running) {
+          // One value a channel has no unbiased variance; keep the biased.
+          const double unbiased = n > 1 ? var * n / (n - 1) : var;
+          running_mean[j] =
+              static_cast<float>((1 - m) * running_mean[j] + m * mean);
+          running_var[j] =
+              static_cast<float>((1 - m) * running_var[j] + m * unbiased);
+        }
+        for (std::int64_t k = 0; k < r_.widen; ++k) {
+          w[k * c + j] = static_cast<float>(mean);
+          w[r_.width + k * c + j] = static_cast<float>(invstd * gamma[j]);
+          w[2 * r_.width + k * c + j] = beta[j];
+        }
+      }
+    }
+    normalise(r_, form_, args.in[0].f32(), residual, channel,
+              args.out[0].f32());
+  }
+
+ private:
+  BatchNormRows r_;
+  BatchNormForm form_;
+};
+
+class Inference final : public Kernel {
+ public:
+  Inference(const Shape& xs, const BatchNormForm& form)
+      : r_(xs, 1), form_(form) {}
+  std::size_t workspace_bytes() const override { return channel_bytes(r_, 3); }
+  void run(const KernelArgs& args) override {
+    const float* gamma = args.in[1].f32();
+    const float* beta = args.in[2].f32();
+    const float* mean = args.in[3].f32();
+    const float* var = args.in[4].f32();
+    auto* w = static_cast<float*>(args.workspace);
+    for (std::int64_t j = 0; j < r_.width; ++j) {
+      const std::int64_t c = j % r_.channels;
+      w[j] = mean[c];
+      w[r_.width + j] = static_cast<float>(
+          gamma[c] / std::sqrt(var[c] + form_.spec.epsilon));
+      w[2 * r_.width + j] = beta[c];
+    }
+    normalise(r_, form_, args.in[0].f32(),
+              form_.residual ? args.in[5].f32() : nullptr, w, args.out[0].f32());
+  }
+
+ private:
+  BatchNormRows r_;
+  BatchNormForm form_;
+};
+
+// Mean and invstd of each group, widened: [groups][2][width].
+void widen_saved(const BatchNormRows& r, const float* saved, float* out) {
+  for (std::int64_t i = 0; i < 2 * r.groups; ++i)
+    for (std::int64_t j = 0; j < r.width; ++j)
+      out[i * r.width + j] = saved[i * r.channels + j % r.channels];
+}
+
+class BackwardStatistics final : public Kernel {
+ public:
+  BackwardStatistics(const BatchNormRows& rows, const BatchNormForm& form)
+      : r_(rows), form_(form) {}
+  std::size_t workspace_bytes() const override {
+    return aligned(r_.partial_bytes()) + channel_bytes(r_, 2);
+  }
+  void run(const KernelArgs& args) override {
+    auto* partial = static_cast<double*>(args.workspace);
+    auto* channel = reinterpret_cast<float*>(
+        static_cast<std::byte*>(args.workspace) + aligned(r_.partial_bytes()));
+    widen_saved(r_, args.in.back().f32(), channel);
+    const std::size_t x_at = static_cast<std::size_t>(form_.parts);
+    const float* dy = args.in[0].f32();
+    const float* dy2 = form_.parts == 2 ? args.in[1].f32() : nullptr;
+    const float* x = args.in[x_at].f32();
+    const float* y = form_.spec.relu ? args.in[x_at + 1].f32() : nullptr;
+    float* masked = args.out.size() > 1 ? args.out[1].f32() : nullptr;
+    double* stats = args.out[0].as<double>();
+    with_flags(y != nullptr, dy2 != nullptr, [&](auto relu, auto two) {
+      r_.reduce(partial, stats,
+                [&](std::int64_t g, std::int64_t a, std::int64_t b, double* p) {
+        const float* mean = channel + g * 2 * r_.width;
+        const float* invstd = mean + r_.width;
+        for_column_tiles(r_.width, [&](std::int64_t c0, auto columns) {
+          float sum[64] = {}, product[64] = {};
+          for (std::int64_t row = a; row < b; ++row) {
+            const std::int64_t at = r_.at(g, row) + c0;
+#pragma omp simd
+            for (std::int64_t j = 0; j < columns; ++j) {
+              float d = dy[at + j];
+              if constexpr (two) d += dy2[at + j];
+              if constexpr (relu) d = y[at + j] > 0 ? d : 0.0f;
+              if constexpr (relu || two) masked[at + j] = d;
+              sum[j] += d;
+              product[j] += d * ((x[at + j] - mean[c0 + j]) * invstd[c0 + j]);
+            }
+          }
+          for (std::int64_t j = 0; j < columns; ++j) {
+            p[c0 + j] += sum[j];
+            p[r_.width + c0 + j] += product[j];
+          }
+        });
+      });
+    });
+  }
+
+ private:
+  BatchNormRows r_;
+  BatchNormForm form_;
+};
+
+class BackwardApply final : public Kernel {
+ public:
+  explicit BackwardApply(const BatchNormRows& rows) : r_(rows) {}
+  std::size_t workspace_bytes() const override { return channel_bytes(r_, 4); }
+  void run(const KernelArgs& args) override {
+    const float* dy = args.in[0].f32();
+    const float* x = args.in[1].f32();
+    const float* saved = args.in[2].f32();
+    const double* stats = args.in[3].as<double>();
+    const float* gamma = args.in[4].f32();
+    float* dx = args.out[0].f32();
+    float* dgamma = args.out[1].f32();
+    float* dbeta = args.out[2].f32();
+    const std::int64_t c = r_.channels, width = r_.width;
+    // dx = a (dy' - mean dy') - (x - mean) k, a = gamma invstd,
+    // k = a invstd mean(dy' xhat).
+    auto* w = static_cast<float*>(args.workspace);
+    for (std::int64_t j = 0; j < c; ++j) {
+      double sum_gamma = 0, sum_beta = 0;
+      for (std::int64_t g = 0; g < r_.groups; ++g) {
+        const double* s = stats + g * (2 * c + 1);
+        const double n = s[2 * c], invstd = saved[(2 * g + 1) * c + j];
+        const double a = gamma[j] * invstd;
+        sum_beta += s[j];
+        sum_gamma += s[c + j];
+        float* v = w + g * 4 * width;
+        for (std::int64_t i = j; i < width; i += c) {
+          v[i] = static_cast<float>(a);
+          v[width + i] = static_cast<float>(s[j] / n);
+          v[2 * width + i] = saved[2 * g * c + j];
+          v[3 * width + i] = static_cast<float>(a * invstd * s[c + j] / n);
+        }
+      }
+      dgamma[j] = static_cast<float>(sum_gamma);
+      dbeta[j] = static_cast<float>(sum_beta);
+    }
+    r_.for_rows([&](std::int64_t g, std::int64_t first, std::int64_t last) {
+      const float* a = w + g * 4 * width;
+      const float* mean_dy = a + width;
+      const float* mean = mean_dy + width;
+      const float* k = mean + width;
+      for (std::int64_t row = first; row < last; ++row) {
+        const std::int64_t at = r_.at(g, row);
+#pragma omp simd
+        for (std::int64_t j = 0; j < width; ++j)
+          dx[at + j] = a[j] * (dy[at + j] - mean_dy[j]) -
+                       (x[at + j] - mean[j]) * k[j];
+      }
+    });
+  }
+
+ private:
+  BatchNormRows r_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_batch_norm_statistics(const KernelRequest& r,
+                                                   BatchNormForm form) {
+  return std::make_unique<Statistics>(
+      BatchNormRows(r.in[0].shape, form.spec.groups));
+}
+
+std::unique_ptr<Kernel> make_batch_norm_apply(const KernelRequest& r,
+                                              BatchNormForm form) {
+  return std::make_unique<Apply>(
+      BatchNormRows(r.in[0].shape, form.spec.groups), form);
+}
+
+std::unique_ptr<Kernel> make_batch_norm_inference(const KernelRequest& r,
+                                                  BatchNormForm form) {
+  require_f32(r, "batch_norm_inference");
+  return std::make_unique<Inference>(r.in[0].shape, form);
+}
+
+std::unique_ptr<Kernel> make_batch_norm_backward_statistics(
+    const KernelRequest& r, BatchNormForm form) {
+  return std::make_unique<BackwardStatistics>(
+      BatchNormRows(r.in[0].shape, form.spec.groups), form);
+}
+
+std::unique_ptr<Kernel> make_batch_norm_backward_apply(const KernelRequest& r,
+                                                       BatchNormForm form) {
+  return std::make_unique<BackwardApply>(
+      BatchNormRows(r.in[1].shape, form.spec.groups));
+}
+
+}  // namespace music::cpu

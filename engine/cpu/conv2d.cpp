@@ -1,0 +1,208 @@
+#include "engine/ops/conv2d.h"
+
+#include "engine/core/buffer.h"
+#include "engine/cpu/elementwise.h"
+#include "engine/cpu/onednn.h"
+
+namespace music::cpu {
+namespace {
+
+using dnnl::memory;
+using Format = memory::format_tag;
+
+// What the three primitives share. Activations are NHWC, as oneDNN runs them
+// well; weights are [K,R,S,C] ("ohwi") in the flat block and are reordered into
+// the primitive's own format in the workspace, once a step.
+struct Problem {
+  memory::desc x, w_any, w_plain, y;
+  memory::dims stride, pad;
+
+  Problem(const Shape& xs, const Shape& ws, const Shape& ys, Conv2dSpec spec)
+      : x({xs[0], xs[3], xs[1], xs[2]}, memory::data_type::f32, Format::nhwc),
+        w_any({ws[0], ws[3], ws[1], ws[2]}, memory::data_type::f32, Format::any),
+        w_plain({ws[0], ws[3], ws[1], ws[2]}, memory::data_type::f32,
+                Format::ohwi),
+        y({ys[0], ys[3], ys[1], ys[2]}, memory::data_type::f32, Format::nhwc),
+        stride{spec.stride, spec.stride},
+        pad{spec.pad, spec.pad} {}
+};
+
+dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+dnnl::convolution_forward::primitive_desc forward_desc(const Problem& p) {
+  const dnnl::convolution_forward::desc d(
+      dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+      p.x, p.w_any, p.y, p.stride, p.pad, p.pad);
+  return {d, user_scratchpad(), onednn_engine()};
+}
+
+memory wrap(const memory::desc& desc, void* data) {
+  return memory(desc, onednn_engine(), data);
+}
+
+// A convolution primitive with its weights in a format of its own. Workspace:
+// [weights in that format | scratchpad].
+class Convolution : public Kernel {
+ public:
+  std::size_t workspace_bytes() const override {
+    return weight_bytes() + scratch_.get_size();
+  }
+
+ protected:
+  void prepare(const char* name, dnnl::primitive primitive,
+               const memory::desc& plain, const memory::desc& inner,
+               const memory::desc& scratch) {
+    name_ = name;
+    primitive_ = std::move(primitive);
+    plain_ = plain, inner_ = inner, scratch_ = scratch;
+  }
+  std::size_t weight_bytes() const {
+    return inner_ == plain_ ? 0 : aligned(inner_.get_size());
+  }
+  memory inner_weights(void* plain, void* workspace) const {
+    return wrap(inner_, inner_ == plain_ ? plain : workspace);
+  }
+  memory scratch(void* workspace) const {
+    return wrap(scratch_, static_cast<std::byte*>(workspace) + weight_bytes());
+  }
+
+  const char* name_ = "";
+  dnnl::primitive primitive_;
+  memory::desc plain_, inner_, scratch_;
+};
+
+class ConvForward final : public Convolution {
+ public:
+  explicit ConvForward(const Problem& p) : p_(p) {
+    const auto d = forward_desc(p);
+    prepare("conv2d", dnnl::convolution_forward(d), p.w_plain, d.weights_desc(),
+            d.scratchpad_desc());
+    if (inner_ != plain_)
+      to_inner_ = dnnl::reorder({onednn_engine(), plain_, onednn_engine(), inner_});
+  }
+  void run(const KernelArgs& args) override {
+    onednn_guard(name_, [&] {
+      auto& stream = onednn_stream();
+      memory w = inner_weights(args.in[1].data, args.workspace);
+      if (to_inner_) {
+        memory plain = wrap(plain_, args.in[1].data);
+        to_inner_.execute(stream, plain, w);
+      }
+      primitive_.execute(stream, {{DNNL_ARG_SRC, wrap(p_.x, args.in[0].data)},
+                                  {DNNL_ARG_WEIGHTS, w},
+                                  {DNNL_ARG_DST, wrap(p_.y, args.out[0].data)},
+                                  {DNNL_ARG_SCRATCHPAD, scratch(args.workspace)}});
+      stream.wait();
+    });
+  }
+
+ private:
+  Problem p_;
+  dnnl::reorder to_inner_;
+};
+
+class ConvBackwardData final : public Convolution {
+ public:
+  explicit ConvBackwardData(const Problem& p) : p_(p) {
+    const dnnl::convolution_backward_data::desc d(
+        dnnl::algorithm::convolution_direct, p.x, p.w_any, p.y, p.stride, p.pad,
+        p.pad);
+    const dnnl::convolution_backward_data::primitive_desc pd(
+        d, user_scratchpad(), onednn_engine(), forward_desc(p));
+    prepare("conv2d_backward_data", dnnl::convolution_backward_data(pd),
+            p.w_plain, pd.weights_desc(), pd.scratchpad_desc());
+    if (inner_ != plain_)
+      to_inner_ = dnnl::reorder({onednn_engine(), plain_, onednn_engine(), inner_});
+  }
+  void run(const KernelArgs& args) override {
+    onednn_guard(name_, [&] {
+      auto& stream = onednn_stream();
+      memory w = inner_weights(args.in[1].data, args.workspace);
+      if (to_inner_) {
+        memory plain = wrap(plain_, args.in[1].data);
+        to_inner_.execute(stream, plain, w);
+      }
+      primitive_.execute(stream,
+                         {{DNNL_ARG_DIFF_DST, wrap(p_.y, args.in[0].data)},
+                          {DNNL_ARG_WEIGHTS, w},
+                          {DNNL_ARG_DIFF_SRC, wrap(p_.x, args.out[0].data)},
+                          {DNNL_ARG_SCRATCHPAD, scratch(args.workspace)}});
+      stream.wait();
+    });
+  }
+
+ private:
+  Problem p_;
+  dnnl::reorder to_inner_;
+};
+
+class ConvBackwardWeights final : public Convolution {
+ public:
+  explicit ConvBackwardWeights(const Problem& p) : p_(p) {
+    const dnnl::convolution_backward_weights::desc d(
+        dnnl::algorithm::convolution_direct, p.x, p.w_any, p.y, p.stride, p.pad,
+        p.pad);
+    const dnnl::convolution_backward_weights::primitive_desc pd(
+        d, user_scratchpad(), onednn_engine(), forward_desc(p));
+    prepare("conv2d_backward_weights", dnnl::convolution_backward_weights(pd),
+            p.w_plain, pd.diff_weights_desc(), pd.scratchpad_desc());
+    if (inner_ != plain_)
+      to_plain_ = dnnl::reorder({onednn_engine(), inner_, onednn_engine(), plain_});
+  }
+  void run(const KernelArgs& args) override {
+    onednn_guard(name_, [&] {
+      auto& stream = onednn_stream();
+      memory dw = inner_weights(args.out[0].data, args.workspace);
+      primitive_.execute(stream,
+                         {{DNNL_ARG_SRC, wrap(p_.x, args.in[0].data)},
+                          {DNNL_ARG_DIFF_DST, wrap(p_.y, args.in[1].data)},
+                          {DNNL_ARG_DIFF_WEIGHTS, dw},
+                          {DNNL_ARG_SCRATCHPAD, scratch(args.workspace)}});
+      if (to_plain_) {
+        memory plain = wrap(plain_, args.out[0].data);
+        to_plain_.execute(stream, dw, plain);
+      }
+      stream.wait();
+    });
+  }
+
+ private:
+  Problem p_;
+  dnnl::reorder to_plain_;
+};
+
+template <typename K>
+std::unique_ptr<Kernel> make(const char* op, const KernelRequest& r,
+                             const Shape& xs, const Shape& ws, const Shape& ys,
+                             Conv2dSpec spec) {
+  require_f32(r, op);
+  return onednn_guard(op, [&]() -> std::unique_ptr<Kernel> {
+    return std::make_unique<K>(Problem(xs, ws, ys, spec));
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_conv2d_forward(const KernelRequest& r,
+                                            Conv2dSpec spec) {
+  return make<ConvForward>("conv2d", r, r.in[0].shape, r.in[1].shape,
+                           r.out[0].shape, spec);
+}
+
+std::unique_ptr<Kernel> make_conv2d_backward_data(const KernelRequest& r,
+                                                  Conv2dSpec spec) {
+  return make<ConvBackwardData>("conv2d_backward_data", r, r.out[0].shape,
+                                r.in[1].shape, r.in[0].shape, spec);
+}
+
+std::unique_ptr<Kernel> make_conv2d_backward_weights(const KernelRequest& r,
+                                                     Conv2dSpec spec) {
+  return make<ConvBackwardWeights>("conv2d_backward_weights", r, r.in[0].shape,
+                                   r.out[0].shape, r.in[1].shape, spec);
+}
+
+}  // namespace music::cpu

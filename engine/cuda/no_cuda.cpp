@@ -1,0 +1,48 @@
+// The CUDA side of a build without CUDA: every factory exists and says so.
+#include "engine/cuda/no_cuda.h"
+
+#include "engine/ops/add.h"
+#include "engine/ops/batch_norm.h"
+#include "engine/ops/cast.h"
+#include "engine/ops/conv2d.h"
+#include "engine/ops/cross_entropy.h"
+#include "engine/ops/global_avg_pool.h"
+#include "engine/ops/image_normalize.h"
+#include "engine/ops/linear.h"
+#include "engine/ops/max_pool.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/relu.h"
+#include "engine/ops/scale.h"
+#include "engine/ops/segment_softmax.h"
+
+namespace music::cuda {
+
+MUSIC_NO_CUDA(make_add)
+MUSIC_NO_CUDA(make_batch_norm_apply, BatchNormForm)
+MUSIC_NO_CUDA(make_batch_norm_backward_apply, BatchNormForm)
+MUSIC_NO_CUDA(make_batch_norm_backward_statistics, BatchNormForm)
+MUSIC_NO_CUDA(make_batch_norm_inference, BatchNormForm)
+MUSIC_NO_CUDA(make_batch_norm_statistics, BatchNormForm)
+MUSIC_NO_CUDA(make_cast)
+MUSIC_NO_CUDA(make_conv2d_backward_data, Conv2dSpec)
+MUSIC_NO_CUDA(make_conv2d_backward_weights, Conv2dSpec)
+MUSIC_NO_CUDA(make_conv2d_forward, Conv2dSpec)
+MUSIC_NO_CUDA(make_cross_entropy)
+MUSIC_NO_CUDA(make_global_avg_pool_backward)
+MUSIC_NO_CUDA(make_global_avg_pool_forward)
+MUSIC_NO_CUDA(make_image_normalize, ImageNormalizeSpec)
+MUSIC_NO_CUDA(make_linear_backward_bias)
+MUSIC_NO_CUDA(make_linear_backward_data)
+MUSIC_NO_CUDA(make_linear_backward_weights)
+MUSIC_NO_CUDA(make_linear_forward)
+MUSIC_NO_CUDA(make_max_pool_backward, MaxPoolSpec)
+MUSIC_NO_CUDA(make_max_pool_forward, MaxPoolSpec)
+MUSIC_NO_CUDA(make_reduce_backward, ReduceKind)
+MUSIC_NO_CUDA(make_reduce_forward, ReduceKind)
+MUSIC_NO_CUDA(make_relu_backward)
+MUSIC_NO_CUDA(make_relu_forward)
+MUSIC_NO_CUDA(make_scale)
+MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
+MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)
+
+}  // namespace music::cuda

@@ -1,0 +1,51 @@
+#include "engine/ops/linear.h"
+
+namespace music {
+
+Value linear(Graph& graph, Value x, Value w, Value bias) {
+  const Shape xs = graph.shape(x), ws = graph.shape(w);
+  MUSIC_CHECK(xs.rank() == 2 && ws.rank() == 2 && xs[1] == ws[1],
+              "[linear] input {} and weight {} do not fit: expected [M,I] and "
+              "[O,I]", xs.str(), ws.str());
+  MUSIC_CHECK(!bias || graph.shape(bias) == Shape{ws[0]},
+              "[linear] bias {} with weight {}",
+              bias ? graph.shape(bias).str() : "", ws.str());
+  Node node;
+  node.op = "linear";
+  node.inputs = {x, w};
+  if (bias) node.inputs.push_back(bias);
+  node.make = [](const KernelRequest& r) { return MUSIC_MAKE(make_linear_forward, r); };
+  node.backward = [](Graph& g, const Node& n,
+                     const std::vector<GradientParts>& parts) {
+    const Value x = n.inputs[0], w = n.inputs[1], dy = g.sum(parts[0]);
+    std::vector<Value> result(n.inputs.size());
+    const auto append = [&](const char* op, Value a, Value b, const Shape& shape,
+                            auto make) {
+      Node back;
+      back.op = op;
+      back.inputs = {a};
+      if (b) back.inputs.push_back(b);
+      back.make = make;
+      return g.add1(std::move(back), shape);
+    };
+    if (g.needs_gradient(w))
+      result[1] = append("linear_backward_weights", x, dy, g.shape(w),
+                         [](const KernelRequest& r) {
+                           return MUSIC_MAKE(make_linear_backward_weights, r);
+                         });
+    if (n.inputs.size() == 3)
+      result[2] = append("linear_backward_bias", dy, Value{},
+                         g.shape(n.inputs[2]), [](const KernelRequest& r) {
+                           return MUSIC_MAKE(make_linear_backward_bias, r);
+                         });
+    if (g.needs_gradient(x))
+      result[0] = append("linear_backward_data", dy, w, g.shape(x),
+                         [](const KernelRequest& r) {
+                           return MUSIC_MAKE(make_linear_backward_data, r);
+                         });
+    return result;
+  };
+  return graph.add1(std::move(node), Shape{xs[0], ws[0]}, graph.info(x).dtype);
+}
+
+}  // namespace music

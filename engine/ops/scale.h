@@ -1,0 +1,13 @@
+#pragma once
+// y = x * s, with s a one-element fp32 value read in the step (a constant 1, a
+// loss scale). No gradient: it carries gradients, it has none.
+
+#include "engine/ops/kernel.h"
+
+namespace music {
+
+Value scale(Graph& graph, Value x, Value s);
+
+MUSIC_KERNEL(make_scale)  // in: x, s; out: y
+
+}  // namespace music

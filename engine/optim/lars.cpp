@@ -1,0 +1,69 @@
+#include "engine/optim/lars.h"
+
+#include <cmath>
+
+#include "engine/optim/update.h"
+
+namespace music {
+namespace {
+
+class Lars final : public Optimizer {
+ public:
+  Lars(Parameters& parameters, const OptimizerSpec& spec)
+      : parameters_(parameters),
+        spec_(spec),
+        blocks_(parameter_blocks(parameters)),
+        rules_(parameters.table().size()),
+        norms_(blocks_.size()) {}
+
+  void step(double rate) override {
+    const float* p = parameters_.flat_values();
+    const float* g = parameters_.flat_gradients();
+    const float decay = static_cast<float>(spec_.weight_decay);
+#pragma omp parallel for schedule(static)
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      double pp = 0, dd = 0;
+#pragma omp simd reduction(+ : pp, dd)
+      for (std::int64_t i = blocks_[b].begin; i < blocks_[b].end; ++i) {
+        const double v = p[i], d = g[i] + decay * p[i];
+        pp += v * v;
+        dd += d * d;
+      }
+      norms_[b] = {pp, dd};
+    }
+    std::vector<Norms> total(rules_.size());
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      auto& t = total[static_cast<std::size_t>(blocks_[b].parameter)];
+      t.parameter += norms_[b].parameter;
+      t.update += norms_[b].update;
+    }
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      const bool adapted = parameters_.table()[i].shape.rank() > 1;
+      const double pn = std::sqrt(total[i].parameter);
+      const double dn = std::sqrt(total[i].update);
+      const double q = adapted && pn > 0 && dn > 0 ? spec_.eta * pn / dn : 1.0;
+      rules_[i] = {static_cast<float>(adapted ? rate : rate * spec_.lr_1d),
+                   static_cast<float>(spec_.momentum), static_cast<float>(q),
+                   adapted ? decay : 0.0f, false};
+    }
+    apply_update(parameters_, blocks_, rules_);
+  }
+
+ private:
+  struct Norms { double parameter = 0, update = 0; };  // squared
+
+  Parameters& parameters_;
+  OptimizerSpec spec_;
+  std::vector<ParameterBlock> blocks_;
+  std::vector<UpdateRule> rules_;
+  std::vector<Norms> norms_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_lars(Parameters& parameters,
+                                     const OptimizerSpec& spec) {
+  return std::make_unique<Lars>(parameters, spec);
+}
+
+}  // namespace music

@@ -1,0 +1,14 @@
+#include "engine/optim/optimizer.h"
+
+#include "engine/optim/lars.h"
+#include "engine/optim/sgd.h"
+
+namespace music {
+
+std::unique_ptr<Optimizer> make_optimizer(Parameters& parameters,
+                                          const OptimizerSpec& spec) {
+  return spec.kind == OptimizerKind::kLars ? make_lars(parameters, spec)
+                                           : make_sgd(parameters, spec);
+}
+
+}  // namespace music

@@ -1,0 +1,34 @@
+#include "engine/optim/update.h"
+
+#include <algorithm>
+
+namespace music {
+
+std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters) {
+  constexpr std::int64_t kBlock = 65536;
+  std::vector<ParameterBlock> blocks;
+  for (std::size_t i = 0; i < parameters.table().size(); ++i) {
+    const auto& p = parameters.table()[i];
+    const std::int64_t end = p.offset + p.shape.elements();
+    for (std::int64_t b = p.offset; b < end; b += kBlock)
+      blocks.push_back({static_cast<int>(i), b, std::min(end, b + kBlock)});
+  }
+  return blocks;
+}
+
+void apply_update(Parameters& parameters,
+                  const std::vector<ParameterBlock>& blocks,
+                  const std::vector<UpdateRule>& rules) {
+  float* p = parameters.flat_values();
+  const float* g = parameters.flat_gradients();
+  float* mu = parameters.flat_momentum();
+#pragma omp parallel for schedule(static)
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const UpdateRule rule = rules[static_cast<std::size_t>(blocks[b].parameter)];
+#pragma omp simd
+    for (std::int64_t i = blocks[b].begin; i < blocks[b].end; ++i)
+      rule(p[i], g[i], mu[i]);
+  }
+}
+
+}  // namespace music
