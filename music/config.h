@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "data/augment_spec.h"
+#include "data/dataset.h"
+#include "data/loader.h"
 #include "engine/optim/optimizer_spec.h"
 #include "engine/optim/schedule.h"
 #include "layers/resnet_spec.h"
@@ -20,18 +22,16 @@
 
 namespace music {
 
-enum class DataFormat { kAuto, kFolder, kList, kCifar10 };
-enum class BadImage { kSkip, kAbort };
 enum class Resume { kAuto, kNever, kRequire };
 enum class ProgressStyle { kAuto, kPlain, kBar, kNone };
 
 struct DataConfig {
   std::string path;
-  DataFormat format = DataFormat::kAuto;
+  data::DatasetFormat format = data::DatasetFormat::kAuto;
   std::string eval_train, eval_test;  // labelled, for kNN; "" = none
-  std::int64_t limit = 0;             // first images only; 0 = all
+  std::int64_t limit = 0;             // images, drawn by seed; 0 = all
   int workers = 0;                    // loader threads; 0 = one per core
-  BadImage bad_image = BadImage::kSkip;
+  data::BadImage bad_image = data::BadImage::kSkip;
   double bad_max = 0.001;  // share of an epoch's images that may be bad
 };
 
