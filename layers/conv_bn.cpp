@@ -1,0 +1,23 @@
+#include "layers/conv_bn.h"
+
+#include "layers/init.h"
+
+namespace music {
+
+ConvBn::ConvBn(Parameters& parameters, const std::string& conv_name,
+               const std::string& bn_name, const Spec& spec)
+    : weight_(parameters.add(
+          conv_name + ".weight", {spec.out, spec.kernel, spec.kernel, spec.in},
+          conv_init({spec.out, spec.kernel, spec.kernel, spec.in}, spec.init))),
+      spec_{spec.stride, spec.kernel / 2},
+      name_(conv_name),
+      norm_(parameters, bn_name, spec.out, spec.gamma) {}
+
+Value ConvBn::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
+                      Value residual) const {
+  Graph::Scope scope(graph, name_);
+  const Value y = conv2d(graph, x, graph.parameter(weight_), spec_);
+  return norm_.forward(graph, y, mode, relu, residual);
+}
+
+}  // namespace music

@@ -1,0 +1,23 @@
+#pragma once
+// What every layer shares: parameters are registered in the constructor under
+// torchvision's names; forward() appends nodes and owns no data, so one module
+// records any number of graphs (training, short batch, evaluation).
+
+#include <string>
+
+#include "engine/graph/graph.h"
+
+namespace music {
+
+// How a graph is recorded.
+struct ForwardMode {
+  bool training = true;  // batch statistics, running statistics updated
+  int groups = 1;        // statistics groups on the batch axis (2 = two views)
+};
+
+// "backbone" + "conv1" -> "backbone.conv1"
+inline std::string join_name(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+}  // namespace music
