@@ -64,9 +64,10 @@ bool assign(const ConfigKey& key, Config& config, const ConfigValue& value);
 // The field as TOML: 0.6, "bicubic", [0.08, 1].
 std::string field_text(const ConfigKey& key, const Config& config);
 
-// " (did you mean optim.base_lr?)" for the nearest of `known` within edit
-// distance 3 (2 below eight letters), or with the same last part; else "".
+// " (did you mean optim.base_lr?)": the nearest of `known` by edit distance
+// (at most 3; 2 or 1 for short words), or one that ends alike; else "".
 std::string suggestion(const std::string& word,
-                       const std::vector<std::string>& known);
+                       const std::vector<std::string>& known,
+                       const std::string& prefix = "");
 
 }  // namespace music

@@ -224,22 +224,26 @@ std::string field_text(const ConfigKey& key, const Config& config) {
 }
 
 std::string suggestion(const std::string& word,
-                       const std::vector<std::string>& known) {
+                       const std::vector<std::string>& known,
+                       const std::string& prefix) {
   std::string best;
-  std::size_t least = word.size() < 8 ? 3 : 4;
+  std::size_t least = word.size() < 4 ? 2 : word.size() < 9 ? 3 : 4;
   for (const std::string& k : known) {
     const std::size_t d = edit_distance(word, k);
     if (d < least) least = d, best = k;
   }
-  if (best.empty())
-    for (const std::string& k : known)
-      if (last_part(k) == last_part(word) ||
-          (word.find('.') == std::string::npos &&
-           edit_distance(last_part(k), word) < 2)) {
+  if (best.empty()) {
+    const std::string end = last_part(word);
+    for (const std::string& k : known) {
+      const std::string other = last_part(k);
+      if (other == end || other.ends_with("_" + end) ||
+          (end.size() > 3 && edit_distance(other, end) < 2)) {
         best = k;
         break;
       }
-  return best.empty() ? "" : fmt::format(" (did you mean {}?)", best);
+    }
+  }
+  return best.empty() ? "" : fmt::format(" (did you mean {}{}?)", prefix, best);
 }
 
 }  // namespace music

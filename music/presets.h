@@ -1,5 +1,5 @@
 #pragma once
-// The texts of presets/*.toml by name, compiled in (music/embed_presets.cmake).
+// The texts of presets/*.toml by name, compiled in (music/generated.cmake).
 
 #include <map>
 #include <string>
