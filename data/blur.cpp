@@ -1,0 +1,104 @@
+// Compiled without contraction of a * b + c: Pillow rounds both.
+#include "data/blur.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace music::data {
+namespace {
+
+constexpr int kPasses = 3;
+
+// A box of 2 * radius + 1 pixels of weight full and one beyond each end of
+// weight edge; weights in 1 / 2^24.
+struct ExtendedBox {
+  int radius;
+  std::uint32_t full, edge;
+};
+
+ExtendedBox box_for(float sigma) {
+  const float variance = sigma * sigma / kPasses;
+  const float length = static_cast<float>(std::sqrt(12.0 * variance + 1.0));
+  const float whole = static_cast<float>(std::floor((length - 1.0) / 2.0));
+  float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance);
+  part /= 6 * (variance - (whole + 1) * (whole + 1));
+  const float radius = whole + part;
+  ExtendedBox box{};
+  box.radius = static_cast<int>(radius);
+  box.full = static_cast<std::uint32_t>(static_cast<float>(1 << 24) /
+                                        (radius * 2 + 1));
+  box.edge = ((1u << 24) -
+              static_cast<std::uint32_t>(box.radius * 2 + 1) * box.full) / 2;
+  return box;
+}
+
+// out[i] = box over in(-radius-1)[i] .. in(radius+1)[i]; in(k) is the line k
+// steps away, for one k the same for all bytes.
+template <typename Line>
+void apply_box(const ExtendedBox& box, Line in, std::size_t bytes,
+               std::uint8_t* out) {
+  constexpr std::size_t kBlock = 64;  // sums stay in registers
+  const std::uint8_t* left = in(-box.radius - 1);
+  const std::uint8_t* right = in(box.radius + 1);
+  for (std::size_t start = 0; start < bytes; start += kBlock) {
+    const std::size_t count = std::min(kBlock, bytes - start);
+    std::uint32_t sum[kBlock] = {};
+    const auto body = [&](std::size_t n) {
+      for (int k = -box.radius; k <= box.radius; ++k) {
+        const std::uint8_t* line = in(k) + start;
+        for (std::size_t i = 0; i < n; ++i) sum[i] += line[i];
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::uint32_t ends = std::uint32_t{left[start + i]} +
+                                   std::uint32_t{right[start + i]};
+        out[start + i] = static_cast<std::uint8_t>(
+            (sum[i] * box.full + ends * box.edge + (1u << 23)) >> 24);
+      }
+    };
+    if (count == kBlock) body(kBlock); else body(count);
+  }
+}
+
+// One row, kPasses times, edges replicated.
+void blur_row(const ExtendedBox& box, const std::uint8_t* in, int width,
+              std::uint8_t* out, std::vector<std::uint8_t>& padded) {
+  const std::size_t bytes = std::size_t{3} * width;
+  const std::size_t margin = std::size_t{3} * (box.radius + 1);
+  padded.resize(bytes + 2 * margin);
+  std::uint8_t* centre = padded.data() + margin;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const std::uint8_t* from = pass == 0 ? in : out;
+    std::memcpy(centre, from, bytes);
+    for (std::size_t i = 0; i < margin; i += 3) {
+      std::memcpy(padded.data() + i, from, 3);
+      std::memcpy(centre + bytes + i, from + bytes - 3, 3);
+    }
+    apply_box(box, [centre](int k) { return centre + 3 * k; }, bytes, out);
+  }
+}
+
+}  // namespace
+
+void gaussian_blur(std::uint8_t* rgb, int width, int height, double sigma,
+                   BlurScratch& scratch) {
+  const ExtendedBox box = box_for(static_cast<float>(sigma));
+  const std::size_t bytes = std::size_t{3} * width;
+  scratch.image.resize(bytes * height);
+  for (int y = 0; y < height; ++y)
+    blur_row(box, rgb + bytes * y, width, scratch.image.data() + bytes * y,
+             scratch.padded);
+  std::uint8_t* from = scratch.image.data();
+  std::uint8_t* to = rgb;
+  static_assert(kPasses % 2 == 1, "the last pass writes the image");
+  for (int pass = 0; pass < kPasses; ++pass, std::swap(from, to))
+    for (int y = 0; y < height; ++y)
+      apply_box(box,
+                [&](int k) {
+                  return from + bytes * std::clamp(y + k, 0, height - 1);
+                },
+                bytes, to + bytes * y);
+}
+
+}  // namespace music::data

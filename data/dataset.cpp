@@ -1,0 +1,111 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "data/dataset_files.h"
+#include "data/sampler.h"
+#include "engine/core/error.h"
+
+namespace music::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Subset : public Dataset {
+ public:
+  Subset(std::unique_ptr<Dataset> whole, std::vector<std::uint32_t> chosen)
+      : whole_(std::move(whole)), chosen_(std::move(chosen)) {}
+
+  std::int64_t size() const override {
+    return static_cast<std::int64_t>(chosen_.size());
+  }
+  const std::vector<std::string>& classes() const override {
+    return whole_->classes();
+  }
+  int label(std::int64_t i) const override { return whole_->label(at(i)); }
+  std::string name(std::int64_t i) const override {
+    return whole_->name(at(i));
+  }
+  void read(std::int64_t i, Image& image) const override {
+    whole_->read(at(i), image);
+  }
+
+ private:
+  std::int64_t at(std::int64_t i) const {
+    return chosen_[static_cast<std::size_t>(i)];
+  }
+
+  std::unique_ptr<Dataset> whole_;
+  std::vector<std::uint32_t> chosen_;
+};
+
+// The folder itself, or its part for the split where it has train/ and val/.
+fs::path split_folder(const fs::path& folder, Split split) {
+  const fs::path train = folder / "train";
+  fs::path test;
+  for (const char* name : {"val", "test"})
+    if (test.empty() && fs::is_directory(folder / name)) test = folder / name;
+  if (split == Split::kTest) {
+    if (!test.empty()) return test;
+    throw error(ExitCode::kData,
+                "[dataset] {} has no test split: expected a folder val or test "
+                "in it, or CIFAR-10 binary files",
+                folder.string());
+  }
+  return fs::is_directory(train) && !test.empty() ? train : folder;
+}
+
+std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
+                              Split split) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (!fs::exists(status))
+    throw error(ExitCode::kData, "[dataset] {}: no such file or folder", path);
+  const bool folder = fs::is_directory(status);
+  if (format == DatasetFormat::kAuto)
+    format = !folder                    ? DatasetFormat::kList
+             : looks_like_cifar10(path) ? DatasetFormat::kCifar10
+                                        : DatasetFormat::kFolder;
+  if (folder == (format == DatasetFormat::kList))
+    throw error(ExitCode::kData, "[dataset] {} is a {}, expected a {}", path,
+                folder ? "folder" : "file",
+                folder ? "text file listing images" : "folder");
+  switch (format) {
+    case DatasetFormat::kCifar10: return open_cifar10(path, split);
+    case DatasetFormat::kList:
+      if (split == Split::kTest)
+        throw error(ExitCode::kData,
+                    "[dataset] {}: a list has no test split, expected a list "
+                    "of its own for it",
+                    path);
+      return open_list(path);
+    default: return open_folder(split_folder(path, split).string());
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& path,
+                                      DatasetFormat format, Split split) {
+  try {
+    return open(path, format, split);
+  } catch (const fs::filesystem_error& failure) {
+    throw error(ExitCode::kData, "[dataset] {}: {}", failure.path1().string(),
+                failure.code().message());
+  }
+}
+
+std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
+                                std::int64_t n, std::uint64_t seed) {
+  if (n <= 0 || n >= dataset->size()) return dataset;
+  // A key of its own, which no epoch reaches.
+  std::vector<std::uint32_t> chosen =
+      permutation(dataset->size(), seed, 0xFFFFFFFFu);
+  chosen.resize(static_cast<std::size_t>(n));
+  std::sort(chosen.begin(), chosen.end());
+  return std::make_unique<Subset>(std::move(dataset), std::move(chosen));
+}
+
+}  // namespace music::data

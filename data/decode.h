@@ -1,0 +1,25 @@
+#pragma once
+// Image bytes of unknown origin to 8-bit RGB. All limits stand here; exceeding
+// one, or any damage that costs pixels, throws Error kData with the reason.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "data/image.h"
+
+namespace music::data {
+
+struct DecodeLimits {
+  static constexpr std::size_t kFileBytes = std::size_t{64} << 20;
+  static constexpr std::int64_t kPixels = 178'956'970;  // as Pillow's error
+  static constexpr int kJpegSide = 65'500;              // libjpeg's own
+  static constexpr int kPngSide = 16'384;
+  static constexpr int kJpegScans = 100;
+  static constexpr std::int64_t kCodecBytes = std::int64_t{512} << 20;
+};
+
+// JPEG or PNG by the first bytes; names and EXIF rotation are ignored.
+void decode_image(std::span<const std::uint8_t> bytes, Image& image);
+
+}  // namespace music::data

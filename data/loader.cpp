@@ -1,0 +1,260 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <utility>
+
+#include "data/augment.h"
+#include "data/batch_ring.h"
+#include "data/sampler.h"
+#include "engine/core/error.h"
+#include "engine/core/rng.h"
+
+namespace music::data {
+namespace {
+
+constexpr int kReplacements = 16;       // draws before giving up
+constexpr std::int64_t kBadAllowed = 3;  // in an epoch, however short
+
+// What was bad in the batches delivered, and whether it is too much.
+class Quarantine {
+ public:
+  Quarantine(std::int64_t epoch_samples, double share)
+      : samples_(epoch_samples),
+        limit_(std::max(kBadAllowed,
+                        static_cast<std::int64_t>(
+                            share * static_cast<double>(epoch_samples)))) {}
+
+  void add(const FilledBatch& filled) {
+    const Batch& batch = filled.batch;
+    if (batch.epoch != epoch_) count_ = 0;
+    epoch_ = batch.epoch;
+    for (const FilledBatch::Bad& bad : filled.bad) {
+      if (known_.insert(bad.sample.sample).second) list_.push_back(bad.sample);
+      // A failed replacement is recorded, but it is not a sample of its own.
+      if (bad.sample.sample == batch.samples[static_cast<std::size_t>(bad.row)])
+        ++count_;
+    }
+    if (count_ > limit_)
+      throw error(ExitCode::kData,
+                  "[loader] {} of the epoch's {} images cannot be read, limit "
+                  "{}; the last is {}: {}",
+                  count_, samples_, limit_, list_.back().name,
+                  list_.back().reason);
+  }
+  const std::vector<BadSample>& list() const { return list_; }
+  // The epoch is read again: count its images anew.
+  void restart() { epoch_ = -1; }
+
+ private:
+  std::int64_t samples_, limit_, epoch_ = -1, count_ = 0;
+  std::set<std::int64_t> known_;
+  std::vector<BadSample> list_;
+};
+
+// Reads sample into image; false: it is bad and now recorded. An error that is
+// not of the image's making passes.
+bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
+              const Batch& batch, std::int64_t row, Image& image,
+              std::vector<FilledBatch::Bad>& bad) {
+  try {
+    dataset.read(sample, image);
+    return true;
+  } catch (const Error& failure) {
+    if (failure.code() != ExitCode::kData) throw;
+    const std::string name = dataset.name(sample);
+    if (policy == BadImage::kAbort)
+      throw error(ExitCode::kData, "[loader] {}: {}", name, failure.what());
+    bad.push_back({row, {batch.epoch, sample, name, failure.what()}});
+    return false;
+  }
+}
+
+std::uint8_t* pixels_of(const Batch& batch, std::int64_t image) {
+  const std::int64_t bytes = batch.pixels.shape[1] * batch.pixels.shape[2] *
+                             batch.pixels.shape[3];
+  return batch.pixels.as<std::uint8_t>() + image * bytes;
+}
+
+}  // namespace
+
+class Loader::Source : public BatchSource {
+ public:
+  Source(const Dataset& dataset, const LoaderSpec& spec)
+      : dataset(dataset), spec(spec),
+        sampler(dataset.size(), spec.batch, spec.seed, spec.rank, spec.world),
+        quarantine(sampler.samples_per_epoch(), spec.bad_share) {}
+
+  bool plan(Batch& batch) override {
+    batch.epoch = epoch;
+    batch.index = index;
+    sampler.indices(epoch, index, batch.samples);
+    if (++index == sampler.batches_per_epoch()) {
+      ++epoch;
+      index = 0;
+    }
+    return true;
+  }
+
+  void fill(Batch& batch, std::int64_t row, WorkerScratch& scratch,
+            std::vector<FilledBatch::Bad>& bad) const override {
+    const auto at = static_cast<std::size_t>(row);
+    const std::int64_t sample = batch.samples[at];
+    const auto epoch32 = static_cast<std::uint32_t>(batch.epoch);
+    const auto sample32 = static_cast<std::uint32_t>(sample);
+    const auto read = [&](std::int64_t i) {
+      return try_read(dataset, i, spec.bad_image, batch, row, scratch.image,
+                      bad);
+    };
+    std::int64_t shown = sample;
+    if (!read(shown)) {
+      Rng rng(spec.seed, RngPurpose::kReplace, epoch32, sample32);
+      int draws = 0;
+      do {
+        if (draws++ == kReplacements)
+          throw error(ExitCode::kData,
+                      "[loader] {} cannot be read, nor can {} images drawn in "
+                      "its place",
+                      dataset.name(sample), kReplacements);
+        shown = rng.below(static_cast<std::uint32_t>(dataset.size()));
+      } while (shown == sample || !read(shown));
+    }
+    batch.labels[at] = dataset.label(shown);
+    for (int view = 0; view < 2; ++view) {
+      const ViewParameters parameters =
+          sample_view(spec.augment, spec.seed, epoch32, sample32, view,
+                      scratch.image.width(), scratch.image.height());
+      apply_view(scratch.image, parameters, spec.augment,
+                 pixels_of(batch, view * batch.n + row), scratch.augment);
+    }
+  }
+
+  const Dataset& dataset;
+  const LoaderSpec spec;
+  Sampler sampler;
+  Quarantine quarantine;
+  std::int64_t epoch = 0, index = 0;  // of the next batch to plan
+};
+
+Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
+    : source_(std::make_unique<Source>(dataset, spec)),
+      ring_(std::make_unique<BatchRing>(*source_, spec.batch, 2,
+                                        spec.augment.size, spec.workers)) {}
+
+Loader::~Loader() = default;
+
+void Loader::seek(std::int64_t epoch, std::int64_t index) {
+  const std::int64_t batches = batches_per_epoch();
+  MUSIC_CHECK(epoch >= 0 && index >= 0 && index <= batches,
+              "[loader] cannot seek to epoch {}, batch {} of {}", epoch, index,
+              batches);
+  ring_->stop();
+  source_->quarantine.restart();
+  source_->epoch = epoch + index / batches;
+  source_->index = index % batches;
+}
+
+const Batch& Loader::next() {
+  const FilledBatch* filled = ring_->next();
+  source_->quarantine.add(*filled);
+  ++ring_->stats().batches;
+  ring_->stats().samples += filled->batch.n;
+  return filled->batch;
+}
+
+std::int64_t Loader::batches_per_epoch() const {
+  return source_->sampler.batches_per_epoch();
+}
+std::int64_t Loader::batch_size(std::int64_t index) const {
+  return source_->sampler.batch_size(index);
+}
+const std::vector<BadSample>& Loader::quarantine() const {
+  return source_->quarantine.list();
+}
+const LoaderStats& Loader::stats() const { return ring_->stats(); }
+
+class EvalLoader::Source : public BatchSource {
+ public:
+  Source(const Dataset& dataset, const EvalLoaderSpec& spec)
+      : dataset(dataset), spec(spec),
+        quarantine(dataset.size(), spec.bad_share) {}
+
+  bool plan(Batch& batch) override {
+    const std::int64_t first = index * spec.batch;
+    if (first >= dataset.size()) return false;
+    batch.index = index++;
+    batch.samples.clear();
+    for (std::int64_t i = first;
+         i < std::min(first + spec.batch, dataset.size()); ++i)
+      batch.samples.push_back(i);
+    return true;
+  }
+
+  void fill(Batch& batch, std::int64_t row, WorkerScratch& scratch,
+            std::vector<FilledBatch::Bad>& bad) const override {
+    const auto at = static_cast<std::size_t>(row);
+    const std::int64_t sample = batch.samples[at];
+    if (!try_read(dataset, sample, spec.bad_image, batch, row, scratch.image,
+                  bad))
+      return;
+    batch.labels[at] = dataset.label(sample);
+    eval_view(scratch.image, spec.eval.resize, spec.eval.size,
+              spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
+  }
+
+  const Dataset& dataset;
+  const EvalLoaderSpec spec;
+  Quarantine quarantine;
+  std::int64_t index = 0;  // of the next batch to plan
+};
+
+EvalLoader::EvalLoader(const Dataset& dataset, const EvalLoaderSpec& spec)
+    : source_(std::make_unique<Source>(dataset, spec)),
+      ring_(std::make_unique<BatchRing>(*source_, spec.batch, 1, spec.eval.size,
+                                        spec.workers)) {}
+
+EvalLoader::~EvalLoader() = default;
+
+const Batch* EvalLoader::next() {
+  while (FilledBatch* filled = ring_->next()) {
+    source_->quarantine.add(*filled);
+    Batch& batch = filled->batch;
+    // Close the gaps that bad images left.
+    std::int64_t kept = 0;
+    auto bad = filled->bad.begin();
+    const auto row_bytes = static_cast<std::size_t>(
+        batch.pixels.elements() / std::max<std::int64_t>(batch.n, 1));
+    for (std::int64_t row = 0; row < batch.n; ++row) {
+      if (bad != filled->bad.end() && bad->row == row) {
+        ++bad;
+        continue;
+      }
+      if (kept != row) {
+        const auto to = static_cast<std::size_t>(kept);
+        const auto from = static_cast<std::size_t>(row);
+        std::memcpy(pixels_of(batch, kept), pixels_of(batch, row), row_bytes);
+        batch.samples[to] = batch.samples[from];
+        batch.labels[to] = batch.labels[from];
+      }
+      ++kept;
+    }
+    batch.n = kept;
+    batch.samples.resize(static_cast<std::size_t>(kept));
+    batch.labels.resize(static_cast<std::size_t>(kept));
+    const Shape& s = batch.pixels.shape;
+    batch.pixels.shape = {kept, s[1], s[2], s[3]};
+    if (kept == 0) continue;
+    ++ring_->stats().batches;
+    ring_->stats().samples += kept;
+    return &batch;
+  }
+  return nullptr;
+}
+
+const std::vector<BadSample>& EvalLoader::quarantine() const {
+  return source_->quarantine.list();
+}
+const LoaderStats& EvalLoader::stats() const { return ring_->stats(); }
+
+}  // namespace music::data

@@ -1,0 +1,54 @@
+#pragma once
+// Pillow's Image.resize on 8-bit RGB, to the bit: a horizontal and a vertical
+// pass, each rounded to 8 bits, antialiased windows, 22-bit fixed-point weights
+// (python-pillow/Pillow: src/libImaging/Resample.c).
+
+#include <cstdint>
+#include <vector>
+
+#include "data/augment_spec.h"
+#include "data/image.h"
+
+namespace music::data {
+
+struct Box {
+  int x = 0, y = 0, width = 0, height = 0;
+};
+
+// Weights of one axis, for a run of output positions.
+class ResizeAxis {
+ public:
+  // in pixels become out pixels; of these, count from first on are wanted.
+  // reverse: in reversed order.
+  void plan(int in, int out, int first, int count, Interpolation filter,
+            bool reverse);
+
+  int first_input(int i) const { return first_[static_cast<std::size_t>(i)]; }
+  int taps(int i) const { return taps_[static_cast<std::size_t>(i)]; }
+  const std::int32_t* weights(int i) const {
+    return weights_.data() + static_cast<std::size_t>(i) * stride_;
+  }
+
+ private:
+  std::vector<int> first_, taps_;
+  std::vector<std::int32_t> weights_;
+  std::vector<double> exact_;
+  std::size_t stride_ = 0;
+};
+
+// Keeps its buffers between calls; one a thread.
+class Resizer {
+ public:
+  // Crops box from in, resizes that to width x height, takes window of the
+  // result, mirrors it if flip, and writes it to out (window.height *
+  // window.width * 3 bytes). box lies within in, window within the result.
+  void run(const Image& in, const Box& box, int width, int height,
+           const Box& window, bool flip, Interpolation filter,
+           std::uint8_t* out);
+
+ private:
+  ResizeAxis horizontal_, vertical_;
+  std::vector<std::uint8_t> rows_;  // after the horizontal pass
+};
+
+}  // namespace music::data
