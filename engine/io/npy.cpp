@@ -1,0 +1,130 @@
+#include "engine/io/npy.h"
+
+#include <fmt/ranges.h>
+
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "engine/io/file.h"
+
+namespace music {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);  // version 1.0
+constexpr std::size_t kFront = kMagic.size() + 2;  // and the header's length
+constexpr std::size_t kMaxRank = 8;
+constexpr std::pair<std::string_view, DType> kTypes[] = {
+    {"<f4", DType::kF32},
+    {"<f8", DType::kF64},
+    {"<i8", DType::kI64},
+    {"|u1", DType::kU8}};
+
+std::optional<std::uint64_t> byte_size(std::span<const std::int64_t> shape,
+                                       DType dtype) {
+  std::uint64_t bytes = size_of(dtype);
+  for (const std::int64_t dim : shape)
+    if (dim < 0 || __builtin_mul_overflow(
+                       bytes, static_cast<std::uint64_t>(dim), &bytes))
+      return std::nullopt;
+  return bytes;
+}
+
+// Takes `expected` off the front of `text`.
+bool take(std::string_view& text, std::string_view expected) {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+
+// The header exactly as numpy.save writes it:
+// {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  and spaces, \n.
+bool parse_header(std::string_view text, NpyArray& array) {
+  if (!take(text, "{'descr': '")) return false;
+  bool known = false;
+  for (const auto& [name, dtype] : kTypes)
+    if (!known && take(text, name)) {
+      array.dtype = dtype;
+      known = true;
+    }
+  if (!known || !take(text, "', 'fortran_order': False, 'shape': ("))
+    return false;
+  while (!take(text, ")")) {
+    std::int64_t dim = 0;
+    const auto [end, failure] =
+        std::from_chars(text.data(), text.data() + text.size(), dim);
+    if (failure != std::errc() || dim < 0 || array.shape.size() == kMaxRank)
+      return false;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    array.shape.push_back(dim);
+    // (3,) and (2, 3): one dimension keeps its comma.
+    if (!text.starts_with(')') && !take(text, ", ") && !take(text, ","))
+      return false;
+  }
+  return take(text, ", }") && text.ends_with('\n') &&
+         text.find_first_not_of(' ') == text.size() - 1;
+}
+
+}  // namespace
+
+void write_npy(const std::filesystem::path& path, DType dtype,
+               std::span<const std::int64_t> shape,
+               std::span<const std::byte> data) {
+  std::string_view descr;
+  for (const auto& [name, type] : kTypes)
+    if (type == dtype) descr = name;
+  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxRank &&
+                  byte_size(shape, dtype) == data.size(),
+              "[npy] cannot write {} bytes as {} {}", data.size(),
+              name_of(dtype), shape);
+  std::string header = fmt::format(
+      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+      fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  const std::size_t end = (kFront + header.size() + 1 + 63) / 64 * 64;
+  header.resize(end - kFront - 1, ' ');
+  header += '\n';
+
+  FileWriter file(path);
+  file.write(kMagic);
+  const auto length = static_cast<std::uint16_t>(header.size());
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(header);
+  file.write(data);
+  file.commit();
+}
+
+NpyArray read_npy(const std::filesystem::path& path) {
+  const FileReader file(path);
+  const auto fail = [&](const std::string& what) {
+    throw error(ExitCode::kData, "[npy] {}: {}", path.string(), what);
+  };
+  std::string front(kFront, '\0');
+  if (file.size() < kFront) fail("too short for a .npy file");
+  file.read(0, std::as_writable_bytes(std::span(front)));
+  if (!front.starts_with(kMagic)) fail("is not a .npy file of version 1.0");
+  const std::size_t length = static_cast<unsigned char>(front[kFront - 2]) +
+                             256u * static_cast<unsigned char>(front[kFront - 1]);
+  if (length > file.size() - kFront) fail("ends inside its header");
+  std::string header(length, '\0');
+  file.read(kFront, std::as_writable_bytes(std::span(header)));
+  NpyArray array;
+  if (!parse_header(header, array))
+    fail("header " + in_quotes(header) +
+         ", expected a C-ordered array of <f4, <f8, <i8 or |u1");
+  const std::uint64_t found = file.size() - kFront - length;
+  const auto expected = byte_size(array.shape, array.dtype);
+  if (expected != found)
+    fail(fmt::format("shape {} does not fit its {} bytes of data",
+                     array.shape, found));
+  array.data = Buffer(found);
+  file.read(kFront + length, {array.data.as<std::byte>(), found});
+  return array;
+}
+
+}  // namespace music

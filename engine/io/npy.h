@@ -1,0 +1,49 @@
+#pragma once
+// NumPy's .npy, version 1.0, little-endian, C order
+// (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html):
+// features for other programs, goldens from them. F32, F64, I64 and U8.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "engine/core/buffer.h"
+#include "engine/core/dtype.h"
+#include "engine/core/error.h"
+
+namespace music {
+
+// Writes the file whole or not at all (FileWriter): kDiskFull, kUsage. Bytes
+// that do not fit the shape, or another dtype, are kInternal.
+void write_npy(const std::filesystem::path& path, DType dtype,
+               std::span<const std::int64_t> shape,
+               std::span<const std::byte> data);
+
+template <typename T>
+void write_npy(const std::filesystem::path& path,
+               const std::vector<std::int64_t>& shape,
+               std::span<const T> values) {
+  write_npy(path, DTypeOf<T>::value, shape, std::as_bytes(values));
+}
+
+struct NpyArray {
+  DType dtype = DType::kF32;
+  std::vector<std::int64_t> shape;
+  Buffer data;
+
+  // Throws when T is not the dtype.
+  template <typename T>
+  std::span<const T> values() const {
+    MUSIC_CHECK(dtype == DTypeOf<T>::value, "[npy] holds {}, asked for {}",
+                name_of(dtype), name_of(DTypeOf<T>::value));
+    return {data.as<T>(), data.bytes() / sizeof(T)};
+  }
+};
+
+// kData when the file cannot be read, is not of this form (as numpy.save
+// writes it), or is shorter or longer than its shape says.
+NpyArray read_npy(const std::filesystem::path& path);
+
+}  // namespace music
