@@ -1,0 +1,54 @@
+#include "music/model.h"
+
+#include "engine/graph/autograd.h"
+#include "engine/ops/image_normalize.h"
+
+namespace music {
+namespace {
+
+Value normalised(Graph& graph, Value pixels, const data::PixelStats& stats) {
+  return image_normalize(graph, pixels, {stats.mean, stats.std});
+}
+
+}  // namespace
+
+Model::Model(const ModelSpec& spec, bool with_training)
+    : spec_(spec), encoder_(parameters_, kEncoder, spec.encoder) {
+  if (!spec.projector.empty())
+    projector_ = std::make_unique<Projector>(
+        parameters_, kProjector, spec.encoder.features(), spec.projector);
+  parameters_.allocate(with_training);
+}
+
+StepGraph Model::step_graph(std::int64_t samples, int image_size,
+                            const data::PixelStats& pixels,
+                            const Segments& segments,
+                            const JointEntropySpec& loss) const {
+  MUSIC_CHECK(projector_, "[model] training needs a projector");
+  StepGraph step{Graph(parameters_), {}, {}};
+  Graph& g = step.graph;
+  step.pixels = g.input("pixels", {2 * samples, image_size, image_size, 3},
+                        DType::kU8);
+  // Both views in one pass, normalised by their own statistics: the same
+  // numbers as two passes, with half the launches.
+  const ForwardMode mode{.training = true, .groups = 2};
+  const Value x = normalised(g, step.pixels, pixels);
+  const Value h = encoder_.forward(g, x, mode);
+  const Value z = projector_->forward(g, h, mode);
+  step.loss = joint_entropy(g, z, segments, loss);
+  backward(g, step.loss.total, g.constant({1}, 1.0));
+  return step;
+}
+
+FeatureGraph Model::feature_graph(std::int64_t images, int image_size,
+                                  const data::PixelStats& pixels) const {
+  FeatureGraph f{Graph(parameters_), {}, {}};
+  f.pixels = f.graph.input("pixels", {images, image_size, image_size, 3},
+                           DType::kU8);
+  const Value x = normalised(f.graph, f.pixels, pixels);
+  f.features = encoder_.forward(f.graph, x, {.training = false, .groups = 1});
+  f.graph.keep(f.features);
+  return f;
+}
+
+}  // namespace music
