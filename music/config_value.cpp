@@ -232,17 +232,16 @@ std::string suggestion(const std::string& word,
     const std::size_t d = edit_distance(word, k);
     if (d < least) least = d, best = k;
   }
-  if (best.empty()) {
-    const std::string end = last_part(word);
-    for (const std::string& k : known) {
-      const std::string other = last_part(k);
-      if (other == end || other.ends_with("_" + end) ||
-          (end.size() > 3 && edit_distance(other, end) < 2)) {
-        best = k;
-        break;
-      }
-    }
-  }
+  const std::string end = last_part(word);
+  const auto find = [&](auto&& alike) {
+    for (const std::string& k : known)
+      if (best.empty() && alike(last_part(k))) best = k;
+  };
+  find([&](const std::string& k) { return k == end; });
+  find([&](const std::string& k) {
+    return end.size() > 3 && edit_distance(k, end) < 2;
+  });
+  find([&](const std::string& k) { return k.ends_with("_" + end); });
   return best.empty() ? "" : fmt::format(" (did you mean {}{}?)", prefix, best);
 }
 

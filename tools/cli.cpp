@@ -1,0 +1,178 @@
+#include "tools/cli.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <new>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "engine/core/error.h"
+#include "music/build_info.h"
+#include "music/config_keys.h"
+
+namespace music {
+namespace {
+
+std::string program_name(char** argv) {
+  return argv[0] ? std::filesystem::path(argv[0]).filename().string() : "music";
+}
+
+// One line for whatever went wrong, newlines included.
+void complain(char** argv, std::string message) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  std::fprintf(stderr, "%s: %s\n", program_name(argv).c_str(),
+               message.c_str());
+}
+
+// Flag and default on one line, the description wrapped below it.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option(const CLI::Option* option,
+                          bool positional) const override {
+    std::string out = "  ";
+    for (char c : make_option_name(option, positional))
+      out += c == ',' ? ", " : std::string(1, c);
+    out += make_option_opts(option) + "\n";
+    std::string line;
+    std::istringstream words(make_option_desc(option));
+    for (std::string word; words >> word;) {
+      if (line.size() + word.size() > 70) {
+        out += fmt::format("       {}\n", line);
+        line.clear();
+      }
+      line += " " + word;
+    }
+    return out + fmt::format("       {}\n", line);
+  }
+};
+
+std::string type_name(const Field& field) {
+  if (const auto* e = std::get_if<EnumField>(&field))
+    return fmt::format("{}", fmt::join(e->names, "|"));
+  if (std::holds_alternative<bool*>(field)) return "true|false";
+  if (std::holds_alternative<std::string*>(field)) return "TEXT";
+  if (std::holds_alternative<double*>(field)) return "NUMBER";
+  if (std::holds_alternative<std::array<double, 2>*>(field)) return "A,B";
+  if (std::holds_alternative<std::array<float, 3>*>(field)) return "R,G,B";
+  if (std::holds_alternative<std::vector<std::int64_t>*>(field))
+    return "N,N,...";
+  return "N";
+}
+
+// The default as the flag would take it: 0.08,1 and bicubic.
+std::string default_text(const ConfigKey& key) {
+  std::string out;
+  for (char c : field_text(key, Config()))
+    if (c != '"' && c != '[' && c != ']' && c != ' ') out += c;
+  return out;
+}
+
+void reject_extras(const CLI::App& app) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back(name);
+  for (const std::string& word : app.remaining()) {
+    if (word.rfind("-", 0) != 0)
+      throw error(ExitCode::kUsage,
+                  "[cli] unexpected argument \"{}\"; --help lists the flags",
+                  word);
+    std::string name = word.substr(0, word.find('='));
+    name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
+    throw error(ExitCode::kUsage, "[cli] unknown flag {}{}", word,
+                suggestion(name, known, "--"));
+  }
+}
+
+}  // namespace
+
+int run_main(int argc, char** argv,
+             const std::function<int(int, char**)>& body) {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return body(argc, argv);
+  } catch (const Error& e) {
+    complain(argv, e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    complain(argv, "out of memory");
+  } catch (const std::exception& e) {
+    complain(argv, fmt::format("internal error: {}", e.what()));
+  }
+  return static_cast<int>(ExitCode::kInternal);
+}
+
+bool parse(CLI::App& app, int argc, char** argv) {
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "show this help");
+  app.set_version_flag("--version",
+                       fmt::format("{} {}", program_name(argv),
+                                   build_info().describe()),
+                       "show the version");
+  app.allow_extras();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return false;
+  } catch (const CLI::CallForVersion& version) {
+    std::puts(version.what());
+    return false;
+  } catch (const CLI::ParseError& e) {
+    reject_extras(app);  // a misspelt flag is often the cause
+    throw error(ExitCode::kUsage, "[cli] {}", e.what());
+  }
+  reject_extras(app);
+  return true;
+}
+
+std::optional<ResolvedConfig> configure(CLI::App& app, int argc, char** argv) {
+  ConfigSources sources;
+  bool print = false;
+  app.add_option("-c,--config", sources.files,
+                 "read settings from this TOML file; may be repeated, later "
+                 "files win")
+      ->type_name("FILE")->allow_extra_args(false);
+  app.add_flag("--print-config", print,
+               "print the resolved configuration and exit");
+  app.footer(fmt::format(
+      "Settings come from, weakest first: the defaults, a preset ({}), files,\n"
+      "the environment (MUSIC_OPTIM_BASE_LR for optim.base_lr), flags.",
+      fmt::join(preset_names(), ", ")));
+  std::vector<std::pair<const ConfigKey*, CLI::Option*>> options;
+  for (const ConfigKey& key : config_keys()) {
+    std::string names = fmt::format("--{}", key.name);
+    for (const std::string& alias : key.aliases)
+      names += fmt::format(",--{}", alias);
+    Config defaults;
+    options.emplace_back(
+        &key, app.add_option(names, key.help)
+                  ->type_name(type_name(key.field(defaults)))
+                  ->default_str(default_text(key))
+                  ->group(key.section())
+                  ->take_last());
+  }
+  if (!parse(app, argc, argv)) return std::nullopt;
+  for (const auto& [key, option] : options)
+    if (option->count() > 0)
+      sources.flags.emplace_back(key->name, option->results().back());
+  sources.environment = music_environment();
+  ResolvedConfig config = resolve(sources);
+  if (print) {
+    std::fputs(to_toml(config).c_str(), stdout);
+    return std::nullopt;
+  }
+  for (const std::string& warning : config.warnings)
+    spdlog::warn("[config] {}", warning);
+  return config;
+}
+
+}  // namespace music
