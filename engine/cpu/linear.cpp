@@ -1,7 +1,7 @@
 #include "engine/ops/linear.h"
 
 #include "engine/cpu/elementwise.h"
-#include "engine/cpu/onednn.h"
+#include "engine/cpu/gemm.h"
 
 namespace music::cpu {
 namespace {

@@ -1,0 +1,88 @@
+#include "music/encoder_file.h"
+
+#include <charconv>
+
+#include "engine/io/state_dict.h"
+
+namespace music {
+namespace {
+
+constexpr const char* kDepth = "resnet_depth";
+constexpr const char* kWidth = "resnet_width";
+constexpr const char* kStem = "resnet_stem";
+constexpr const char* kSize = "image_size";
+constexpr const char* kMean = "pixel_mean";
+constexpr const char* kStd = "pixel_std";
+
+std::string text(const std::array<float, 3>& v) {
+  return fmt::format("{},{},{}", v[0], v[1], v[2]);
+}
+
+template <typename T>
+const char* read_number(const char* p, const char* end, T& out, bool& ok) {
+  const auto [next, problem] = std::from_chars(p, end, out);
+  ok &= problem == std::errc();
+  return next;
+}
+
+}  // namespace
+
+void save_weights(const Model& model, const std::filesystem::path& directory,
+                  const EncoderInfo& info, std::int64_t batches,
+                  std::map<std::string, std::string> provenance) {
+  provenance[kDepth] = std::to_string(info.encoder.depth);
+  provenance[kWidth] = std::to_string(info.encoder.width);
+  provenance[kStem] = info.encoder.stem == Stem::kCifar ? "cifar" : "imagenet";
+  provenance[kSize] = std::to_string(info.image_size);
+  provenance[kMean] = text(info.pixels.mean);
+  provenance[kStd] = text(info.pixels.std);
+  for (const auto& [prefix, file] :
+       {std::pair{Model::kEncoder, "encoder.safetensors"},
+        std::pair{Model::kProjector, "projector.safetensors"}}) {
+    const StateDict state = export_state(model.parameters(), prefix, batches);
+    write_safetensors(directory / file, state.entries, provenance);
+  }
+}
+
+EncoderInfo read_encoder_info(const SafetensorsFile& file,
+                              const std::string& file_name, EncoderInfo info) {
+  const auto& metadata = file.metadata();
+  const auto read = [&](const char* key, auto&& parse) {
+    const auto it = metadata.find(key);
+    if (it == metadata.end()) return;
+    const char* begin = it->second.data();
+    if (!parse(begin, begin + it->second.size()))
+      throw error(ExitCode::kData, "[weights] {}: metadata {} is \"{}\"",
+                  file_name, key, it->second);
+  };
+  const auto integer = [](int& out) {
+    return [&out](const char* p, const char* end) {
+      bool ok = true;
+      return read_number(p, end, out, ok) == end && ok && out > 0;
+    };
+  };
+  const auto triple = [](std::array<float, 3>& out) {
+    return [&out](const char* p, const char* end) {
+      bool ok = true;
+      for (std::size_t i = 0; i < 3; ++i) {
+        p = read_number(p, end, out[i], ok);
+        if (i < 2) ok &= p != end && *p++ == ',';
+        if (!ok) return false;
+      }
+      return p == end;
+    };
+  };
+  read(kDepth, integer(info.encoder.depth));
+  read(kWidth, integer(info.encoder.width));
+  read(kSize, integer(info.image_size));
+  read(kMean, triple(info.pixels.mean));
+  read(kStd, triple(info.pixels.std));
+  read(kStem, [&](const char* p, const char* end) {
+    const std::string_view stem(p, static_cast<std::size_t>(end - p));
+    info.encoder.stem = stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
+    return stem == "cifar" || stem == "imagenet";
+  });
+  return info;
+}
+
+}  // namespace music

@@ -1,0 +1,169 @@
+#include "music/trainer.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "layers/projector.h"
+
+namespace music {
+namespace {
+
+// More steps in a row without a finite gradient than this end the run.
+constexpr std::int64_t kMostSkipped = 10;
+
+ModelSpec model_spec(const Config& config) {
+  return {config.model.encoder, parse_projector(config.model.projector)};
+}
+
+// Calls fn(key, tensor) for everything a checkpoint holds.
+template <typename F>
+void for_each_state(const Parameters& p, F&& fn) {
+  for (int i = 0; i < static_cast<int>(p.table().size()); ++i) {
+    const std::string& name = p.table()[static_cast<std::size_t>(i)].name;
+    fn("value/" + name, p.value(i));
+    fn("momentum/" + name, p.momentum(i));
+  }
+  for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i)
+    fn("buffer/" + p.buffers()[static_cast<std::size_t>(i)].name, p.buffer(i));
+}
+
+}  // namespace
+
+Segments make_segments(const LossConfig& loss, std::int64_t units) {
+  if (loss.segments.empty()) return Segments::equal(units, loss.segment);
+  Segments segments = Segments::uneven(loss.segments);
+  if (segments.units() != units)
+    throw error(ExitCode::kUsage,
+                "[coding] segments of {} units in all on a projector of {}",
+                segments.units(), units);
+  return segments;
+}
+
+Trainer::Trainer(const Config& config, const data::Dataset& dataset,
+                 const dist::Communicator& communicator)
+    : config_(config),
+      segments_(make_segments(config.loss,
+                              parse_projector(config.model.projector).back())) {
+  const std::int64_t batch = config.train.batch;
+  if (batch > dataset.size())
+    throw error(ExitCode::kUsage,
+                "[train] batch of {} samples from a data set of {} images: "
+                "expected at most {}", batch, dataset.size(), dataset.size());
+  omp_set_num_threads(config.train.threads > 0
+                          ? config.train.threads
+                          : static_cast<int>(std::thread::hardware_concurrency()));
+  data::LoaderSpec loading;
+  loading.augment = config.augment;
+  loading.batch = batch / communicator.size();
+  loading.seed = config.train.seed;
+  loading.workers = config.data.workers > 0
+                        ? config.data.workers
+                        : static_cast<int>(std::thread::hardware_concurrency());
+  loading.rank = communicator.rank();
+  loading.world = communicator.size();
+  loading.bad_image = config.data.bad_image;
+  loading.bad_share = config.data.bad_max;
+  loader_ = std::make_unique<data::Loader>(dataset, loading);
+  steps_per_epoch_ = loader_->batches_per_epoch();
+
+  ScheduleSpec schedule = config.optim.schedule;
+  schedule.batch = batch;
+  schedule_ = Schedule(schedule, steps_per_epoch_, config.train.epochs);
+
+  model_ = std::make_unique<Model>(model_spec(config), true);
+  model_->parameters().initialise(config.train.seed);
+  TrainingStepSpec step;
+  step.image_size = config.augment.size;
+  step.pixels = config.pixels;
+  step.segments = segments_;
+  step.loss = config.loss.entropy;
+  step.optimizer = config.optim.optimizer;
+  training_step_ = std::make_unique<TrainingStep>(
+      *model_, step,
+      std::initializer_list<std::int64_t>{
+          loader_->batch_size(0), loader_->batch_size(steps_per_epoch_ - 1)},
+      executable_options_from_environment());
+}
+
+StepReport Trainer::step() {
+  const data::Batch& batch = loader_->next();
+  StepReport report;
+  report.step = step_;
+  report.epoch = batch.epoch;
+  report.batch = batch.index;
+  report.samples = batch.n;
+  report.rate = schedule_.rate(step_);
+  report.outcome = training_step_->run(batch.pixels.data, batch.n, report.rate);
+  ++step_;
+  if (report.outcome.applied) {
+    skipped_in_a_row_ = 0;
+  } else {
+    ++skipped_;
+    if (++skipped_in_a_row_ > kMostSkipped)
+      throw error(ExitCode::kNumerical,
+                  "[train] {} steps in a row up to step {} had a loss or "
+                  "gradient that is not finite: lower optim.base_lr (now {}) "
+                  "or lengthen the warm-up", skipped_in_a_row_, report.step,
+                  config_.optim.schedule.base_lr);
+  }
+  return report;
+}
+
+CheckpointState Trainer::state() const {
+  CheckpointState s;
+  s.step = step_;
+  s.epoch = step_ / steps_per_epoch_;
+  s.batch = step_ % steps_per_epoch_;
+  s.seed = config_.train.seed;
+  s.config_hash = config_hash(config_);
+  s.extra["skipped_steps"] = std::to_string(skipped_);
+  s.extra["skipped_in_a_row"] = std::to_string(skipped_in_a_row_);
+  return s;
+}
+
+std::vector<TensorEntry> Trainer::tensors() const {
+  std::vector<TensorEntry> entries;
+  for_each_state(model_->parameters(), [&](std::string name, const Tensor& t) {
+    entries.push_back(tensor_entry(std::move(name), t));
+  });
+  return entries;
+}
+
+void Trainer::restore(const Checkpoint& checkpoint) {
+  for_each_state(model_->parameters(), [&](const std::string& name, Tensor t) {
+    const TensorEntry* entry = checkpoint.find(name);
+    if (!entry || entry->dtype != t.dtype || entry->data.size() != t.bytes())
+      throw error(ExitCode::kNoCheckpoint,
+                  "[train] {}: tensor {} is {}, expected {} bytes of {}",
+                  checkpoint.directory.string(), name,
+                  entry ? fmt::format("{} bytes of {}", entry->data.size(),
+                                      name_of(entry->dtype))
+                        : "missing",
+                  t.bytes(), name_of(t.dtype));
+    std::memcpy(t.data, entry->data.data(), entry->data.size());
+  });
+  step_ = checkpoint.state.step;
+  const auto counter = [&](const char* key) {
+    const auto it = checkpoint.state.extra.find(key);
+    return it == checkpoint.state.extra.end() ? 0 : std::stoll(it->second);
+  };
+  skipped_ = counter("skipped_steps");
+  skipped_in_a_row_ = counter("skipped_in_a_row");
+  loader_->seek(step_ / steps_per_epoch_, step_ % steps_per_epoch_);
+}
+
+EncoderInfo Trainer::encoder_info() const {
+  return {config_.model.encoder, config_.augment.size, config_.pixels};
+}
+
+void Trainer::save_weights(const std::filesystem::path& directory,
+                           std::map<std::string, std::string> provenance) const {
+  // Two batches of statistics a step: one a view.
+  music::save_weights(*model_, directory, encoder_info(), 2 * step_,
+                      std::move(provenance));
+}
+
+}  // namespace music

@@ -1,0 +1,82 @@
+#pragma once
+// Trainer: the state of a pre-training run and its one-step advance. What to
+// do around steps (logs, checkpoints, signals) is music/run.h.
+//
+// Everything that decides the next step is in step(), the weights, momentum
+// and running statistics: a trainer that loads a checkpoint goes on bit for
+// bit where the saved one was.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "dist/communicator.h"
+#include "engine/optim/schedule.h"
+#include "music/checkpoint.h"
+#include "music/config.h"
+#include "music/encoder_file.h"
+#include "music/training_step.h"
+
+namespace music {
+
+struct StepReport {
+  std::int64_t step = 0;    // this step's number, from 0
+  std::int64_t epoch = 0;   // it belongs to
+  std::int64_t batch = 0;   // its place in the epoch
+  std::int64_t samples = 0;
+  double rate = 0;
+  StepOutcome outcome;
+};
+
+class Trainer {
+ public:
+  // Throws kUsage when the batch is larger than the data set. dataset and
+  // communicator must outlive the trainer.
+  Trainer(const Config& config, const data::Dataset& dataset,
+          const dist::Communicator& communicator);
+
+  bool done() const { return step_ >= schedule_.total_steps; }
+  // Runs the next step. Throws kNumerical after too many steps in a row whose
+  // gradients were not finite.
+  StepReport step();
+
+  std::int64_t steps_done() const { return step_; }
+  std::int64_t total_steps() const { return schedule_.total_steps; }
+  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  std::int64_t skipped_steps() const { return skipped_; }
+
+  // Tensors and counters of a checkpoint. The caller adds run id, hashes and
+  // byte offsets to the state.
+  CheckpointState state() const;
+  std::vector<TensorEntry> tensors() const;
+  // Throws kNoCheckpoint naming a tensor that does not fit.
+  void restore(const Checkpoint& checkpoint);
+
+  EncoderInfo encoder_info() const;
+  void save_weights(const std::filesystem::path& directory,
+                    std::map<std::string, std::string> provenance) const;
+
+  Model& model() { return *model_; }
+  const Segments& segments() const { return segments_; }
+  const data::Loader& loader() const { return *loader_; }
+  TrainingStep::Memory memory() const { return training_step_->memory(); }
+
+ private:
+  Config config_;
+  Segments segments_;
+  Schedule schedule_;
+  std::int64_t steps_per_epoch_ = 0;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<TrainingStep> training_step_;
+  std::unique_ptr<data::Loader> loader_;
+  std::int64_t step_ = 0;
+  std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
+};
+
+// The segments a loss configuration asks for on `units` units.
+Segments make_segments(const LossConfig& loss, std::int64_t units);
+
+}  // namespace music
