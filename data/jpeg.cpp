@@ -88,7 +88,10 @@ bool read_pixels(Decoder& decoder, std::uint8_t* pixels, std::size_t stride) {
     JSAMPROW row = pixels + stride * info.output_scanline;
     jpeg_read_scanlines(&info, &row, 1);
   }
-  return true;  // what follows the last row does not matter
+  // Reads on to the end marker: damage that filled the rows with grey often
+  // shows only there.
+  jpeg_finish_decompress(&info);
+  return true;
 }
 
 // a * b / 255, rounded, as Pillow computes it.

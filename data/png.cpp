@@ -1,5 +1,6 @@
 #include "data/png.h"
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -42,8 +43,49 @@ void* png_realloc(void* p, std::size_t n) {
 static_assert(STBI_MAX_DIMENSIONS == music::data::DecodeLimits::kPngSide);
 
 namespace music::data {
+namespace {
+
+std::uint32_t big_endian(const std::uint8_t* p) {
+  return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 |
+         std::uint32_t{p[2]} << 8 | p[3];
+}
+
+std::uint32_t crc32(std::span<const std::uint8_t> bytes) {
+  static const auto table = [] {
+    std::array<std::uint32_t, 256> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      t[i] = i;
+      for (int k = 0; k < 8; ++k)
+        t[i] = (t[i] >> 1) ^ (t[i] & 1 ? 0xEDB88320u : 0);
+    }
+    return t;
+  }();
+  std::uint32_t crc = ~0u;
+  for (const std::uint8_t b : bytes) crc = table[(crc ^ b) & 255] ^ (crc >> 8);
+  return ~crc;
+}
+
+// stb_image looks at no checksum, so a damaged file would come out as a
+// wrong image.
+void check_chunks(std::span<const std::uint8_t> bytes) {
+  std::size_t at = 8;  // after the signature
+  while (true) {
+    if (bytes.size() - at < 12) throw error(ExitCode::kData, "[png] truncated");
+    const std::size_t length = big_endian(bytes.data() + at);
+    if (length > bytes.size() - at - 12)
+      throw error(ExitCode::kData, "[png] truncated");
+    const auto body = bytes.subspan(at + 4, 4 + length);  // type and data
+    if (crc32(body) != big_endian(body.data() + body.size()))
+      throw error(ExitCode::kData, "[png] a chunk fails its checksum");
+    if (std::memcmp(body.data(), "IEND", 4) == 0) return;
+    at += 12 + length;
+  }
+}
+
+}  // namespace
 
 void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
+  check_chunks(bytes);
   const auto* in = bytes.data();
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;

@@ -9,7 +9,8 @@
 
 namespace music::data {
 
-// Throws Error kData.
+// Verifies every chunk's checksum. bytes begin with PNG's signature. Throws
+// Error kData.
 void decode_png(std::span<const std::uint8_t> bytes, Image& image);
 
 }  // namespace music::data

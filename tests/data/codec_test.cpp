@@ -1,0 +1,120 @@
+// Decoders against Pillow's pixels, and against damaged and hostile files.
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/decode.h"
+#include "data/jpeg.h"
+#include "engine/core/error.h"
+#include "tests/data/image_goldens.h"
+
+TEST_SUITE("codec") {
+  using namespace music::data;
+
+  std::span<const std::uint8_t> pixels(const Image& image) {
+    return {image.data(), image.bytes()};
+  }
+
+  // The error's text; empty when the bytes decode.
+  std::string refusal(std::span<const std::uint8_t> bytes) {
+    Image image;
+    try {
+      decode_image(bytes, image);
+      return "";
+    } catch (const music::Error& failure) {
+      CHECK(failure.code() == music::ExitCode::kData);
+      return failure.what();
+    }
+  }
+
+  TEST_CASE("JPEG and PNG give Pillow's pixels") {
+    const ImageGoldens goldens;
+    const auto files = goldens.of("file"), decoded = goldens.of("decoded");
+    REQUIRE(files.size() == decoded.size());
+    Image image;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      CAPTURE(files[i].line);
+      decode_image(files[i].bytes, image);
+      CHECK(image.width() == decoded[i].integer(1));
+      CHECK(image.height() == decoded[i].integer(2));
+      CHECK(differing(pixels(image), decoded[i].bytes) == 0);
+    }
+  }
+
+  TEST_CASE("a truncated or garbled file is an error, at any length") {
+    const ImageGoldens goldens;
+    for (const GoldenCase& c : goldens.of("file")) {
+      CAPTURE(c.line);
+      std::size_t accepted = 0;
+      for (std::size_t n = 0; n + 16 < c.bytes.size(); n += 7)
+        accepted += refusal(c.bytes.first(n)).empty();
+      CHECK(accepted == 0);
+      std::vector<std::uint8_t> garbled(c.bytes.begin(), c.bytes.end());
+      for (std::size_t n = 8; n < garbled.size(); n += 3) {
+        garbled[n] ^= static_cast<std::uint8_t>(n * 37);
+        refusal(garbled);  // whatever comes of it, no crash
+      }
+    }
+  }
+
+  TEST_CASE("errors say what was found") {
+    const auto bytes = [](std::string_view text) {
+      return std::vector<std::uint8_t>(text.begin(), text.end());
+    };
+    CHECK(refusal({}) == "[decode] the file is empty");
+    CHECK(refusal(bytes("GIF89a")) ==
+          "[decode] neither JPEG nor PNG: begins with 47 49 46 38 (a GIF)");
+    CHECK(refusal(bytes("x")) ==
+          "[decode] neither JPEG nor PNG: begins with 78");
+    CHECK(refusal(std::vector<std::uint8_t>(DecodeLimits::kFileBytes + 1)) ==
+          "[decode] 67108865 bytes, limit 67108864");
+  }
+
+  TEST_CASE("a header that claims too many pixels is refused unread") {
+    const ImageGoldens goldens;
+    const auto file = goldens.of("file").front().bytes;
+    std::vector<std::uint8_t> jpeg(file.begin(), file.end());
+    for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {
+      if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC0) continue;
+      jpeg[i + 5] = jpeg[i + 7] = 0xFF;  // 65,2xx each way
+      break;
+    }
+    CHECK(refusal(jpeg).find("limit 178956970") != std::string::npos);
+  }
+
+  TEST_CASE("a JPEG of very many scans is refused") {
+    // A progressive file whose last scan is repeated.
+    const ImageGoldens goldens;
+    for (const GoldenCase& c : goldens.of("file")) {
+      if (c.parameters[0] != "422_progressive") continue;
+      std::vector<std::uint8_t> jpeg(c.bytes.begin(), c.bytes.end() - 2);
+      std::size_t scan = 0;
+      for (std::size_t i = 0; i + 1 < jpeg.size(); ++i)
+        if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xDA) scan = i;
+      const std::vector<std::uint8_t> last(
+          jpeg.begin() + static_cast<std::ptrdiff_t>(scan), jpeg.end());
+      for (int k = 0; k < 200; ++k)
+        jpeg.insert(jpeg.end(), last.begin(), last.end());
+      jpeg.insert(jpeg.end(), {0xFF, 0xD9});
+      CHECK(refusal(jpeg) == "[jpeg] more than 100 scans");
+    }
+  }
+
+  TEST_CASE("encode and decode") {
+    const ImageGoldens goldens;
+    const Image& photo = goldens.image("photo");
+    Image back;
+    decode_jpeg(encode_jpeg(photo, 95), back);
+    REQUIRE(back.width() == photo.width());
+    REQUIRE(back.height() == photo.height());
+    double error = 0;
+    for (std::size_t i = 0; i < photo.bytes(); ++i)
+      error += std::abs(back.data()[i] - photo.data()[i]);
+    CHECK(error / static_cast<double>(photo.bytes()) < 12);  // 4:2:0 of noise
+    CHECK(encode_jpeg(photo, 30).size() < encode_jpeg(photo, 90).size());
+  }
+}

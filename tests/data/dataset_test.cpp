@@ -1,0 +1,235 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "engine/core/error.h"
+#include "tests/data/temporary_folder.h"
+
+TEST_SUITE("dataset") {
+  using namespace music::data;
+  namespace fs = std::filesystem;
+
+  std::unique_ptr<Dataset> open(const std::string& path,
+                                Split split = Split::kTrain,
+                                DatasetFormat format = DatasetFormat::kAuto) {
+    return open_dataset(path, format, split);
+  }
+
+  // The text of the error, which is a data error of one line.
+  std::string refusal(const std::string& path, Split split = Split::kTrain,
+                      DatasetFormat format = DatasetFormat::kAuto) {
+    try {
+      open(path, split, format);
+    } catch (const music::Error& failure) {
+      CHECK(failure.code() == music::ExitCode::kData);
+      const std::string text = failure.what();
+      CHECK(text.find('\n') == text.npos);
+      return text;
+    }
+    return "no error";
+  }
+
+  bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != text.npos;
+  }
+
+  TEST_CASE("class folders: sorted, recursive, other files ignored") {
+    const TemporaryFolder f;
+    f.write_jpeg("zebra/b.jpg", 1);
+    f.write_jpeg("zebra/a.JPEG", 2);
+    f.write_jpeg("ant/deep/x.jpg", 3);
+    f.write_jpeg("ant/y.png", 4, 50, 20);  // a JPEG by content
+    f.write("ant/notes.txt", "no image");
+    f.write(".hidden/x.txt", "");
+    const auto d = open(f.path());
+    REQUIRE(d->size() == 4);
+    CHECK(d->classes() == std::vector<std::string>{"ant", "zebra"});
+    CHECK(d->name(0) == f.path("ant/y.png"));
+    CHECK(d->name(1) == f.path("ant/deep/x.jpg"));
+    CHECK(d->name(2) == f.path("zebra/a.JPEG"));
+    CHECK(d->name(3) == f.path("zebra/b.jpg"));
+    CHECK(d->label(1) == 0);
+    CHECK(d->label(3) == 1);
+    Image image;
+    d->read(0, image);
+    CHECK(image.width() == 50);
+    CHECK(image.height() == 20);
+  }
+
+  TEST_CASE("a flat folder has no labels") {
+    const TemporaryFolder f;
+    f.write_jpeg("2.jpg", 1);
+    f.write_jpeg("1.jpg", 2);
+    f.write("sub/readme.txt", "");
+    const auto d = open(f.path());
+    REQUIRE(d->size() == 2);
+    CHECK(d->classes().empty());
+    CHECK(d->label(0) == -1);
+    CHECK(d->name(0) == f.path("1.jpg"));
+  }
+
+  TEST_CASE("train and val are splits, not classes") {
+    const TemporaryFolder f;
+    f.write_jpeg("train/a/1.jpg", 1);
+    f.write_jpeg("train/a/2.jpg", 2);
+    f.write_jpeg("val/a/3.jpg", 3);
+    CHECK(open(f.path())->size() == 2);
+    CHECK(open(f.path(), Split::kTest)->size() == 1);
+    CHECK(open(f.path("train"))->classes() == std::vector<std::string>{"a"});
+    CHECK(has(refusal(f.path("train"), Split::kTest), "has no test split"));
+  }
+
+  TEST_CASE("links are followed, loops are not") {
+    const TemporaryFolder f;
+    f.write_jpeg("data/a/1.jpg", 1);
+    fs::create_directory_symlink("..", f.path("data/a/up"));
+    fs::create_directory_symlink(f.path("data/a"), f.path("data/b"));
+    const auto d = open(f.path("data"));
+    CHECK(d->size() == 2);  // a/1.jpg and b/1.jpg
+    CHECK(d->classes() == std::vector<std::string>{"a", "b"});
+  }
+
+  TEST_CASE("folders that are no data set") {
+    const TemporaryFolder f;
+    CHECK(refusal(f.path("none")) ==
+          "[dataset] " + f.path("none") + ": no such file or folder");
+    CHECK(has(refusal(f.path()), "no image found, expected class sub-folders"));
+    f.write("a/notes.txt", "");
+    CHECK(has(refusal(f.path()), "no image found in it or its sub-folders"));
+    f.write_jpeg("b/1.jpg", 1);
+    CHECK(has(refusal(f.path()), "class folder a has no image"));
+    CHECK(has(refusal(f.path(), Split::kTrain, DatasetFormat::kList),
+              "is a folder, expected a text file"));
+    CHECK(has(refusal(f.path("b/1.jpg"), Split::kTrain, DatasetFormat::kFolder),
+              "is a file, expected a folder"));
+    CHECK(has(refusal(f.path("b/1.jpg")), "is not text, expected a list"));
+  }
+
+  TEST_CASE("a bad image is an error of read, with its reason") {
+    const TemporaryFolder f;
+    f.write("a/1.jpg", "\xFF\xD8\xFFnothing");
+    f.write("a/2.jpg", "");
+    const auto d = open(f.path());
+    Image image;
+    CHECK_THROWS_AS(d->read(0, image), music::Error);
+    CHECK_THROWS_WITH(d->read(1, image), "[decode] the file is empty");
+    fs::remove(f.path("a/1.jpg"));
+    CHECK_THROWS_WITH(d->read(0, image),
+                      "[dataset] cannot read: No such file or directory");
+  }
+
+  TEST_CASE("lists: labels, names with spaces, line ends") {
+    const TemporaryFolder f;
+    f.write_jpeg("pictures/one two.jpg", 1);
+    f.write_jpeg("three.jpg", 2);
+    f.write("list.txt",
+            "pictures/one two.jpg 1\r\n\n" + f.path("three.jpg") + "\t0\n");
+    const auto d = open(f.path("list.txt"));
+    REQUIRE(d->size() == 2);
+    CHECK(d->name(0) == f.path("pictures/one two.jpg"));
+    CHECK(d->label(0) == 1);
+    CHECK(d->label(1) == 0);
+    CHECK(d->classes() == std::vector<std::string>{"0", "1"});
+    Image image;
+    d->read(1, image);
+    CHECK(image.width() == 40);
+    f.write("plain.txt", "pictures/one two.jpg\nthree.jpg\n");
+    CHECK(open(f.path("plain.txt"))->classes().empty());
+    CHECK(open(f.path("plain.txt"))->name(0) == f.path("pictures/one two.jpg"));
+  }
+
+  TEST_CASE("lists that are wrong") {
+    const TemporaryFolder f;
+    f.write_jpeg("a.jpg", 1);
+    f.write("empty.txt", "\n\n");
+    CHECK(has(refusal(f.path("empty.txt")), "lists no image"));
+    f.write("mixed.txt", "a.jpg 1\na.jpg\n");
+    CHECK(has(refusal(f.path("mixed.txt")), "mixed.txt:2: no label"));
+    f.write("word.txt", "a.jpg\tcat\n");
+    CHECK(has(refusal(f.path("word.txt")), "word.txt:1: expected a class"));
+    f.write("missing.txt", "b.jpg\n");
+    CHECK(has(refusal(f.path("missing.txt")), "b.jpg does not exist"));
+    f.write("huge.txt", "a.jpg 2000000000\n");
+    CHECK(has(refusal(f.path("huge.txt")), "class number 2000000000, limit"));
+    CHECK(has(refusal(f.path("mixed.txt"), Split::kTest), "no test split"));
+  }
+
+  std::string record(int label, int base) {
+    std::string bytes(3073, '\0');
+    bytes[0] = static_cast<char>(label);
+    for (std::size_t i = 0; i < 3072; ++i)
+      bytes[1 + i] = static_cast<char>(static_cast<int>(i / 1024) * 50 +
+                                       static_cast<int>(i % 32) + base);
+    return bytes;
+  }
+
+  TEST_CASE("CIFAR-10: splits, labels, pixels, the folder above") {
+    const TemporaryFolder f;
+    const std::string in = "cifar-10-batches-bin/";
+    f.write(in + "data_batch_1.bin", record(3, 0) + record(9, 1));
+    f.write(in + "data_batch_2.bin", record(0, 7));
+    f.write(in + "test_batch.bin", record(5, 2));
+    f.write(in + "batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+    const auto train = open(f.path());
+    REQUIRE(train->size() == 3);
+    CHECK(train->label(1) == 9);
+    CHECK(train->classes()[3] == "d");
+    CHECK(train->name(1) == "data_batch_1.bin:1");
+    CHECK(train->name(2) == "data_batch_2.bin:0");
+    Image image;
+    train->read(2, image);
+    REQUIRE(image.width() == 32);
+    REQUIRE(image.height() == 32);
+    CHECK(image.row(4)[3 * 6] == 6 + 7);        // red
+    CHECK(image.row(4)[3 * 6 + 2] == 100 + 13);  // blue
+    const auto test = open(f.path(in), Split::kTest);
+    REQUIRE(test->size() == 1);
+    CHECK(test->label(0) == 5);
+  }
+
+  TEST_CASE("CIFAR-10 that is wrong") {
+    const TemporaryFolder f;
+    f.write("data_batch_1.bin", record(3, 0) + "x");
+    CHECK(has(refusal(f.path()),
+              "is 3074 bytes, expected a multiple of 3073"));
+    CHECK(has(refusal(f.path(), Split::kTest), "expected test_batch.bin"));
+    f.write("data_batch_1.bin", "");
+    CHECK(has(refusal(f.path()), "is 0 bytes"));
+    f.write("data_batch_1.bin", record(12, 0));
+    CHECK(has(refusal(f.path()), "record 0 has label 12, expected 0 to 9"));
+    const TemporaryFolder python;
+    python.write("data_batch_1", "pickle");
+    CHECK(has(refusal(python.path()), "found its Python version"));
+  }
+
+  TEST_CASE("a subset is drawn by seed and keeps names and labels") {
+    const TemporaryFolder f;
+    for (int i = 0; i < 20; ++i)
+      f.write_jpeg((i % 2 ? "a/" : "b/") + std::to_string(i) + ".jpg", i);
+    const auto whole = open(f.path());
+    const auto names = [](const Dataset& d) {
+      std::vector<std::string> all;
+      for (std::int64_t i = 0; i < d.size(); ++i) all.push_back(d.name(i));
+      return all;
+    };
+    const auto part = subset(open(f.path()), 7, 1);
+    const auto chosen = names(*part);
+    CHECK(chosen.size() == 7);
+    CHECK(names(*subset(open(f.path()), 7, 1)) == chosen);
+    CHECK(names(*subset(open(f.path()), 7, 2)) != chosen);
+    const auto all = names(*whole);
+    for (std::size_t i = 0; i < 7; ++i) {
+      const auto at = std::find(all.begin(), all.end(), chosen[i]);
+      REQUIRE(at != all.end());
+      CHECK(part->label(static_cast<std::int64_t>(i)) ==
+            whole->label(at - all.begin()));
+    }
+    CHECK(std::set(chosen.begin(), chosen.end()).size() == 7);
+    CHECK(subset(open(f.path()), 0, 1)->size() == 20);
+    CHECK(subset(open(f.path()), 99, 1)->size() == 20);
+  }
+}

@@ -1,0 +1,306 @@
+// The promise of the loaders: the same bytes for any number of workers, from
+// any start, bad images included.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/augment.h"
+#include "data/loader.h"
+#include "data/sampler.h"
+#include "engine/core/error.h"
+
+TEST_SUITE("loader") {
+  using namespace music::data;
+
+  // Images made from their number; some are bad.
+  class Made : public Dataset {
+   public:
+    explicit Made(std::int64_t n, std::set<std::int64_t> bad = {})
+        : n_(n), bad_(std::move(bad)), classes_{"even", "odd"} {}
+
+    std::int64_t size() const override { return n_; }
+    const std::vector<std::string>& classes() const override {
+      return classes_;
+    }
+    int label(std::int64_t i) const override { return static_cast<int>(i % 2); }
+    std::string name(std::int64_t i) const override {
+      return "image " + std::to_string(i);
+    }
+    void read(std::int64_t i, Image& image) const override {
+      ++reads;
+      if (bad_.count(i))
+        throw music::error(music::ExitCode::kData, "[made] number {} is bad", i);
+      if (i == breaks_at) throw std::logic_error("a bug");
+      std::uint8_t* p = image.reset(20 + static_cast<int>(i % 7), 18);
+      for (std::size_t k = 0; k < image.bytes(); ++k)
+        p[k] = static_cast<std::uint8_t>(k * 7 + static_cast<std::size_t>(i) * 31);
+    }
+
+    mutable std::atomic<int> reads = 0;
+    std::int64_t breaks_at = -1;
+
+   private:
+    std::int64_t n_;
+    std::set<std::int64_t> bad_;
+    std::vector<std::string> classes_;
+  };
+
+  LoaderSpec spec(int workers, std::int64_t batch = 8) {
+    LoaderSpec s;
+    s.augment.size = 12;
+    s.batch = batch;
+    s.seed = 5;
+    s.workers = workers;
+    return s;
+  }
+
+  struct Seen {
+    std::int64_t epoch, index;
+    std::vector<std::int64_t> samples;
+    std::vector<int> labels;
+    std::vector<std::uint8_t> pixels;
+    bool operator==(const Seen&) const = default;
+  };
+
+  Seen copy(const Batch& b) {
+    const auto pixels = b.pixels.span<std::uint8_t>();
+    return {b.epoch, b.index, b.samples, b.labels,
+            {pixels.begin(), pixels.end()}};
+  }
+
+  std::vector<Seen> take(Loader& loader, int n) {
+    std::vector<Seen> seen;
+    for (int i = 0; i < n; ++i) seen.push_back(copy(loader.next()));
+    return seen;
+  }
+
+  std::string failure_of(Loader& loader, int n) {
+    try {
+      take(loader, n);
+    } catch (const music::Error& failure) {
+      CHECK(failure.code() == music::ExitCode::kData);
+      return failure.what();
+    }
+    return "no error";
+  }
+
+  TEST_CASE("1, 2 and 5 workers give the same bytes, bad images or not") {
+    for (const auto& bad : {std::set<std::int64_t>{},
+                            std::set<std::int64_t>{3, 17, 20}}) {
+      const Made data(35, bad);
+      Loader one(data, spec(1));
+      const auto reference = take(one, 12);  // over two epochs of five
+      CHECK(one.quarantine().size() == bad.size());
+      for (int workers : {2, 5}) {
+        Loader many(data, spec(workers));
+        CHECK(take(many, 12) == reference);
+        REQUIRE(many.quarantine().size() == one.quarantine().size());
+        for (std::size_t i = 0; i < bad.size(); ++i)
+          CHECK(many.quarantine()[i].sample == one.quarantine()[i].sample);
+      }
+    }
+  }
+
+  TEST_CASE("a batch is what sampler and augmentation say") {
+    const Made data(35);
+    Loader loader(data, spec(2));
+    CHECK(loader.batches_per_epoch() == 5);
+    CHECK(loader.batch_size(4) == 3);
+    Sampler sampler(35, 8, 5);
+    AugmentScratch scratch;
+    Image image;
+    std::vector<std::uint8_t> view(3 * 12 * 12);
+    std::vector<std::int64_t> samples;
+    for (int i = 0; i < 7; ++i) {
+      const Batch& b = loader.next();
+      CHECK(b.epoch == i / 5);
+      CHECK(b.index == i % 5);
+      sampler.indices(b.epoch, b.index, samples);
+      CHECK(b.samples == samples);
+      REQUIRE(b.n == (i == 4 ? 3 : 8));
+      REQUIRE(b.pixels.shape == music::Shape{2 * b.n, 12, 12, 3});
+      for (std::int64_t v = 0; v < 2; ++v)
+        for (std::int64_t row = 0; row < b.n; ++row) {
+          const std::int64_t s = samples[static_cast<std::size_t>(row)];
+          CHECK(b.labels[static_cast<std::size_t>(row)] == s % 2);
+          data.read(s, image);
+          const AugmentSpec augment = spec(1).augment;
+          apply_view(image,
+                     sample_view(augment, 5, static_cast<std::uint32_t>(b.epoch),
+                                 static_cast<std::uint32_t>(s),
+                                 static_cast<int>(v), image.width(),
+                                 image.height()),
+                     augment, view.data(), scratch);
+          CHECK(std::memcmp(view.data(),
+                            b.pixels.as<std::uint8_t>() +
+                                (v * b.n + row) * 3 * 12 * 12,
+                            view.size()) == 0);
+        }
+    }
+  }
+
+  TEST_CASE("seek continues as if nothing had happened") {
+    const Made data(35, {3, 17, 20});
+    Loader straight(data, spec(2));
+    const auto all = take(straight, 12);
+    for (int from : {0, 1, 4, 5, 7}) {
+      Loader resumed(data, spec(2));
+      resumed.seek(from / 5, from % 5);
+      CHECK(take(resumed, 2) == std::vector<Seen>(all.begin() + from,
+                                                  all.begin() + from + 2));
+      resumed.seek(0, 2);  // back, with batches under way
+      CHECK(copy(resumed.next()) == all[2]);
+    }
+    straight.seek(0, 5);  // the end of an epoch is the start of the next
+    CHECK(copy(straight.next()) == all[5]);
+    CHECK_THROWS_AS(straight.seek(0, 6), music::Error);
+  }
+
+  TEST_CASE("ranks together see what one process sees") {
+    const Made data(32);
+    Loader one(data, spec(1));
+    for (int step = 0; step < 5; ++step) {
+      std::set<std::pair<std::int64_t, std::vector<std::uint8_t>>> whole, parts;
+      const auto add = [](const Batch& b, auto& to) {
+        const std::int64_t bytes = 3 * 12 * 12;
+        for (std::int64_t i = 0; i < 2 * b.n; ++i) {
+          const auto* p = b.pixels.as<std::uint8_t>() + i * bytes;
+          to.insert({b.samples[static_cast<std::size_t>(i % b.n)],
+                     {p, p + bytes}});
+        }
+      };
+      add(one.next(), whole);
+      for (int rank = 0; rank < 4; ++rank) {
+        LoaderSpec s = spec(1, 2);
+        s.rank = rank;
+        s.world = 4;
+        Loader part(data, s);
+        part.seek(step / 4, step % 4);
+        add(part.next(), parts);
+      }
+      CHECK(whole == parts);
+    }
+  }
+
+  TEST_CASE("a bad image is replaced, recorded once, and keeps its number") {
+    const Made data(20, {4});
+    Loader loader(data, spec(2, 20));
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      const Batch& b = loader.next();
+      CHECK(std::count(b.samples.begin(), b.samples.end(), 4) == 1);
+    }
+    REQUIRE(loader.quarantine().size() == 1);
+    const BadSample& bad = loader.quarantine()[0];
+    CHECK(bad.epoch == 0);
+    CHECK(bad.sample == 4);
+    CHECK(bad.name == "image 4");
+    CHECK(bad.reason == "[made] number 4 is bad");
+  }
+
+  TEST_CASE("too many bad images are an error; three never are") {
+    const Made three(8, {0, 1, 2});
+    Loader fine(three, spec(1));
+    take(fine, 6);
+    const Made four(8, {0, 1, 2, 3});
+    Loader bad(four, spec(1));
+    CHECK(failure_of(bad, 1).find("4 of the epoch's 8 images cannot be read") !=
+          std::string::npos);
+    CHECK(failure_of(bad, 1) != "no error");  // again
+    std::set<std::int64_t> tenth, more;
+    for (std::int64_t i = 0; i < 10; ++i) tenth.insert(i * 10);
+    more = tenth;
+    more.insert(55);
+    const Made hundred(100, tenth), hundred_more(100, more);
+    Loader allowed(hundred, spec(2)), refused(hundred_more, spec(2));
+    CHECK(failure_of(allowed, 26) == "no error");
+    CHECK(failure_of(refused, 13) != "no error");
+  }
+
+  TEST_CASE("nothing readable at all: an error, not a hang") {
+    const Made data(2, {0, 1});
+    Loader loader(data, spec(2));
+    CHECK(failure_of(loader, 1) == "[loader] image 0 cannot be read, nor can 16 "
+                                   "images drawn in its place");
+  }
+
+  TEST_CASE("policy abort names the first bad image") {
+    const Made data(20, {4});
+    LoaderSpec s = spec(2, 20);
+    s.bad_image = BadImage::kAbort;
+    Loader loader(data, s);
+    CHECK(failure_of(loader, 1) == "[loader] image 4: [made] number 4 is bad");
+  }
+
+  TEST_CASE("other exceptions of a worker come out of next, in order") {
+    Made data(40);
+    data.breaks_at = permutation(40, 5, 0)[17];  // in the third batch
+    Loader loader(data, spec(3));
+    take(loader, 2);
+    CHECK_THROWS_AS(loader.next(), std::logic_error);
+    CHECK_THROWS_AS(loader.next(), std::logic_error);
+    data.breaks_at = -1;
+    loader.seek(0, 2);
+    CHECK(loader.next().index == 2);
+  }
+
+  TEST_CASE("destroyed at any moment, used or not") {
+    const Made data(64);
+    for (int n = 0; n < 6; ++n) {
+      Loader loader(data, spec(4));
+      take(loader, n);
+    }
+  }
+
+  TEST_CASE("never more than two batches ahead") {
+    const Made data(1000);
+    Loader loader(data, spec(3));
+    take(loader, 4);
+    loader.seek(0, 0);
+    CHECK(data.reads <= (4 + 2) * 8);
+    CHECK(loader.stats().batches == 4);
+    CHECK(loader.stats().samples == 32);
+    CHECK(loader.stats().wait_seconds > 0);
+  }
+
+  TEST_CASE("evaluation: every image once, in order, bad ones left out") {
+    const Made data(35, {0, 9, 34});
+    for (int workers : {1, 2, 5}) {
+      EvalLoaderSpec s;
+      s.eval.resize = 14;
+      s.eval.size = 12;
+      s.batch = 8;
+      s.workers = workers;
+      EvalLoader loader(data, s);
+      AugmentScratch scratch;
+      Image image;
+      std::vector<std::uint8_t> view(3 * 12 * 12);
+      std::int64_t expected = 1;
+      while (const Batch* b = loader.next()) {
+        REQUIRE(b->pixels.shape == music::Shape{b->n, 12, 12, 3});
+        REQUIRE(static_cast<std::int64_t>(b->samples.size()) == b->n);
+        for (std::int64_t row = 0; row < b->n; ++row, ++expected) {
+          if (expected == 9) ++expected;
+          const auto at = static_cast<std::size_t>(row);
+          CHECK(b->samples[at] == expected);
+          CHECK(b->labels[at] == expected % 2);
+          data.read(expected, image);
+          eval_view(image, 14, 12, s.eval.interpolation, view.data(), scratch);
+          CHECK(std::memcmp(view.data(),
+                            b->pixels.as<std::uint8_t>() + row * 3 * 12 * 12,
+                            view.size()) == 0);
+        }
+      }
+      CHECK(expected == 34);
+      CHECK(loader.next() == nullptr);
+      CHECK(loader.quarantine().size() == 3);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/images.{txt,bin}: what Pillow and torchvision make of
+small images, for the tests of data/. Needs Pillow 9.4, torchvision 0.14, numpy.
+
+images.txt has one case a line: its kind, its parameters, and last the offset
+and the size of its bytes in images.bin (for "all": a CRC-32 instead).
+"""
+import io
+import pathlib
+import zlib
+
+import numpy as np
+import torch
+import torchvision.transforms as T
+import torchvision.transforms.functional as F
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from torchvision.transforms import InterpolationMode
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
+FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+rng = np.random.default_rng(7)
+blob = bytearray()
+lines = []
+
+
+def case(kind, *parameters, data):
+    lines.append(" ".join(map(str, (kind, *parameters, len(blob), len(data)))))
+    blob.extend(data)
+
+
+def photo(width, height):
+    """Smooth colours, hard edges and a little noise."""
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    waves = [np.sin(x / 9 + c) * np.cos(y / 7 - 2 * c) * 110 + 128 for c in range(3)]
+    out = np.stack(waves, -1) + rng.normal(0, 9, (height, width, 3))
+    out[height // 4 : height // 2, width // 3 : width // 2] = (250, 20, 60)
+    out[height // 2 :, : width // 5] = (3, 3, 3)
+    return Image.fromarray(out.clip(0, 255).astype(np.uint8))
+
+
+IMAGES = {
+    "photo": photo(67, 45),
+    "noise": Image.fromarray(rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)),
+    "tiny": Image.fromarray(rng.integers(0, 256, (5, 3, 3), dtype=np.uint8)),
+}
+
+
+def resizes():
+    for name, box, size in [
+        ("photo", (0, 0, 67, 45), (32, 32)), ("photo", (11, 5, 20, 13), (40, 40)),
+        ("photo", (3, 2, 61, 40), (7, 9)), ("photo", (8, 4, 32, 17), (32, 32)),
+        ("photo", (8, 4, 17, 32), (32, 32)), ("photo", (1, 1, 40, 40), (40, 40)),
+        ("noise", (0, 0, 28, 28), (27, 29)), ("noise", (4, 9, 21, 18), (28, 28)),
+        ("tiny", (0, 0, 3, 5), (24, 24)), ("tiny", (1, 1, 1, 3), (8, 8)),
+        ("photo", (0, 0, 67, 45), (1, 1)),
+    ]:
+        x, y, w, h = box
+        crop = IMAGES[name].crop((x, y, x + w, y + h))
+        for filter_name, code in FILTERS.items():
+            case("resize", name, *box, *size, filter_name,
+                 data=crop.resize(size, code).tobytes())
+
+
+def colours(image):
+    for f in (0.0, 0.6, 0.83712, 1.3873, 2.5):
+        yield "brightness", f, ImageEnhance.Brightness(image).enhance(f)
+        yield "contrast", f, ImageEnhance.Contrast(image).enhance(f)
+        yield "saturation", f, ImageEnhance.Color(image).enhance(f)
+    for f in (-0.5, -0.1, -0.0371, 0.0666, 0.5):
+        yield "hue", f, F.adjust_hue(image, f)
+    yield "grayscale", 0, F.to_grayscale(image, num_output_channels=3)
+    yield "solarize", 0, ImageOps.solarize(image)
+
+
+def every_colour():
+    """All 2^24 colours, r fastest; the result as a CRC-32."""
+    n = np.arange(1 << 24, dtype=np.uint32)
+    pixels = np.stack([n & 255, n >> 8 & 255, n >> 16], -1).astype(np.uint8)
+    image = Image.fromarray(pixels.reshape(4096, 4096, 3))
+    for op, f, out in [
+        ("grayscale", 0, F.to_grayscale(image, num_output_channels=3)),
+        ("saturation", 1.17, ImageEnhance.Color(image).enhance(1.17)),
+        ("saturation", 0.61, ImageEnhance.Color(image).enhance(0.61)),
+        ("hue", 0.0, F.adjust_hue(image, 0.0)),
+        ("hue", 0.0731, F.adjust_hue(image, 0.0731)),
+        ("hue", -0.1, F.adjust_hue(image, -0.1)),
+    ]:
+        lines.append(f"all {op} {f} {zlib.crc32(out.tobytes())} 0")
+
+
+def codecs():
+    photo_ = IMAGES["photo"]
+    for name, image, how in [
+        ("420", photo_, dict(format="JPEG", quality=75)),
+        ("444", photo_, dict(format="JPEG", quality=95, subsampling=0)),
+        ("422_progressive", photo_,
+         dict(format="JPEG", quality=60, subsampling=1, progressive=True)),
+        ("gray", photo_.convert("L"), dict(format="JPEG", quality=80)),
+        ("cmyk", photo_.convert("CMYK"), dict(format="JPEG", quality=90)),
+        ("rgb", photo_, dict(format="PNG")),
+        ("palette", photo_.quantize(37), dict(format="PNG")),
+        ("alpha", photo_.convert("RGBA"), dict(format="PNG")),
+        ("one_bit", photo_.convert("1"), dict(format="PNG")),
+    ]:
+        if name == "alpha":
+            image.putalpha(photo_.convert("L"))
+        file = io.BytesIO()
+        image.save(file, **how)
+        case("file", name, data=file.getvalue())
+        case("decoded", name, *photo_.size,
+             data=Image.open(file).convert("RGB").tobytes())
+
+
+def views():
+    """Parameters as torchvision draws them, applied one by one."""
+    names = ["brightness", "contrast", "saturation", "hue"]
+    for i, (image, filter_name, flip, gray, sigma, solar) in enumerate([
+        ("photo", "bicubic", 1, 0, 0.71, 0), ("photo", "bilinear", 0, 0, 0, 1),
+        ("photo", "bicubic", 0, 1, 1.9, 1), ("noise", "bilinear", 1, 0, 0, 0),
+    ]):
+        torch.manual_seed(i)
+        y, x, h, w = T.RandomResizedCrop.get_params(
+            IMAGES[image], (0.08, 1.0), (3 / 4, 4 / 3))
+        order, *factors = T.ColorJitter.get_params(
+            (0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))
+        order = [int(o) for o in order]
+        mode = InterpolationMode(filter_name)
+        out = F.resized_crop(IMAGES[image], y, x, h, w, [32, 32], mode)
+        if flip:
+            out = F.hflip(out)
+        for op in order:
+            out = getattr(F, "adjust_" + names[op])(out, factors[op])
+        if gray:
+            out = F.to_grayscale(out, num_output_channels=3)
+        if sigma:
+            out = out.filter(ImageFilter.GaussianBlur(radius=sigma))
+        if solar:
+            out = ImageOps.solarize(out)
+        case("view", image, filter_name, x, y, w, h, flip, *order,
+             *map(repr, factors), gray, sigma, solar, data=out.tobytes())
+
+
+def evaluation():
+    for image, resize, size, filter_name in [
+        ("photo", 36, 32, "bicubic"), ("photo", 24, 15, "bilinear"),
+        ("photo", 45, 20, "bicubic"), ("noise", 28, 28, "bicubic"),
+        ("tiny", 9, 8, "bilinear"),
+    ]:
+        transform = T.Compose([
+            T.Resize(resize, InterpolationMode(filter_name)), T.CenterCrop(size)])
+        case("eval", image, resize, size, filter_name,
+             data=transform(IMAGES[image]).tobytes())
+
+
+for name, image in IMAGES.items():
+    case("image", name, *image.size, data=image.tobytes())
+resizes()
+for op, f, out in colours(IMAGES["noise"]):
+    case("colour", "noise", op, f, data=out.tobytes())
+for sigma in (0.1, 0.5, 1.3721, 2.0, 5.0):
+    for name in ("photo", "tiny"):
+        out = IMAGES[name].filter(ImageFilter.GaussianBlur(radius=sigma))
+        case("blur", name, sigma, data=out.tobytes())
+every_colour()
+codecs()
+views()
+evaluation()
+(GOLDEN / "images.txt").write_text("\n".join(lines) + "\n")
+(GOLDEN / "images.bin").write_bytes(blob)
+print(len(lines), "cases,", len(blob), "bytes")
