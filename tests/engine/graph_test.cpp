@@ -1,0 +1,208 @@
+#include "engine/graph/graph.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <vector>
+
+#include "engine/core/rng.h"
+#include "engine/graph/autograd.h"
+#include "engine/ops/add.h"
+#include "engine/ops/batch_norm.h"
+#include "engine/ops/conv2d.h"
+#include "engine/ops/cross_entropy.h"
+#include "engine/ops/global_avg_pool.h"
+#include "engine/ops/image_normalize.h"
+#include "engine/ops/linear.h"
+#include "engine/ops/max_pool.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/relu.h"
+#include "engine/ops/segment_softmax.h"
+#include "tests/support/graph_run.h"
+
+namespace {
+
+using namespace music;
+using namespace music::test;
+
+// Records a loss on `count` parameters of shape [3,3], runs it, and returns
+// their gradients.
+std::vector<std::vector<float>> gradients(
+    Parameters& p, int count,
+    const std::function<Value(Graph&, const std::vector<Value>&)>& loss,
+    double seed = 1) {
+  Graph g(p);
+  std::vector<Value> values;
+  for (int i = 0; i < count; ++i) values.push_back(g.parameter(i));
+  backward(g, loss(g, values), g.constant({1}, seed));
+  BoundExecutable run(std::move(g), p);
+  run->run();
+  std::vector<std::vector<float>> result;
+  for (int i = 0; i < count; ++i) result.push_back(floats(p.gradient(i)));
+  return result;
+}
+
+struct Matrices : Parameters {
+  explicit Matrices(int count) {
+    for (int i = 0; i < count; ++i)
+      add(fmt::format("m{}", i), {3, 3}, Init::uniform(1));
+    allocate(true);
+    initialise(1);
+  }
+};
+
+TEST_SUITE("graph") {
+  TEST_CASE("a value used three times gets the sum of three gradients") {
+    Matrices p(1);
+    const auto d = gradients(p, 1, [](Graph& g, const std::vector<Value>& v) {
+      const Value y = scale(g, v[0], g.constant({1}, 1));  // has no gradient
+      return reduce(g, add(g, add(g, v[0], v[0]), add(g, v[0], y)),
+                    ReduceKind::kSum);
+    });
+    CHECK(d[0] == std::vector<float>(9, 3));
+  }
+
+  TEST_CASE("a weight used twice: sum over both uses") {
+    // loss = sum (x w^T) w^T; d/dw = 1^T x w^T ... against finite sums.
+    Matrices p(2);
+    const auto loss = [](Graph& g, const std::vector<Value>& v) {
+      return reduce(g, linear(g, linear(g, v[0], v[1], {}), v[1], {}),
+                    ReduceKind::kSum);
+    };
+    const auto d = gradients(p, 2, loss);
+    const auto x = floats(p.value(0)), w = floats(p.value(1));
+    const auto at = [](int i, int j) { return static_cast<std::size_t>(3 * i + j); };
+    for (int o = 0; o < 3; ++o)
+      for (int i = 0; i < 3; ++i) {
+        double expected = 0;
+        for (int m = 0; m < 3; ++m) {
+          double h = 0, back = 0;  // h[m,i] = sum_j x[m,j] w[i,j]
+          for (int j = 0; j < 3; ++j) h += x[at(m, j)] * w[at(i, j)];
+          for (int k = 0; k < 3; ++k) back += w[at(k, o)];
+          expected += h + back * x[at(m, i)];
+        }
+        CHECK(d[1][at(o, i)] == doctest::Approx(expected).epsilon(1e-5));
+      }
+  }
+
+  TEST_CASE("one graph value per parameter") {
+    Matrices p(2);
+    Graph g(p);
+    CHECK(g.parameter(1) == g.parameter(1));
+    CHECK_FALSE(g.parameter(0) == g.parameter(1));
+  }
+
+  TEST_CASE("the seed scales every gradient") {
+    Matrices p(1);
+    const auto loss = [](Graph& g, const std::vector<Value>& v) {
+      return reduce(g, relu(g, v[0]), ReduceKind::kMean);
+    };
+    const auto one = gradients(p, 1, loss);
+    const auto many = gradients(p, 1, loss, 1024);
+    for (std::size_t i = 0; i < 9; ++i) CHECK(many[0][i] == 1024 * one[0][i]);
+  }
+
+  TEST_CASE("parameters the loss does not reach keep their gradient bytes") {
+    Matrices p(2);
+    for (float& v : p.gradient(1).span<float>()) v = 5;
+    const auto d = gradients(p, 2, [](Graph& g, const std::vector<Value>& v) {
+      relu(g, v[1]);  // recorded, not part of the loss
+      return reduce(g, v[0], ReduceKind::kSum);
+    });
+    CHECK(d[0] == std::vector<float>(9, 1));
+    CHECK(d[1] == std::vector<float>(9, 5));
+  }
+
+  TEST_CASE("data needs no gradient: no node computes one") {
+    Parameters p;
+    const int w = p.add("w", {4, 3, 3, 2}, Init::uniform(1));
+    p.allocate(true);
+    Graph g(p);
+    const Value x = g.input("x", {1, 5, 5, 2}, DType::kF32);
+    const Value y = conv2d(g, x, g.parameter(w), {1, 1});
+    backward(g, reduce(g, y, ReduceKind::kSum), g.constant({1}, 1));
+    for (const Node& n : g.nodes()) CHECK(n.op != "conv2d_backward_data");
+  }
+
+  TEST_CASE("scopes nest and name nodes, forward and backward") {
+    Matrices p(1);
+    Graph g(p);
+    Value y;
+    {
+      Graph::Scope outer(g, "layer1"), inner(g, "conv2");
+      y = relu(g, g.parameter(0));
+    }
+    backward(g, reduce(g, y, ReduceKind::kSum), g.constant({1}, 1));
+    CHECK(g.nodes().front().scope == "layer1.conv2");
+    CHECK(g.nodes().back().op == "relu_backward");
+    CHECK(g.nodes().back().scope == "layer1.conv2");
+    CHECK(g.nodes()[1].scope == "");
+  }
+
+  TEST_CASE("shapes that do not fit are refused in one line that names them") {
+    const Parameters p;
+    Graph g(p);
+    const auto in = [&](Shape s, DType t = DType::kF32) {
+      return g.input("in", s, t);
+    };
+    const auto refused = [](const std::string& message, auto&& record) {
+      CHECK_THROWS_WITH_AS(record(), message.c_str(), Error);
+    };
+    refused("[add] shapes [2,3] and [3,2] differ",
+            [&] { add(g, in({2, 3}), in({3, 2})); });
+    refused("[conv2d] input [1,8,8,3] and weight [4,3,3,5] do not fit: expected "
+            "[N,H,W,C] and [K,R,S,C]",
+            [&] { conv2d(g, in({1, 8, 8, 3}), in({4, 3, 3, 5}), {}); });
+    refused("[conv2d] input [1,4,4,3] is smaller than weight [4,7,7,3]",
+            [&] { conv2d(g, in({1, 4, 4, 3}), in({4, 7, 7, 3}), {1, 1}); });
+    refused("[linear] input [2,3] and weight [4,5] do not fit: expected [M,I] "
+            "and [O,I]",
+            [&] { linear(g, in({2, 3}), in({4, 5}), {}); });
+    refused("[linear] bias [3] with weight [4,3]",
+            [&] { linear(g, in({2, 3}), in({4, 3}), in({3})); });
+    const auto norm = [&](Shape x, Shape c, Value residual, int groups) {
+      batch_norm(g, in(x), in(c), in(c), {}, {}, residual, {.groups = groups});
+    };
+    refused("[batch_norm] batch 3 does not divide into 2 groups",
+            [&] { norm({3, 8}, {8}, {}, 2); });
+    refused("[batch_norm] input [4,8] with per-channel tensor [7]",
+            [&] { norm({4, 8}, {7}, {}, 1); });
+    refused("[batch_norm] residual [4,7] on input [4,8]",
+            [&] { norm({4, 8}, {8}, in({4, 7}), 1); });
+    refused("[batch_norm] running mean and variance come together", [&] {
+      batch_norm(g, in({4, 8}), in({8}), in({8}), in({8}), {}, {}, {});
+    });
+    refused("[batch_norm] evaluation needs running statistics", [&] {
+      batch_norm_inference(g, in({4, 8}), in({8}), in({8}), {}, {}, {}, {});
+    });
+    refused("[max_pool] input [1,1,9,3] is smaller than the window 5",
+            [&] { max_pool(g, in({1, 1, 9, 3}), {5, 2, 1}); });
+    refused("[max_pool] size 3, stride 2, pad 2",
+            [&] { max_pool(g, in({1, 9, 9, 3}), {3, 2, 2}); });
+    refused("[global_avg_pool] input [4,8], expected [N,H,W,C]",
+            [&] { global_avg_pool(g, in({4, 8})); });
+    refused("[image_normalize] input F32 [1,2,2,3], expected U8 [N,H,W,3]",
+            [&] { image_normalize(g, in({1, 2, 2, 3}), {}); });
+    refused("[segment_softmax] input [2,9] with segments that end at 8",
+            [&] { segment_softmax(g, in({2, 9}), {{0, 4, 8}, 1}); });
+    refused("[segment_softmax] segment 1 is empty",
+            [&] { segment_softmax(g, in({2, 8}), {{0, 4, 4, 8}, 1}); });
+    refused("[cross_entropy] logits [2,5] with labels I32 [3]: expected [M,K] "
+            "and I32 [M]",
+            [&] { cross_entropy(g, in({2, 5}), in({3}, DType::kI32)); });
+    refused("[autograd] loss has shape [2,3], expected one element",
+            [&] { backward(g, in({2, 3}), in({1})); });
+    refused("[graph] sum of no values", [&] { g.sum({}); });
+  }
+
+  TEST_CASE("an executable that is not ready says so") {
+    Matrices p(1);
+    Graph g(p);
+    reduce(g, g.parameter(0), ReduceKind::kSum);
+    Executable unbound(std::move(g), p, {});
+    CHECK_THROWS_WITH_AS(unbound.run(), "[executable] run() before bind()",
+                         Error);
+  }
+}
+
+}  // namespace
