@@ -10,6 +10,8 @@ namespace {
 constexpr const char* kDepth = "resnet_depth";
 constexpr const char* kWidth = "resnet_width";
 constexpr const char* kStem = "resnet_stem";
+constexpr const char* kInit = "resnet_init";
+constexpr const char* kZeroInit = "resnet_zero_init_residual";
 constexpr const char* kSize = "image_size";
 constexpr const char* kMean = "pixel_mean";
 constexpr const char* kStd = "pixel_std";
@@ -33,6 +35,9 @@ void save_weights(const Model& model, const std::filesystem::path& directory,
   provenance[kDepth] = std::to_string(info.encoder.depth);
   provenance[kWidth] = std::to_string(info.encoder.width);
   provenance[kStem] = info.encoder.stem == Stem::kCifar ? "cifar" : "imagenet";
+  provenance[kInit] =
+      info.encoder.init == InitScheme::kPyTorch ? "pytorch" : "kaiming_fan_out";
+  provenance[kZeroInit] = info.encoder.zero_init_residual ? "true" : "false";
   provenance[kSize] = std::to_string(info.image_size);
   provenance[kMean] = text(info.pixels.mean);
   provenance[kStd] = text(info.pixels.std);
@@ -77,11 +82,20 @@ EncoderInfo read_encoder_info(const SafetensorsFile& file,
   read(kSize, integer(info.image_size));
   read(kMean, triple(info.pixels.mean));
   read(kStd, triple(info.pixels.std));
-  read(kStem, [&](const char* p, const char* end) {
-    const std::string_view stem(p, static_cast<std::size_t>(end - p));
-    info.encoder.stem = stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
-    return stem == "cifar" || stem == "imagenet";
-  });
+  const auto choice = [](auto& out, const char* first, auto a,
+                         const char* second, auto b) {
+    return [=, &out](const char* p, const char* end) {
+      const std::string_view v(p, static_cast<std::size_t>(end - p));
+      out = v == first ? a : b;
+      return v == first || v == second;
+    };
+  };
+  read(kStem, choice(info.encoder.stem, "cifar", Stem::kCifar, "imagenet",
+                     Stem::kImageNet));
+  read(kInit, choice(info.encoder.init, "pytorch", InitScheme::kPyTorch,
+                     "kaiming_fan_out", InitScheme::kKaimingFanOut));
+  read(kZeroInit, choice(info.encoder.zero_init_residual, "true", true, "false",
+                         false));
   return info;
 }
 

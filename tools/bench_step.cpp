@@ -1,0 +1,174 @@
+// bench_step: one whole training step (two views, loss, optimiser) on synthetic
+// pixels: views/s, memory, time per op, and the same step in PyTorch in the
+// same run (--peer "python3"), with the ratio.
+
+#include <omp.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+#include "engine/core/rng.h"
+#include "layers/projector.h"
+#include "music/training_step.h"
+#include "tools/cli.h"
+
+namespace {
+
+using namespace music;
+
+struct Options {
+  int depth = 50, width = 64, size = 224, threads = 0, steps = 7, warmup = 2;
+  std::int64_t batch = 8, segment = 80;
+  std::string stem = "imagenet", projector = "8192-8160", optimizer = "lars";
+  std::string peer, peer_script = MUSIC_PEER_SCRIPT;
+  bool profile = false, json = false;
+};
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+double peak_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+// The last line of the peer that is a JSON object; null when there is none.
+nlohmann::json run_peer(const Options& o) {
+  const std::string command = fmt::format(
+      "{} {} --arch resnet{} --width {} --stem {} --size {} --batch {} "
+      "--projector {} --segment {} --optimizer {} --threads {} --steps {}",
+      o.peer, o.peer_script, o.depth, o.width, o.stem, o.size, o.batch,
+      o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps);
+  std::FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return nullptr;
+  nlohmann::json result;
+  char line[4096];
+  while (std::fgets(line, sizeof line, pipe)) {
+    auto parsed = nlohmann::json::parse(line, nullptr, false);
+    if (parsed.is_object()) result = std::move(parsed);
+  }
+  return pclose(pipe) == 0 ? result : nlohmann::json();
+}
+
+int bench_main(int argc, char** argv) {
+  CLI::App app("Times a training step against PyTorch.");
+  Options o;
+  app.add_option("--depth", o.depth, "ResNet depth");
+  app.add_option("--width", o.width, "ResNet stem width");
+  app.add_option("--stem", o.stem, "imagenet or cifar")
+      ->check(CLI::IsMember({"imagenet", "cifar"}));
+  app.add_option("--size", o.size, "image side");
+  app.add_option("--batch", o.batch, "samples; the step sees twice as many views");
+  app.add_option("--projector", o.projector, "output widths");
+  app.add_option("--segment", o.segment, "units a segment");
+  app.add_option("--optimizer", o.optimizer, "lars or sgd")
+      ->check(CLI::IsMember({"lars", "sgd"}));
+  app.add_option("--threads", o.threads, "default: all cores");
+  app.add_option("--steps", o.steps, "timed steps (median)")->check(CLI::Range(1, 1000));
+  app.add_option("--warmup", o.warmup, "steps before");
+  app.add_option("--peer", o.peer, "python with PyTorch, as python3");
+  app.add_option("--peer-script", o.peer_script, "the same step in PyTorch");
+  app.add_flag("--profile", o.profile, "print time per op");
+  app.add_flag("--json", o.json, "print one JSON object");
+  if (!parse(app, argc, argv)) return 0;
+  omp_set_num_threads(o.threads > 0 ? o.threads
+                                    : static_cast<int>(std::thread::hardware_concurrency()));
+
+  ModelSpec model_spec;
+  model_spec.encoder.depth = o.depth;
+  model_spec.encoder.width = o.width;
+  model_spec.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
+  model_spec.projector = parse_projector(o.projector);
+  Model model(model_spec, true);
+  model.parameters().initialise(1);
+  TrainingStepSpec spec;
+  spec.image_size = o.size;
+  spec.segments = Segments::equal(model_spec.projector.back(), o.segment);
+  spec.optimizer.kind =
+      o.optimizer == "lars" ? OptimizerKind::kLars : OptimizerKind::kSgd;
+  ExecutableOptions options = executable_options_from_environment();
+  options.profile = o.profile;
+  TrainingStep step(model, spec, {o.batch}, options);
+
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(
+      2 * o.batch * o.size * o.size * 3));
+  Rng rng(1, RngPurpose::kTest);
+  for (auto& p : pixels) p = static_cast<std::uint8_t>(rng.next());
+  std::vector<double> ms;
+  StepOutcome outcome;
+  for (int i = 0; i < o.warmup + o.steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    outcome = step.run(pixels.data(), o.batch, 0.01);
+    const std::chrono::duration<double, std::milli> t =
+        std::chrono::steady_clock::now() - start;
+    // A step that computes nonsense must not be timed.
+    if (!outcome.applied)
+      throw error(ExitCode::kNumerical, "[bench] step {} is not finite", i);
+    if (i >= o.warmup) ms.push_back(t.count());
+  }
+  const double step_ms = median(ms);
+  const double rate = 2e3 * static_cast<double>(o.batch) / step_ms;
+  const auto mib = [](std::size_t b) { return static_cast<double>(b) / (1 << 20); };
+  nlohmann::json result = {
+      {"model", fmt::format("resnet{} width {} {}x{}, batch {}x2, projector {}",
+                            o.depth, o.width, o.size, o.size, o.batch, o.projector)},
+      {"threads", omp_get_max_threads()}, {"step_ms", step_ms},
+      {"views_per_s", rate}, {"peak_rss_mib", peak_rss_mib()},
+      {"activations_mib", mib(step.memory().arena)},
+      {"workspace_mib", mib(step.memory().workspace)},
+      {"loss", outcome.terms.total}};
+  if (!o.json)
+    fmt::print("{}, {} threads\n"
+               "  ours   {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB "
+               "(activations {:.0f}, workspace {:.0f})\n",
+               result["model"].get<std::string>(), omp_get_max_threads(), step_ms,
+               rate, peak_rss_mib(), mib(step.memory().arena),
+               mib(step.memory().workspace));
+  if (!o.peer.empty()) {
+    const nlohmann::json peer = run_peer(o);
+    if (!peer.is_object() || !peer.contains("views_per_s")) {
+      result["peer"] = nullptr;
+      if (!o.json) fmt::print("  torch  not available: {}\n", o.peer);
+    } else {
+      const double theirs = peer["views_per_s"];
+      result["peer"] = peer;
+      result["ratio"] = rate / theirs;
+      if (!o.json)
+        fmt::print("  torch  {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
+                   "(PyTorch {})\n  ratio  {:.2f}x\n",
+                   peer.value("step_ms", 0.0), theirs,
+                   peer.value("peak_rss_mb", 0.0),
+                   peer.value("torch", std::string("?")), rate / theirs);
+    }
+  }
+  if (o.json) fmt::print("{}\n", result.dump());
+  if (o.profile) {
+    std::map<std::string, double> by_op;
+    double total = 0;
+    for (const auto& n : step.executable(o.batch).profile()) {
+      by_op[n.op] += n.milliseconds / (o.warmup + o.steps);
+      total += n.milliseconds / (o.warmup + o.steps);
+    }
+    std::vector<std::pair<double, std::string>> order;
+    for (const auto& [op, t] : by_op) order.emplace_back(t, op);
+    std::sort(order.rbegin(), order.rend());
+    for (const auto& [t, op] : order)
+      fmt::print("  {:<34}{:9.2f} ms {:5.1f} %\n", op, t, 100 * t / total);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return music::run_main(argc, argv, bench_main);
+}
