@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "engine/core/error.h"
 #include "music/config_keys.h"
@@ -42,6 +44,21 @@ std::string file_failure(const std::string& text, std::string* path = nullptr) {
   const TempFile file(text);
   if (path) *path = file.path;
   return failure({{file.path}, {}, {}});
+}
+
+std::string key_table() {
+  std::string out =
+      "| Key | Default | Accepts | Meaning | Flags |\n|---|---|---|---|---|\n";
+  for (const ConfigKey& key : config_keys()) {
+    std::string flags;
+    for (const std::string& alias : key.aliases)
+      flags += fmt::format("{}`--{}`", flags.empty() ? "" : " ", alias);
+    out += fmt::format("| {}`{}` | `{}` | {} | {} | {} |\n",
+                       key.decides ? "● " : "", key.name,
+                       field_text(key, Config()), key.expected(), key.help,
+                       flags);
+  }
+  return out;
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -290,5 +307,24 @@ TEST_SUITE("config") {
              {"data.path", "\xff"}, {"train.seed", "99999999999999999999"}})
       CHECK_MESSAGE(contains(failure({{}, {}, {{key, text}}}), "found \""),
                     key, "=", text);
+  }
+
+  TEST_CASE("docs/configuration.md lists the keys as they are") {
+    const std::filesystem::path path =
+        std::filesystem::path(MUSIC_TEST_SOURCE_DIR) / ".." / "docs" /
+        "configuration.md";
+    std::ifstream in(path, std::ios::binary);
+    const std::string page{std::istreambuf_iterator<char>(in), {}};
+    const std::size_t begin = page.find('\n', page.find("<!-- keys")) + 1;
+    const std::size_t end = page.find("<!-- /keys");
+    REQUIRE(begin <= end);
+    REQUIRE(end < page.size());
+    const std::string table = key_table();
+    if (std::getenv("UPDATE_DOCS"))
+      std::ofstream(path, std::ios::binary)
+          << page.substr(0, begin) << table << page.substr(end);
+    else
+      CHECK_MESSAGE(page.substr(begin, end - begin) == table,
+                    "run UPDATE_DOCS=1 test_music --test-suite=config");
   }
 }
