@@ -269,6 +269,8 @@ TEST_CASE("a damaged shard is detected and the one before is used") {
   fs::remove_all(shard.parent_path());
   fs::copy(scratch.path / "step_000000000005", shard.parent_path());
   CHECK(falls_back());
+  CHECK(load_latest_checkpoint(scratch.path)->directory ==
+        scratch.path / "step_000000000005");
 }
 
 TEST_CASE("none valid is an error, none there is not") {
@@ -337,7 +339,8 @@ TEST_CASE("only our own old checkpoints and temporaries are deleted") {
   fs::create_directories(root / ".tmp-8-run-a");
   spill(root / ".tmp-8-run-a" / ("." + kShard + ".tmp-77"), "torn");
   spill(root / "best.safetensors", "precious");
-  fs::create_directory_symlink(root / "step_000000000003",
+  const Scratch elsewhere;
+  fs::create_directory_symlink(save(elsewhere.path, 9, 9),
                                root / "step_000000000009");
   for (int step = 10; step <= 20; ++step) save(root, step, step, 3);
   const std::vector<std::string> expected = {
