@@ -14,7 +14,7 @@
 namespace music::cpu {
 namespace {
 
-constexpr std::int64_t kTile = 512;   // P tile of 1 MB: the second-level cache
+constexpr std::int64_t kTile = 384;   // P tile of 0.6 MB: second-level cache
 constexpr std::int64_t kAlign = 16;   // slabs begin on whole cache lines
 constexpr std::int64_t kChunk = 64;   // columns a pass of column_statistics
 
@@ -210,11 +210,16 @@ void JointEntropy::entropy_of_p(const Workspace& w, float* dq1,
     return;
   }
 #pragma omp parallel num_threads(threads_) reduction(|| : failed)
-  for (int step = 0; step < threads_; ++step) {
+  {
+    // A team of one does not count as parallel, and dnnl_sgemm would start
+    // threads of its own; this setting ends with the region.
+    omp_set_num_threads(1);
+    for (int step = 0; step < threads_; ++step) {
 #pragma omp for schedule(static, 1)
-    for (int slab = 0; slab < threads_; ++slab)
-      if (!entropy_cell(w, slab, (slab + step) % threads_, dq1, dq2))
-        failed = true;
+      for (int slab = 0; slab < threads_; ++slab)
+        if (!entropy_cell(w, slab, (slab + step) % threads_, dq1, dq2))
+          failed = true;
+    }
   }
   MUSIC_CHECK(!failed, "[joint_entropy] dnnl_sgemm failed for n {}, D {}", n_,
               units_);

@@ -28,7 +28,7 @@ class JointEntropy {
   explicit JointEntropy(const JointEntropyProblem& problem);
 
   // Scratch that run() needs, 64-byte aligned, contents irrelevant: about two
-  // matrices [n,D] and 1 MB a thread.
+  // matrices [n,D] and 0.6 MB a thread.
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   // z1, z2: logits [n,D] of the two views. dz1, dz2: d total / d z, [n,D],

@@ -1,6 +1,7 @@
 #include "music/cpu/joint_entropy.h"
 
 #include <doctest/doctest.h>
+#include <omp.h>
 
 #include <cmath>
 #include <cstring>
@@ -290,7 +291,9 @@ TEST_SUITE("joint_entropy") {
     const auto segments = Segments::equal(1120, 80);
     const auto z1 = logits(64, segments, 2, 0);
     const auto z2 = second_view(z1, 1);
+    const int before = omp_get_max_threads();
     const auto one = run(z1, z2, 64, segments, {}, 1);
+    CHECK(omp_get_max_threads() == before);
     for (int threads : {2, 3}) {
       const auto many = run(z1, z2, 64, segments, {}, threads);
       CHECK(error_of(many.terms.total, one.terms.total) < 1e-6);

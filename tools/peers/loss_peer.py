@@ -1,0 +1,79 @@
+"""The MUSIC loss in eager PyTorch, as its authors compute it: time and memory.
+
+Reads FOLDER/{z1,z2,dz1,dz2}.f32 (raw float32, [n,D]; dz are the gradients to
+compare with) and prints one line of JSON.
+"""
+import argparse
+import json
+import time
+
+import numpy as np
+import torch
+
+
+def loss(z1, z2, size):
+    n, d = z1.shape
+    s = d // size
+
+    def q(z):
+        return torch.softmax(z.view(n, s, size), dim=2).clamp(min=1e-8)
+
+    q1, q2 = q(z1), q(z2)
+    invariance = -torch.log((q1 * q2).sum(dim=2)).mean()
+    p = q1.view(n, d).t() @ q2.view(n, d) / n
+    entropy = p * torch.log(p)
+    diagonal = torch.diagonal(entropy).sum() / s
+    blocks = entropy.view(s, size, s, size).sum(dim=(1, 3))
+    off = (blocks.sum() - torch.diagonal(blocks).sum()) / (s * (s - 1))
+    return diagonal + off + invariance
+
+
+def status(key):
+    with open("/proc/self/status") as f:
+        for line in f:
+            if line.startswith(key + ":"):
+                return int(line.split()[1]) * 1024
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--n", type=int, required=True)
+    parser.add_argument("--d", type=int, required=True)
+    parser.add_argument("--segment", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--reps", type=int, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    def read(name):
+        a = np.fromfile(f"{args.folder}/{name}.f32", np.float32)
+        return torch.from_numpy(a.reshape(args.n, args.d))
+
+    z1, z2 = read("z1").requires_grad_(), read("z2").requires_grad_()
+    ours = read("dz1"), read("dz2")
+    with open("/proc/self/clear_refs", "w") as f:
+        f.write("5")  # VmHWM starts again from the present size
+    before = status("VmRSS")
+    times = []
+    for _ in range(args.reps + 1):
+        z1.grad = z2.grad = None
+        start = time.perf_counter()
+        total = loss(z1, z2, args.segment)
+        total.backward()
+        times.append(time.perf_counter() - start)
+    peak = status("VmHWM") - before - 2 * 4 * args.n * args.d
+    error = sum(float((a - z.grad).double().pow(2).sum())
+                for a, z in zip(ours, (z1, z2)))
+    norm = sum(float(z.grad.double().pow(2).sum()) for z in (z1, z2))
+    print(json.dumps({
+        "torch": torch.__version__,
+        "ms": 1e3 * float(np.median(times[1:])),
+        "extra_mb": peak / 1e6,
+        "total": total.item(),
+        "distance": (error / norm) ** 0.5,
+    }))
+
+
+if __name__ == "__main__":
+    main()
