@@ -1,0 +1,210 @@
+#include "engine/optim/optimizer.h"
+
+#include <doctest/doctest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/core/rng.h"
+#include "engine/optim/lars.h"
+#include "engine/optim/schedule.h"
+#include "tests/support/golden.h"
+#include "tests/support/graph_run.h"
+
+namespace {
+
+using namespace music;
+using namespace music::test;
+
+// Layout plays no part in an update: shapes are those of make_goldens.py.
+struct GoldenParameters : Parameters {
+  static constexpr const char* kNames[] = {"matrix", "kernel", "vector", "zero"};
+  GoldenParameters() {
+    add("matrix", {6, 10}, {});
+    add("kernel", {4, 3, 3, 3}, {});
+    add("vector", {7}, {});
+    add("zero", {3, 4}, {});
+    allocate(true);
+    initialise(0);
+    for (int i = 0; i < 3; ++i) set(value(i), kNames[i], 2);
+  }
+  static void set(Tensor t, const std::string& name, double scale) {
+    const auto v = hashed("optimizer/" + name, t.elements(), scale);
+    std::memcpy(t.data, v.data(), t.bytes());
+  }
+};
+
+OptimizerSpec spec_of(const std::vector<double>& o) {
+  OptimizerSpec spec;
+  spec.kind = o[0] == 0 ? OptimizerKind::kLars : OptimizerKind::kSgd;
+  spec.momentum = o[1], spec.weight_decay = o[2], spec.eta = o[3];
+  spec.lr_1d = o[4], spec.decay_1d = o[5] != 0, spec.nesterov = o[6] != 0;
+  return spec;
+}
+
+// The smallest matrix and vector.
+struct Pair : Parameters {
+  Pair(float value0, float gradient0) {
+    add("w", {2, 2}, Init::constant(value0));
+    add("b", {2}, Init::constant(value0));
+    allocate(true);
+    initialise(0);
+    for (int i = 0; i < 2; ++i)
+      for (float& g : gradient(i).span<float>()) g = gradient0;
+  }
+};
+
+// Every bit of weights and momentum after three steps of a model whose tensors
+// need several blocks.
+std::vector<float> trained(OptimizerKind kind, int threads) {
+  Parameters p;
+  p.add("a", {300, 700}, Init::uniform(1));
+  p.add("b", {70001}, Init::uniform(1));
+  p.add("c", {3, 5}, Init::uniform(1));
+  p.allocate(true);
+  p.initialise(1);
+  Rng rng(1, RngPurpose::kTest);
+  OptimizerSpec spec;
+  spec.kind = kind, spec.weight_decay = 0.1;
+  const auto optimizer = make_optimizer(p, spec);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(threads);
+  for (int step = 0; step < 3; ++step) {
+    for (std::int64_t i = 0; i < p.flat_elements(); ++i)
+      p.flat_gradients()[i] = rng.uniform(-1, 1);
+    optimizer->step(0.5);
+  }
+  omp_set_num_threads(before);
+  std::vector<float> bits(p.flat_values(), p.flat_values() + p.flat_elements());
+  bits.insert(bits.end(), p.flat_momentum(),
+              p.flat_momentum() + p.flat_elements());
+  return bits;
+}
+
+TEST_SUITE("optim") {
+  TEST_CASE("ten steps of LARS and SGD follow PyTorch") {
+    const Golden golden("optimizer");
+    for (const std::string name :
+         {"lars", "lars_decay", "sgd", "sgd_decay", "sgd_nesterov"}) {
+      CAPTURE(name);
+      GoldenParameters p;
+      const auto optimizer =
+          make_optimizer(p, spec_of(golden.get(name + "/options")));
+      const auto rates = golden.get(name + "/rates");
+      REQUIRE(rates.size() == 10);
+      for (std::size_t step = 0; step < rates.size(); ++step) {
+        for (int i = 0; i < 4; ++i)
+          GoldenParameters::set(p.gradient(i),
+                                std::string(GoldenParameters::kNames[i]) +
+                                    "/grad" + std::to_string(step),
+                                0.125);
+        optimizer->step(rates[step]);
+        for (int i = 0; i < 4; ++i) {
+          const std::string tensor = GoldenParameters::kNames[i];
+          CAPTURE(tensor);
+          const auto all = golden.get(name + "/" + tensor);
+          const auto n = p.value(i).span<float>().size();
+          const auto from =
+              all.begin() + static_cast<std::ptrdiff_t>(step * n);
+          const std::vector<double> expected(
+              from, from + static_cast<std::ptrdiff_t>(n));
+          CHECK(max_relative(p.value(i).span<float>(), expected) <= 2e-6);
+        }
+      }
+    }
+  }
+
+  TEST_CASE("LARS: a norm of zero means a trust of one") {
+    OptimizerSpec spec;  // eta 1e-3, decay 1e-6
+    Pair no_weight(0, 0.5f);
+    make_lars(no_weight, spec)->step(1);
+    CHECK(no_weight.value(0).f32()[0] == -0.5f);
+    spec.weight_decay = 0;
+    Pair no_gradient(2, 0);
+    make_lars(no_gradient, spec)->step(1);
+    CHECK(no_gradient.value(0).f32()[0] == 2);
+    CHECK(no_gradient.momentum(0).f32()[0] == 0);
+    Pair nothing(0, 0);
+    make_lars(nothing, spec)->step(1);
+    CHECK(nothing.value(0).f32()[0] == 0);
+  }
+
+  TEST_CASE("LARS: the norm is of gradient plus decay, and the 1-D go plain") {
+    OptimizerSpec spec;
+    spec.weight_decay = 0.5, spec.eta = 0.1, spec.lr_1d = 0.25;
+    Pair p(2, 3);
+    make_lars(p, spec)->step(1);
+    // d = 3 + 0.5 * 2 = 4, ||w|| / ||d|| = 1/2, update = 0.1 * 1/2 * 4.
+    CHECK(p.value(0).f32()[0] == doctest::Approx(2 - 0.2).epsilon(1e-6));
+    // No decay, no trust, a quarter of the rate.
+    CHECK(p.value(1).f32()[0] == doctest::Approx(2 - 0.75).epsilon(1e-6));
+  }
+
+  TEST_CASE("rate 0 fills the momentum and moves nothing") {
+    for (const auto kind : {OptimizerKind::kLars, OptimizerKind::kSgd}) {
+      OptimizerSpec spec;
+      spec.kind = kind;
+      Pair p(2, 3);
+      make_optimizer(p, spec)->step(0);
+      for (int i = 0; i < 2; ++i) {
+        CHECK(p.value(i).f32()[0] == 2);
+        CHECK(p.momentum(i).f32()[0] > 0);
+      }
+    }
+  }
+
+  TEST_CASE("one and two threads give the same bits") {
+    for (const auto kind : {OptimizerKind::kLars, OptimizerKind::kSgd}) {
+      const auto one = trained(kind, 1), two = trained(kind, 2);
+      CHECK(std::memcmp(one.data(), two.data(), one.size() * sizeof(float)) ==
+            0);
+    }
+  }
+
+  TEST_CASE("the schedule follows the goldens") {
+    const Golden golden("schedule");
+    for (const std::string name : {"imagenet", "cifar", "short"}) {
+      CAPTURE(name);
+      const auto c = golden.get(name + "/config");
+      ScheduleSpec spec;
+      spec.base_lr = c[0], spec.batch = static_cast<std::int64_t>(c[1]);
+      spec.warmup_epochs = c[2];
+      const Schedule schedule(spec, static_cast<std::int64_t>(c[3]),
+                              static_cast<std::int64_t>(c[4]));
+      std::vector<double> rates;
+      for (const std::int64_t step : golden.integers(name + "/steps"))
+        rates.push_back(schedule.rate(step));
+      CHECK(max_relative(rates, golden.get(name + "/rates"), 1e-9) <= 1e-12);
+    }
+  }
+
+  TEST_CASE("the schedule of the paper: batch 2048, 100 epochs of 626 steps") {
+    const Schedule s({.base_lr = 0.6, .batch = 2048}, 626, 100);
+    CHECK(s.rate(0) == 0);
+    CHECK(s.rate(3130) == doctest::Approx(2.4).epsilon(1e-12));
+    CHECK(s.rate(6260) == doctest::Approx(4.8).epsilon(1e-12));
+    CHECK(s.rate(34430) == doctest::Approx(2.4024).epsilon(1e-12));
+    CHECK(s.rate(62600) == doctest::Approx(0.0048).epsilon(1e-12));
+    CHECK(s.rate(70000) == doctest::Approx(0.0048).epsilon(1e-12));
+  }
+
+  TEST_CASE("an absolute final rate, no warm-up, and no steps at all") {
+    const Schedule absolute(
+        {.base_lr = 0.6, .batch = 2048, .final_absolute = 0.002}, 626, 100);
+    CHECK(absolute.rate(62600) == doctest::Approx(0.002).epsilon(1e-12));
+    const Schedule cold({.base_lr = 1, .batch = 256, .warmup_epochs = 0}, 10, 2);
+    CHECK(cold.rate(0) == 1);
+    const Schedule warm_only({.base_lr = 1, .batch = 256, .warmup_epochs = 2},
+                             10, 2);
+    CHECK(warm_only.rate(10) == 0.5);
+    CHECK(warm_only.rate(20) == doctest::Approx(0.001).epsilon(1e-12));
+    CHECK_THROWS_WITH_AS(Schedule({}, 0, 1),
+                         "[schedule] 0 steps per epoch, 1 epochs", Error);
+  }
+}
+
+}  // namespace
