@@ -1,0 +1,326 @@
+#include "music/run.h"
+
+#include <omp.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/core/log.h"
+#include "music/build_info.h"
+#include "music/eval/eval_data.h"
+#include "music/eval/knn.h"
+#include "music/interrupt.h"
+#include "music/metrics.h"
+#include "music/run_directory.h"
+#include "music/tensorboard.h"
+
+namespace music {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double mib(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+// quarantine.jsonl: every bad image once, also over resumes.
+class Quarantine {
+ public:
+  explicit Quarantine(const std::filesystem::path& path) : file_(path) {
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) {
+      const auto entry = nlohmann::json::parse(line, nullptr, false);
+      if (entry.is_object() && entry.contains("sample"))
+        known_.insert(entry.value("sample", std::int64_t{-1}));
+    }
+  }
+  void update(const data::Loader& loader) {
+    const auto& bad = loader.quarantine();
+    for (; seen_ < bad.size(); ++seen_) {
+      const data::BadSample& b = bad[seen_];
+      if (!known_.insert(b.sample).second) continue;
+      spdlog::warn("[data] {}: {}; replaced", b.name, b.reason);
+      file_.append(to_json({{"sample", b.sample}, {"name", b.name},
+                            {"reason", b.reason}, {"epoch", b.epoch}}) + "\n");
+    }
+  }
+  std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
+
+ private:
+  AppendFile file_;
+  std::set<std::int64_t> known_;
+  std::size_t seen_ = 0;
+};
+
+class Run {
+ public:
+  Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
+      const std::function<void(const RunProgress&)>& observe)
+      : config_(config.value),
+        argv_(argv),
+        observe_(observe),
+        communicator_(dist::make_local_communicator()),
+        dataset_(data::subset(
+            data::open_dataset(config_.data.path, config_.data.format,
+                               data::Split::kTrain),
+            config_.data.limit, config_.train.seed)),
+        eval_(open_eval(config_)),
+        trainer_(config_, *dataset_, *communicator_),
+        directory_(config, argv),
+        metrics_(directory_.metrics()),
+        quarantine_(directory_.quarantine()) {}
+
+  int train();
+
+ private:
+  static std::unique_ptr<EvalData> open_eval(const Config& config);
+  void resume();
+  void describe() const;
+  void record(const RunProgress& p, double images_per_second, double wait);
+  bool checkpoint_due() const;
+  bool try_save();
+  void save();
+  void score();
+  std::map<std::string, std::string> provenance() const;
+
+  const Config config_;
+  const std::vector<std::string>& argv_;
+  const std::function<void(const RunProgress&)>& observe_;
+  std::unique_ptr<dist::Communicator> communicator_;
+  std::unique_ptr<data::Dataset> dataset_;
+  std::unique_ptr<EvalData> eval_;
+  Trainer trainer_;
+  RunDirectory directory_;
+  MetricsWriter metrics_;
+  Quarantine quarantine_;
+  std::unique_ptr<TensorBoardWriter> tensorboard_;
+  Clock::time_point start_;
+  double seconds_before_ = 0;  // spent by earlier starts of this run
+  int failed_saves_ = 0;
+  Clock::time_point retry_;
+};
+
+std::unique_ptr<EvalData> Run::open_eval(const Config& config) {
+  if (config.train.knn_every <= 0) return nullptr;
+  const auto& d = config.data;
+  return std::make_unique<EvalData>(open_eval_data(
+      d.eval_train.empty() ? d.path : d.eval_train,
+      d.eval_test.empty() ? d.path : d.eval_test, d.format));
+}
+
+void Run::resume() {
+  const auto checkpoint = load_latest_checkpoint(directory_.checkpoints());
+  if (!checkpoint) {
+    if (config_.train.resume == Resume::kRequire)
+      throw error(ExitCode::kNoCheckpoint,
+                  "[run] {} has no checkpoint to resume from",
+                  directory_.path().string());
+    metrics_.truncate_to(0);
+    metrics_.write(metrics_header(config_, argv_));
+    return;
+  }
+  const CheckpointState& s = checkpoint->state;
+  const std::string hash = config_hash(config_);
+  if (s.config_hash != hash)
+    throw error(ExitCode::kUsage,
+                "[run] {} was written under another configuration ({}, now {})",
+                checkpoint->directory.string(), s.config_hash, hash);
+  trainer_.restore(*checkpoint);
+  metrics_.truncate_to(s.metrics_bytes);
+  if (const auto it = s.extra.find("seconds"); it != s.extra.end())
+    seconds_before_ = std::stod(it->second);
+  spdlog::info("[run] goes on at step {} of {} from {}", s.step,
+               trainer_.total_steps(), checkpoint->directory.string());
+}
+
+void Run::describe() const {
+  const Parameters& p = const_cast<Run*>(this)->trainer_.model().parameters();
+  const auto memory = trainer_.memory();
+  const Schedule schedule(
+      [&] {
+        ScheduleSpec spec = config_.optim.schedule;
+        spec.batch = config_.train.batch;
+        return spec;
+      }(),
+      trainer_.steps_per_epoch(), config_.train.epochs);
+  spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
+               "rate up to {:.4g}, {} threads", dataset_->size(),
+               trainer_.steps_per_epoch(), trainer_.total_steps(), schedule.peak,
+               omp_get_max_threads());
+  spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
+               "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
+               static_cast<double>(p.count()) / 1e6,
+               mib(3 * static_cast<std::size_t>(p.flat_elements()) * sizeof(float)),
+               mib(memory.arena), mib(memory.workspace));
+}
+
+void Run::record(const RunProgress& p, double images_per_second, double wait) {
+  const StepReport& s = p.step;
+  const JointEntropyTerms& t = s.outcome.terms;
+  const Health& h = p.health;
+  const double seconds = seconds_before_ + seconds_since(start_);
+  metrics_.write({{"epoch", s.epoch}, {"step", s.step}, {"loss", t.total},
+                  {"time", seconds}, {"lr", s.rate},
+                  {"loss_de", t.de}, {"loss_oe", t.oe}, {"loss_ti", t.ti},
+                  {"uniform_de", h.lines.uniform.de},
+                  {"uniform_oe", h.lines.uniform.oe},
+                  {"uniform_ti", h.lines.uniform.ti},
+                  {"best_de", h.lines.ideal.de},
+                  {"best_oe", h.lines.ideal.oe},
+                  {"oe_floor", h.lines.oe_floor},
+                  {"usage_entropy", h.usage_entropy},
+                  {"usage_entropy_min", h.usage_entropy_min},
+                  {"agreement", h.agreement},
+                  {"dead_units", h.dead_units},
+                  {"images_per_s", images_per_second},
+                  {"data_wait", wait},
+                  {"skipped_steps", trainer_.skipped_steps()},
+                  {"bad_images", quarantine_.count()}});
+  tensorboard_->write(s.step, {{"loss/total", t.total}, {"loss/de", t.de},
+                               {"loss/oe", t.oe}, {"loss/ti", t.ti},
+                               {"lr", s.rate},
+                               {"health/usage_entropy", h.usage_entropy},
+                               {"health/agreement", h.agreement},
+                               {"speed/images_per_s", images_per_second},
+                               {"speed/data_wait", wait}});
+}
+
+bool Run::checkpoint_due() const {
+  const std::int64_t every = config_.train.checkpoint_every > 0
+                                 ? config_.train.checkpoint_every
+                                 : trainer_.steps_per_epoch();
+  return trainer_.done() || trainer_.steps_done() % every == 0 ||
+         (failed_saves_ > 0 && Clock::now() >= retry_);
+}
+
+void Run::save() {
+  CheckpointState state = trainer_.state();
+  // One configuration a run directory: its hash tells runs apart.
+  state.run_id = state.config_hash;
+  state.code_version = build_info().describe();
+  state.metrics_bytes = metrics_.bytes();
+  state.world_size = communicator_->size();
+  state.extra["seconds"] =
+      fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
+  save_checkpoint(directory_.checkpoints(), state, trainer_.tensors(),
+                  config_.train.keep);
+}
+
+// A full disk must not end a run at once: it warns, trains on and tries again;
+// three failures in a row end it.
+bool Run::try_save() {
+  try {
+    save();
+    failed_saves_ = 0;
+    return true;
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kDiskFull || ++failed_saves_ >= 3) throw;
+    retry_ = Clock::now() + std::chrono::seconds(10 << failed_saves_);
+    spdlog::warn("{}; training goes on, next attempt in {} s", e.what(),
+                 10 << failed_saves_);
+    return false;
+  }
+}
+
+void Run::score() {
+  Model& model = trainer_.model();
+  FeatureSpec spec;
+  spec.eval = eval_spec_for(config_.augment.size);
+  spec.pixels = config_.pixels;
+  spec.workers = std::max(1, config_.data.workers);
+  const auto scores =
+      knn(extract_features(model, *eval_->train, spec),
+          extract_features(model, *eval_->test, spec), eval_->classes, {20, 200});
+  const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
+  spdlog::info("[knn] after epoch {}: 20-NN {:.2f} %, 200-NN {:.2f} %", epoch,
+               scores[0].top1, scores[1].top1);
+  const std::string line = to_json(
+      {{"epoch", epoch}, {"step", trainer_.steps_done()},
+       {"knn20", scores[0].top1}, {"knn200", scores[1].top1}});
+  std::filesystem::create_directories(directory_.eval());
+  AppendFile(directory_.eval() / "knn_during_training.jsonl").append(line + "\n");
+  tensorboard_->write(trainer_.steps_done(), {{"eval/knn20", scores[0].top1},
+                                              {"eval/knn200", scores[1].top1}});
+}
+
+std::map<std::string, std::string> Run::provenance() const {
+  return {{"music_version", build_info().describe()},
+          {"config_hash", config_hash(config_)},
+          {"step", std::to_string(trainer_.steps_done())},
+          {"epoch", std::to_string(config_.train.epochs)}};
+}
+
+int Run::train() {
+  const auto logs = directory_.file("logs");
+  std::filesystem::create_directories(logs);
+  setup_logging(config_.train.log_level, communicator_->rank(),
+                communicator_->size(),
+                (logs / fmt::format("rank-{:04}.log", communicator_->rank())).string());
+  InterruptGuard interrupts;
+  start_ = Clock::now();
+  resume();
+  describe();
+  tensorboard_ = std::make_unique<TensorBoardWriter>(directory_.tensorboard(),
+                                                     trainer_.steps_done());
+  RunProgress progress;
+  progress.total_steps = trainer_.total_steps();
+  progress.steps_per_epoch = trainer_.steps_per_epoch();
+  progress.epochs = config_.train.epochs;
+  while (!trainer_.done()) {
+    const Clock::time_point before = Clock::now();
+    progress.step = trainer_.step();
+    const double took = seconds_since(before);
+    const double waited = trainer_.loader().stats().wait_seconds;
+    const std::int64_t n = progress.step.samples;
+    progress.health = assess(progress.step.outcome.terms, n, trainer_.segments(),
+                             config_.loss.entropy,
+                             progress.step.outcome.mean_q.f32());
+    progress.views += 2 * n;
+    quarantine_.update(trainer_.loader());
+    record(progress, static_cast<double>(n) / took,
+           (waited - progress.data_wait) / took);
+    progress.data_wait = waited;
+    observe_(progress);
+    if (!progress.step.outcome.applied)
+      spdlog::warn("[run] step {}: loss or gradient not finite, update skipped",
+                   progress.step.step);
+
+    const bool epoch_end =
+        trainer_.steps_done() % trainer_.steps_per_epoch() == 0;
+    const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
+    if (epoch_end)
+      spdlog::info("[health] epoch {}: {}", epoch, progress.health.verdict);
+    if (checkpoint_due()) try_save();
+    if (epoch_end && eval_ && epoch % config_.train.knn_every == 0) score();
+    if (const int signal = InterruptGuard::pending(); signal && !trainer_.done()) {
+      save();
+      spdlog::info("[run] {}: saved after step {}; the same command goes on "
+                   "from there", signal == SIGUSR1 ? "SIGUSR1" : "interrupted",
+                   trainer_.steps_done());
+      return signal == SIGUSR1 ? static_cast<int>(ExitCode::kPreempted)
+                               : 128 + signal;
+    }
+  }
+  if (failed_saves_ > 0) save();
+  trainer_.save_weights(directory_.path(), provenance());
+  spdlog::info("[run] done: {}", directory_.file("encoder.safetensors").string());
+  return 0;
+}
+
+}  // namespace
+
+int run_training(const ResolvedConfig& config,
+                 const std::vector<std::string>& argv,
+                 const std::function<void(const RunProgress&)>& observe) {
+  return Run(config, argv, observe).train();
+}
+
+}  // namespace music
