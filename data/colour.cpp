@@ -60,48 +60,68 @@ void blend_with(std::uint8_t* rgb, std::size_t n, int grey, float factor) {
   for (std::size_t i = 0; i < 3 * n; ++i) rgb[i] = blend(grey, rgb[i], factor);
 }
 
-// Pillow's rgb2hsv, types included. h is 0 where the pixel is grey.
-void to_hsv(int r, int g, int b, int& h, int& s, int& v) {
-  const int most = std::max(r, std::max(g, b));
-  const int least = std::min(r, std::min(g, b));
-  const int range = most - least;
-  const float span = static_cast<float>(std::max(range, 1));
-  const float rc = static_cast<float>(most - r) / span;
-  const float gc = static_cast<float>(most - g) / span;
-  const float bc = static_cast<float>(most - b) / span;
-  const float red = bc - gc;
-  const float green = static_cast<float>(2.0 + rc - bc);
-  const float blue = static_cast<float>(4.0 + gc - rc);
-  const float sixth = r == most ? red : g == most ? green : blue;
-  const double turn = sixth / 6.0 + 1.0;  // in [5/6, 2)
-  const float hue = static_cast<float>(turn >= 1.0 ? turn - 1.0 : turn);
-  const float share = span / static_cast<float>(std::max(most, 1));
-  const int uh = std::min(static_cast<int>(hue * 255.0), 255);
-  const int us = std::min(static_cast<int>(share * 255.0), 255);
-  h = range == 0 ? 0 : uh;
-  s = range == 0 ? 0 : us;
-  v = most;
-}
+// A block in Pillow's 8-bit HSV. The loops have no branches, so that they
+// become vector code; the float and double types are Pillow's and matter.
+struct Hsv {
+  int h[kBlock], s[kBlock], v[kBlock];
 
-// Pillow's hsv2rgb, types included.
-void to_rgb(int h, int s, int v, std::uint8_t& r, std::uint8_t& g,
-            std::uint8_t& b) {
-  const double sixth = static_cast<float>(h) * 6.0 / 255.0;
-  const int sector = static_cast<int>(sixth);  // 0..6
-  const float f = static_cast<float>(sixth - static_cast<float>(sector));
-  const float fs = static_cast<float>(static_cast<float>(s) / 255.0);
-  const double value = static_cast<float>(v);
-  const int p = static_cast<int>(value * (1.0 - fs) + 0.5);
-  const int q = static_cast<int>(value * (1.0 - fs * f) + 0.5);
-  const int t = static_cast<int>(value * (1.0 - fs * (1.0 - f)) + 0.5);
-  const int k = sector == 6 ? 0 : sector;
-  const int red = k == 0 || k == 5 ? v : k == 1 ? q : k == 4 ? t : p;
-  const int green = k == 1 || k == 2 ? v : k == 3 ? q : k == 0 ? t : p;
-  const int blue = k == 3 || k == 4 ? v : k == 5 ? q : k == 2 ? t : p;
-  r = static_cast<std::uint8_t>(red);
-  g = static_cast<std::uint8_t>(green);
-  b = static_cast<std::uint8_t>(blue);
-}
+  // rgb2hsv: where red, green or blue is the largest, the hue in sixths of a
+  // turn is 0, 2 or 4 plus a difference of the two others.
+  void from(const Planes& p) {
+    float share[kBlock], base[kBlock], plus[kBlock], minus[kBlock];
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const int r = p.r[i], g = p.g[i], b = p.b[i];
+      const int most = std::max(r, std::max(g, b));
+      const int range = most - std::min(r, std::min(g, b));
+      const int other = g == most ? 2 : 4;
+      const int first = g == most ? r : g, second = g == most ? b : r;
+      const float span = static_cast<float>(std::max(range, 1));
+      v[i] = most;
+      share[i] = static_cast<float>(range) /
+                 static_cast<float>(std::max(most, 1));
+      base[i] = static_cast<float>(r == most ? 0 : other);
+      plus[i] = static_cast<float>(most - (r == most ? b : first)) / span;
+      minus[i] = static_cast<float>(most - (r == most ? g : second)) / span;
+    }
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const float sixths = static_cast<float>(
+          static_cast<double>(base[i]) + plus[i] - minus[i]);
+      const double turn = sixths / 6.0 + 1.0;  // in [5/6, 2)
+      const float hue = static_cast<float>(turn - (turn >= 1.0 ? 1.0 : 0.0));
+      h[i] = static_cast<int>(hue * 255.0);
+      s[i] = static_cast<int>(share[i] * 255.0);
+    }
+  }
+
+  // hsv2rgb: of the three channels one is v, one the lowest, and one between,
+  // falling in odd sectors of the hue and rising in even ones.
+  void to(Planes& p) const {
+    int sector[kBlock], low[kBlock], mid[kBlock];
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const int k = h[i] * 6 / 255;  // 0..6, 6 as 0
+      const float f = static_cast<float>(h[i] * 6 - k * 255) / 255.0f;
+      const float fs = static_cast<float>(s[i]) / 255.0f;
+      const float fall = fs * f;
+      const double rise = fs * (1.0 - f);
+      const double odd = k & 1;
+      const double away = odd * fall + (1.0 - odd) * rise;
+      sector[i] = k;
+      low[i] = static_cast<int>(v[i] * (1.0 - fs) + 0.5);
+      mid[i] = static_cast<int>(v[i] * (1.0 - away) + 0.5);
+    }
+    // Where each channel lies: sets of sectors.
+    const auto channel = [&](int top, int middle, std::uint8_t* out) {
+      for (std::size_t i = 0; i < kBlock; ++i)
+        out[i] = static_cast<std::uint8_t>(
+            (top >> sector[i]) & 1      ? v[i]
+            : (middle >> sector[i]) & 1 ? mid[i]
+                                        : low[i]);
+    };
+    channel(0b1100001, 0b0010010, p.r);
+    channel(0b0000110, 0b1001001, p.g);
+    channel(0b0011000, 0b0100100, p.b);
+  }
+};
 
 }  // namespace
 
@@ -132,12 +152,11 @@ void adjust_saturation(std::uint8_t* rgb, std::size_t n, double factor) {
 
 void adjust_hue(std::uint8_t* rgb, std::size_t n, double factor) {
   const int shift = static_cast<int>(factor * 255);
-  for_blocks(rgb, n, [shift](Planes& p) {
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      int h, s, v;
-      to_hsv(p.r[i], p.g[i], p.b[i], h, s, v);
-      to_rgb((h + shift) & 255, s, v, p.r[i], p.g[i], p.b[i]);
-    }
+  Hsv hsv;
+  for_blocks(rgb, n, [shift, &hsv](Planes& p) {
+    hsv.from(p);
+    for (int& h : hsv.h) h = (h + shift) & 255;
+    hsv.to(p);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace music::data {
 namespace {
@@ -27,22 +28,39 @@ std::uint8_t clip(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kBits, 0, 255));
 }
 
-// One row: out[x] = sum of taps(x) pixels from first_input(x) on.
-void resize_row(const std::uint8_t* in, const ResizeAxis& axis, int count,
-                std::uint8_t* out) {
-  for (int x = 0; x < count; ++x, out += 3) {
-    const std::uint8_t* p = in + 3 * static_cast<std::ptrdiff_t>(
-                                         axis.first_input(x));
+constexpr int kLanes = 16;  // rows resized together, one a vector lane
+
+// to[i * kLanes + r] = line[r][i] and back: the compiler makes permutations.
+template <std::size_t... R>
+void interleave(const std::uint8_t* const* line, std::size_t bytes,
+                std::uint8_t* __restrict to, std::index_sequence<R...>) {
+  const std::uint8_t* const from[] = {line[R]...};
+  for (std::size_t i = 0; i < bytes; ++i)
+    ((to[i * kLanes + R] = from[R][i]), ...);
+}
+template <std::size_t... R>
+void separate(const std::uint8_t* __restrict from, std::size_t bytes,
+              std::uint8_t* const* line, std::index_sequence<R...>) {
+  std::uint8_t* const to[] = {line[R]...};
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < bytes; ++i)
+    ((to[R][i] = from[i * kLanes + R]), ...);
+}
+
+// Pixels of kLanes interleaved rows: out[x] = sum of taps(x) pixels of in from
+// first_input(x) on.
+void resize_lanes(const std::uint8_t* in, const ResizeAxis& axis, int count,
+                  std::uint8_t* out) {
+  constexpr int kPixel = 3 * kLanes;
+  for (int x = 0; x < count; ++x, out += kPixel) {
+    const std::uint8_t* p =
+        in + kPixel * static_cast<std::ptrdiff_t>(axis.first_input(x));
     const std::int32_t* weights = axis.weights(x);
-    std::int32_t r = kHalf, g = kHalf, b = kHalf;
-    for (int k = 0, taps = axis.taps(x); k < taps; ++k, p += 3) {
-      r += weights[k] * p[0];
-      g += weights[k] * p[1];
-      b += weights[k] * p[2];
-    }
-    out[0] = clip(r);
-    out[1] = clip(g);
-    out[2] = clip(b);
+    std::int32_t sum[kPixel];
+    for (int j = 0; j < kPixel; ++j) sum[j] = kHalf;
+    for (int k = 0, taps = axis.taps(x); k < taps; ++k, p += kPixel)
+      for (int j = 0; j < kPixel; ++j) sum[j] += weights[k] * p[j];
+    for (int j = 0; j < kPixel; ++j) out[j] = clip(sum[j]);
   }
 }
 
@@ -50,7 +68,7 @@ void resize_row(const std::uint8_t* in, const ResizeAxis& axis, int count,
 void blend_rows(const std::uint8_t* in, std::size_t stride,
                 const std::int32_t* weights, int taps, std::size_t bytes,
                 std::uint8_t* out) {
-  constexpr std::size_t kBlock = 64;  // accumulators stay in registers
+  constexpr std::size_t kBlock = 32;  // accumulators stay in registers
   std::size_t i = 0;
   for (; i + kBlock <= bytes; i += kBlock) {
     std::int32_t sum[kBlock];
@@ -109,6 +127,28 @@ void ResizeAxis::plan(int in, int out, int first, int count,
   }
 }
 
+// The horizontal pass: rows of in_bytes, stride apart, to rows of count pixels.
+void Resizer::resize_rows(const std::uint8_t* in, std::size_t stride, int rows,
+                          std::size_t in_bytes, int count, std::uint8_t* out) {
+  constexpr auto kAll = std::make_index_sequence<kLanes>();
+  const std::size_t out_bytes = std::size_t{3} * count;
+  lanes_in_.resize(std::max(lanes_in_.size(), kLanes * in_bytes));
+  lanes_out_.resize(std::max(lanes_out_.size(), kLanes * out_bytes));
+  spare_.resize(out_bytes);
+  for (int y = 0; y < rows; y += kLanes) {
+    const std::uint8_t* from[kLanes];
+    std::uint8_t* to[kLanes];
+    for (int r = 0; r < kLanes; ++r) {
+      const bool real = y + r < rows;
+      from[r] = in + stride * (real ? y + r : y);
+      to[r] = real ? out + out_bytes * (y + r) : spare_.data();
+    }
+    interleave(from, in_bytes, lanes_in_.data(), kAll);
+    resize_lanes(lanes_in_.data(), horizontal_, count, lanes_out_.data());
+    separate(lanes_out_.data(), out_bytes, to, kAll);
+  }
+}
+
 void Resizer::run(const Image& in, const Box& box, int width, int height,
                   const Box& window, bool flip, Interpolation filter,
                   std::uint8_t* out) {
@@ -134,9 +174,8 @@ void Resizer::run(const Image& in, const Box& box, int width, int height,
       rows_.resize(std::max(rows_.size(), bytes * rows));
       target = rows_.data();
     }
-    for (int y = 0; y < rows; ++y)
-      resize_row(source + stride * y, horizontal_, window.width,
-                 target + bytes * y);
+    resize_rows(source, stride, rows, std::size_t{3} * box.width, window.width,
+                target);
     if (!down) return;
     source = rows_.data();
     stride = bytes;

@@ -47,8 +47,12 @@ class Resizer {
            std::uint8_t* out);
 
  private:
+  void resize_rows(const std::uint8_t* in, std::size_t stride, int rows,
+                   std::size_t in_bytes, int count, std::uint8_t* out);
+
   ResizeAxis horizontal_, vertical_;
   std::vector<std::uint8_t> rows_;  // after the horizontal pass
+  std::vector<std::uint8_t> lanes_in_, lanes_out_, spare_;  // within it
 };
 
 }  // namespace music::data
