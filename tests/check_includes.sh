@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Enforces docs/architecture.md by grep: who may include whom, and where the
+# headers of other projects may appear. Prints one line a violation.
+#   tests/check_includes.sh [ROOT]
+# First it proves on a made-up tree that each rule can fail.
+set -euo pipefail
+root=$(cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}" && pwd)
+
+# Reads "file:line:#include ..." and applies the rules.
+check() {
+  cd "$1"
+  find engine data dist layers music tools tests -type f \
+    \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) \
+    -exec grep -HnE '^[[:space:]]*#[[:space:]]*include' {} + 2>/dev/null |
+    awk '
+    # The folder that speaks for a file in the ladder.
+    function part(path) {
+      if (match(path, /^engine\/[a-z]+\//)) return substr(path, 1, RLENGTH - 1)
+      if (match(path, /^music\/(cpu|cuda)\//))
+        return substr(path, 1, RLENGTH - 1)
+      sub(/\/.*/, "", path)
+      return path
+    }
+    # may("a", "b c"): a includes b and c, and all that those may.
+    function may(a, list,   i, n, parts, pair) {
+      n = split(list, parts, " ")
+      known[a] = ok[a, a] = 1
+      for (i = 1; i <= n; ++i) {
+        ok[a, parts[i]] = 1
+        for (pair in known) if (ok[parts[i], pair]) ok[a, pair] = 1
+      }
+    }
+    # Headers matching a pattern appear only in files matching another.
+    function only(pattern, where) {
+      header[++rules] = pattern
+      place[rules] = where
+    }
+    function violation(text) {
+      print file ":" line ": " text
+      bad = 1
+    }
+    BEGIN {
+      may("engine/core", "")
+      may("engine/graph", "engine/core")
+      may("engine/ops", "engine/graph")
+      may("engine/io", "engine/graph")
+      may("engine/optim", "engine/ops")
+      may("engine/cpu", "engine/ops")
+      may("engine/cuda", "engine/ops")
+      may("data", "engine/core")
+      may("dist", "engine/ops engine/io engine/optim")
+      may("layers", "dist")
+      may("music", "layers data")
+      may("music/cpu", "music engine/cpu")
+      may("music/cuda", "music engine/cuda")
+      ok["music", "music/cpu"] = ok["music", "music/cuda"] = 1
+      may("tools", "music engine/cpu engine/cuda")
+      may("tests", "tools music/cpu music/cuda")
+
+      cpu = "^(engine|music)/cpu/"
+      cuda = "^(engine|music)/cuda/"
+      only("^(oneapi/|dnnl|omp\\.h)", cpu)
+      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)", cuda)
+      only("^mpi\\.h", "^(dist/mpi\\.|tests/main\\.cpp)")
+      only("^nccl\\.h", "^dist/nccl\\.")
+      only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
+      only("^(stb/|png\\.h)", "^data/png\\.")
+      only("^(doctest/|.*/doctest\\.h)", "^tests/")
+      only("^(CLI/|benchmark/)", "^tools/")
+      # Private to sources: an installed header needs fmt and spdlog alone.
+      only("^(nlohmann/|toml\\+\\+|xxhash|linear\\.h)", "\\.cpp$")
+    }
+    {
+      split($0, field, ":")
+      file = field[1]; line = field[2]
+      from = part(file)
+      if (!(from in known)) { violation("folder unknown to the ladder"); next }
+      if (match($0, /"[^"]*"/)) {
+        name = substr($0, RSTART + 1, RLENGTH - 2)
+        if (name !~ /\//) {
+          violation("\"" name "\" is not a path from the root")
+        } else if (!ok[from, part(name)]) {
+          violation(from " may not include " part(name) " (" name ")")
+        }
+      } else if (match($0, /<[^>]*>/)) {
+        name = substr($0, RSTART + 1, RLENGTH - 2)
+        for (r = 1; r <= rules; ++r)
+          if (name ~ header[r] && file !~ place[r])
+            violation("<" name "> does not belong here")
+      }
+    }
+    END { exit bad }'
+}
+
+# One file each that breaks one rule.
+prove() {
+  local tree status=0 expected found
+  tree=$(mktemp -d)
+  trap 'rm -rf "$tree"' RETURN
+  while read -r path include; do
+    mkdir -p "$tree/$(dirname "$path")"
+    echo "#include $include" >"$tree/$path"
+  done <<'END'
+engine/core/a.h "engine/graph/graph.h"
+engine/graph/a.h "engine/ops/kernel.h"
+engine/ops/a.h "engine/cpu/onednn.h"
+engine/cpu/a.cpp "engine/cuda/context.h"
+engine/io/a.h "engine/ops/kernel.h"
+dist/a.h "layers/module.h"
+layers/a.h "music/loss.h"
+music/a.h "tools/cli.h"
+music/b.h "engine/cpu/onednn.h"
+data/a.h "engine/graph/graph.h"
+data/b.h "music/loss.h"
+tools/a.h "tests/support/reference.h"
+engine/new/a.h "engine/core/error.h"
+data/c.h "image.h"
+engine/ops/b.cpp <oneapi/dnnl/dnnl.hpp>
+music/c.cpp <omp.h>
+engine/cpu/b.cpp <cuda_runtime.h>
+music/d.cpp <mpi.h>
+dist/mpi.cpp <nccl.h>
+data/decode.cpp <jpeglib.h>
+data/jpeg.cpp <stb/stb_image.h>
+tools/b.cpp <doctest/doctest.h>
+music/e.cpp <CLI/CLI.hpp>
+music/f.h <nlohmann/json.hpp>
+END
+  expected=$(find "$tree" -type f | wc -l)
+  found=$( (check "$tree" || true) | wc -l)
+  if ((found != expected)); then
+    echo "check_includes: found $found of $expected planted violations" >&2
+    return 1
+  fi
+}
+
+prove
+(check "$root")
