@@ -34,38 +34,39 @@ ExtendedBox box_for(float sigma) {
   return box;
 }
 
-// out[i] = box over in(-radius-1)[i] .. in(radius+1)[i]; in(k) is the line k
-// steps away, for one k the same for all bytes.
-template <typename Line>
+// out[i] = box over in(-radius - 1)[i] .. in(radius + 1)[i]; in(k) is the line
+// k steps away. kRadius = box.radius, or -1: any.
+template <int kRadius, typename Line>
 void apply_box(const ExtendedBox& box, Line in, std::size_t bytes,
-               std::uint8_t* out) {
-  constexpr std::size_t kBlock = 64;  // sums stay in registers
-  const std::uint8_t* left = in(-box.radius - 1);
-  const std::uint8_t* right = in(box.radius + 1);
-  for (std::size_t start = 0; start < bytes; start += kBlock) {
-    const std::size_t count = std::min(kBlock, bytes - start);
+               std::uint8_t* __restrict out) {
+  const int radius = kRadius < 0 ? box.radius : kRadius;
+  constexpr std::size_t kBlock = 32;  // sums stay in registers
+  const std::uint8_t* left = in(-radius - 1);
+  const std::uint8_t* right = in(radius + 1);
+  const auto block = [&](std::size_t start, std::size_t n) {
     std::uint32_t sum[kBlock] = {};
-    const auto body = [&](std::size_t n) {
-      for (int k = -box.radius; k <= box.radius; ++k) {
-        const std::uint8_t* line = in(k) + start;
-        for (std::size_t i = 0; i < n; ++i) sum[i] += line[i];
-      }
-      for (std::size_t i = 0; i < n; ++i) {
-        const std::uint32_t ends = std::uint32_t{left[start + i]} +
-                                   std::uint32_t{right[start + i]};
-        out[start + i] = static_cast<std::uint8_t>(
-            (sum[i] * box.full + ends * box.edge + (1u << 23)) >> 24);
-      }
-    };
-    if (count == kBlock) body(kBlock); else body(count);
-  }
+#pragma GCC unroll 5
+    for (int k = -radius; k <= radius; ++k) {
+      const std::uint8_t* line = in(k) + start;
+      for (std::size_t i = 0; i < n; ++i) sum[i] += line[i];
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::uint32_t ends = std::uint32_t{left[start + i]} +
+                                 std::uint32_t{right[start + i]};
+      out[start + i] = static_cast<std::uint8_t>(
+          (sum[i] * box.full + ends * box.edge + (1u << 23)) >> 24);
+    }
+  };
+  std::size_t start = 0;
+  for (; start + kBlock <= bytes; start += kBlock) block(start, kBlock);
+  if (start < bytes) block(start, bytes - start);
 }
 
 // One row, kPasses times, edges replicated.
-void blur_row(const ExtendedBox& box, const std::uint8_t* in, int width,
+template <int kRadius>
+void blur_row(const ExtendedBox& box, const std::uint8_t* in, std::size_t bytes,
               std::uint8_t* out, std::vector<std::uint8_t>& padded) {
-  const std::size_t bytes = std::size_t{3} * width;
-  const std::size_t margin = std::size_t{3} * (box.radius + 1);
+  const std::size_t margin = 3 * static_cast<std::size_t>(box.radius + 1);
   padded.resize(bytes + 2 * margin);
   std::uint8_t* centre = padded.data() + margin;
   for (int pass = 0; pass < kPasses; ++pass) {
@@ -75,7 +76,28 @@ void blur_row(const ExtendedBox& box, const std::uint8_t* in, int width,
       std::memcpy(padded.data() + i, from, 3);
       std::memcpy(centre + bytes + i, from + bytes - 3, 3);
     }
-    apply_box(box, [centre](int k) { return centre + 3 * k; }, bytes, out);
+    apply_box<kRadius>(box, [centre](int k) { return centre + 3 * k; }, bytes,
+                       out);
+  }
+}
+
+template <int kRadius>
+void blur(const ExtendedBox& box, std::uint8_t* rgb, std::size_t bytes,
+          int height, BlurScratch& scratch) {
+  scratch.image.resize(bytes * height);
+  std::uint8_t* from = scratch.image.data();
+  std::uint8_t* to = rgb;
+  for (int y = 0; y < height; ++y)
+    blur_row<kRadius>(box, rgb + bytes * y, bytes, from + bytes * y,
+                      scratch.padded);
+  static_assert(kPasses % 2 == 1, "the last pass writes the image");
+  for (int pass = 0; pass < kPasses; ++pass, std::swap(from, to)) {
+    for (int y = 0; y < height; ++y) {
+      const auto row = [&](int k) {
+        return from + bytes * std::clamp(y + k, 0, height - 1);
+      };
+      apply_box<kRadius>(box, row, bytes, to + bytes * y);
+    }
   }
 }
 
@@ -85,20 +107,11 @@ void gaussian_blur(std::uint8_t* rgb, int width, int height, double sigma,
                    BlurScratch& scratch) {
   const ExtendedBox box = box_for(static_cast<float>(sigma));
   const std::size_t bytes = std::size_t{3} * width;
-  scratch.image.resize(bytes * height);
-  for (int y = 0; y < height; ++y)
-    blur_row(box, rgb + bytes * y, width, scratch.image.data() + bytes * y,
-             scratch.padded);
-  std::uint8_t* from = scratch.image.data();
-  std::uint8_t* to = rgb;
-  static_assert(kPasses % 2 == 1, "the last pass writes the image");
-  for (int pass = 0; pass < kPasses; ++pass, std::swap(from, to))
-    for (int y = 0; y < height; ++y)
-      apply_box(box,
-                [&](int k) {
-                  return from + bytes * std::clamp(y + k, 0, height - 1);
-                },
-                bytes, to + bytes * y);
+  switch (box.radius) {  // sigma below 2.4 needs but two
+    case 0: return blur<0>(box, rgb, bytes, height, scratch);
+    case 1: return blur<1>(box, rgb, bytes, height, scratch);
+    default: return blur<-1>(box, rgb, bytes, height, scratch);
+  }
 }
 
 }  // namespace music::data
