@@ -180,6 +180,7 @@ void Run::record(const RunProgress& p, double images_per_second, double wait) {
                   {"usage_entropy_min", h.usage_entropy_min},
                   {"agreement", h.agreement},
                   {"dead_units", h.dead_units},
+                  {"redundancy", h.redundancy},
                   {"images_per_s", images_per_second},
                   {"data_wait", wait},
                   {"skipped_steps", trainer_.skipped_steps()},
