@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# The programs as a user runs them, on a tiny generated data set.
+#   programs_test.sh BUILD_DIR resume|workers|errors|knn
+# resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
+#          are those of the uninterrupted run, byte for byte
+# workers  one and four loader threads: the same bytes
+# errors   bad input: one line, the right exit code, nothing written
+# knn      the scores program on a trained run and on files
+set -u
+build=$1
+what=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export OMP_WAIT_POLICY=passive
+failures=0
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+
+"$build/music_attributes" --out "$work/data" --train 96 --test 48 --size 24 \
+  >/dev/null || { echo "generator failed" >&2; exit 1; }
+data=$work/data/train
+tiny=(--preset demo --data "$data" --augment.size 16 --model.width 4
+  --mlp 32-32 --loss.segment 8 --batch-size 16 --epochs 4
+  --train.checkpoint_every 3 --progress none --train.log_level warn)
+train() { "$build/music_train" "${tiny[@]}" "$@"; }
+weights() { cat "$1/encoder.safetensors" "$1/projector.safetensors" | sha256sum; }
+steps() { wc -l <"$1/metrics.jsonl"; }
+
+resume() {
+  train --out "$work/whole" || fail "the uninterrupted run"
+  local expected lines
+  expected=$(weights "$work/whole")
+  lines=$(steps "$work/whole")
+  for trial in 1 2 3 4; do
+    local run=$work/killed$trial
+    "$build/music_train" "${tiny[@]}" --out "$run" &
+    local pid=$!
+    # Somewhere within the run, by the clock of the run itself.
+    local stop=$((RANDOM % (lines - 6) + 3))
+    for _ in $(seq 2000); do
+      [[ -e $run/metrics.jsonl ]] && (($(steps "$run") >= stop)) && break
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.01
+    done
+    local signal=KILL code=137
+    ((trial == 3)) && signal=USR1 code=16
+    ((trial == 4)) && signal=INT code=130
+    kill -"$signal" "$pid" 2>/dev/null
+    wait "$pid"
+    local status=$?
+    # A run that was already past its last step ends with 0.
+    ((status == code || status == 0)) ||
+      fail "SIG$signal at step $stop: exit $status, expected $code"
+    train --out "$run" || fail "resuming after SIG$signal"
+    [[ $(weights "$run") == "$expected" ]] ||
+      fail "weights after SIG$signal at step $stop differ"
+    (($(steps "$run") == lines)) ||
+      fail "metrics after SIG$signal: $(steps "$run") lines, expected $lines"
+  done
+  # Going on with a finished run changes nothing.
+  train --out "$work/whole" || fail "a second run of a finished one"
+  [[ $(weights "$work/whole") == "$expected" ]] || fail "finished run changed"
+  # A damaged newest checkpoint: the one before is used, with the same end.
+  local newest
+  newest=$(find "$work/whole/ckpt" -mindepth 1 -maxdepth 1 -name 'step_*' | sort | tail -1)
+  truncate -s 1000 "$newest/rank-0000.safetensors"
+  rm "$work/whole/encoder.safetensors"
+  train --out "$work/whole" || fail "falling back to an older checkpoint"
+  [[ $(weights "$work/whole") == "$expected" ]] || fail "fallback ended elsewhere"
+}
+
+workers() {
+  train --out "$work/one" --workers 1 || fail "one worker"
+  train --out "$work/four" --workers 4 || fail "four workers"
+  [[ $(weights "$work/one") == $(weights "$work/four") ]] ||
+    fail "weights depend on the number of workers"
+  train --out "$work/other" --seed 1 || fail "another seed"
+  [[ $(weights "$work/one") != $(weights "$work/other") ]] ||
+    fail "the seed changes nothing"
+  MUSIC_PLANNER=off train --out "$work/planner" || fail "planner off"
+  [[ $(weights "$work/one") == $(weights "$work/planner") ]] ||
+    fail "weights depend on memory re-use"
+}
+
+# expect CODE PATTERN command...: exit code, one line on stderr, that matches.
+expect() {
+  local code=$1 pattern=$2
+  shift 2
+  "$@" >"$work/stdout" 2>"$work/stderr"
+  local status=$?
+  ((status == code)) || fail "exit $status, expected $code: $*: $(cat "$work/stderr")"
+  (($(grep -c . "$work/stderr") == 1)) ||
+    fail "$(grep -c . "$work/stderr") lines, expected 1: $*: $(cat "$work/stderr")"
+  grep -qE -- "$pattern" "$work/stderr" ||
+    fail "no '$pattern' in: $(cat "$work/stderr")"
+}
+
+errors() {
+  local t=$build/music_train out=$work/out
+  mkdir "$work/empty" "$work/broken"
+  for i in 1 2 3 4 5; do echo "not an image" >"$work/broken/$i.jpg"; done
+  expect 3 'no/such.*expected' "$t" "${tiny[@]}" --data "$work/no/such" --out "$out"
+  expect 3 'empty' "$t" "${tiny[@]}" --data "$work/empty" --out "$out"
+  expect 3 'bad|image' "$t" "${tiny[@]}" --data "$work/broken" --batch-size 2 --out "$work/bad"
+  expect 2 'base_lr' "$t" "${tiny[@]}" --optim.base_rl 0.1 --out "$out"
+  expect 2 '[Uu]nknown' "$t" "${tiny[@]}" --nonsense --out "$out"
+  expect 2 'nearest|expected' "$t" "${tiny[@]}" --mlp 32-36 --out "$out"
+  expect 2 'at most 96' "$t" "${tiny[@]}" --batch-size 200 --out "$out"
+  expect 2 'data' "$t" --out "$out"
+  expect 2 'resnet' "$t" "${tiny[@]}" --arch resnet77 --out "$out"
+  printf '[optim]\nbase_rl = 0.3\n' >"$work/bad.toml"
+  expect 2 'bad.toml:2.*base_lr' "$t" -c "$work/bad.toml" --data "$data" --out "$out"
+  printf '[optim]\nbase_lr = "x"\n' >"$work/bad.toml"
+  expect 2 'bad.toml:2' "$t" -c "$work/bad.toml" --data "$data" --out "$out"
+  [[ ! -e $out/metrics.jsonl ]] || fail "a refused run left metrics behind"
+
+  train --out "$work/run" || fail "the run to damage"
+  expect 2 'base_lr' "$t" "${tiny[@]}" --base-lr 0.01 --out "$work/run"
+  local c
+  for c in "$work"/run/ckpt/step_*; do truncate -s 100 "$c/rank-0000.safetensors"; done
+  train --out "$work/run" 2>"$work/stderr"
+  local status=$?
+  ((status == 4)) || fail "all checkpoints damaged: exit $status, expected 4"
+  cp "$work/run/encoder.safetensors" "$work/e.safetensors"
+  truncate -s 500 "$work/e.safetensors"
+  expect 3 'e.safetensors' "$build/music_knn" "$work/e.safetensors" --data "$work/data"
+  expect 3 'missing|unexpected|expected' "$build/music_knn" \
+    "$work/run/projector.safetensors" --data "$work/data"
+  expect 3 'label|expected' "$build/music_knn" "$work/run" \
+    --train "$work/data/train/$(ls "$work/data/train" | head -1)" --test "$work/data/test"
+}
+
+knn() {
+  train --out "$work/run" || fail "the run to score"
+  "$build/music_knn" "$work/run" --data "$work/data" >"$work/table" ||
+    fail "music_knn on a run"
+  grep -q '^chance' "$work/table" && grep -q '^random' "$work/table" &&
+    grep -q '^this encoder' "$work/table" || fail "table: $(cat "$work/table")"
+  "$build/music_knn" "$work/run/encoder.safetensors" --train "$data" \
+    --test "$work/data/test" --json --k 1,5 >"$work/json" || fail "--json"
+  python3 - "$work/json" 2>/dev/null <<'P' || { command -v python3 >/dev/null && fail "JSON: $(cat "$work/json")"; }
+import json, sys
+result = json.load(open(sys.argv[1]))
+assert [s["k"] for s in result["trained"]] == [1, 5]
+P
+  [[ -s $work/run/eval/knn.json ]] || fail "no eval/knn.json"
+  # A training image is its own nearest neighbour.
+  local own
+  own=$("$build/music_knn" "$work/run" --train "$data" --test "$data" --k 1 |
+    awk '/^this encoder/ {print $3}')
+  [[ $own == 100.00 ]] || fail "1-NN of the training set on itself is $own"
+}
+
+"$what"
+((failures == 0))
