@@ -48,8 +48,8 @@ std::unique_ptr<Kernel> make_max_pool_forward(const KernelRequest& r,
             const float* v = image + p * g.c;
 #pragma omp simd
             for (std::int64_t c = 0; c < g.c; ++c) {
-              // NaN wins, so that it is seen and not swallowed.
-              const bool better = !(v[c] <= best[c]);
+              // NaN wins and stays, so that it is seen and not swallowed.
+              const bool better = (v[c] > best[c]) | (v[c] != v[c]);
               best[c] = better ? v[c] : best[c];
               k_best[c] = better ? k : k_best[c];
             }
