@@ -1,0 +1,186 @@
+#pragma once
+// One row of the table of cases (cases.h): an op on given tensors, what the
+// double-precision reference says, and the run that compares them.
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/graph/autograd.h"
+#include "tests/support/golden.h"
+#include "tests/support/graph_run.h"
+#include "tests/support/reference.h"
+
+namespace music::test {
+
+using reference::Array;
+
+struct CaseTensor {
+  enum class Role { kTrained, kBuffer, kData };
+
+  Array value;
+  Role role = Role::kTrained;
+  DType dtype = DType::kF32;  // kData only; the others are F32
+
+  Shape shape() const { return Shape(value.shape); }
+};
+
+struct CaseResult {
+  Array y;
+  std::vector<Array> gradients;  // per tensor; empty: none
+  std::vector<Array> tensors;    // after the run: buffers may have moved
+};
+
+struct OpCase {
+  std::string name;
+  std::vector<CaseTensor> tensors;
+  // Records the op; the result is F32.
+  std::function<Value(Graph&, std::span<const Value>)> record;
+  // Fills y and gradients, and updates buffers, for dy the gradient of y.
+  std::function<void(CaseResult&, const Array& dy)> reference;
+  double tolerance = kFp32;  // NMSE; 0: equal
+
+  static constexpr double kFp32 = 1e-7;
+};
+
+// Uniform in offset +- scale / 2, a function of the name.
+inline Array uniform(const std::string& name, Dims dims, double scale = 2,
+                     double offset = 0) {
+  return Array(dims, hashed(name, elements(dims), scale, offset));
+}
+
+// Devices of this build. A device that is built in but absent from the machine
+// belongs in a suite of its own that reports [skipped].
+inline std::vector<Device> case_devices() { return {Device::kCpu}; }
+
+// The bytes of a data tensor as its dtype holds it.
+inline std::vector<std::byte> encode(const CaseTensor& t) {
+  std::vector<std::byte> bytes(t.value.data.size() * size_of(t.dtype));
+  for (std::size_t i = 0; i < t.value.data.size(); ++i) {
+    const auto put = [&](auto v) {
+      std::memcpy(bytes.data() + i * sizeof v, &v, sizeof v);
+    };
+    const double v = t.value.data[i];
+    switch (t.dtype) {
+      case DType::kU8: put(static_cast<std::uint8_t>(v)); break;
+      case DType::kI32: put(static_cast<std::int32_t>(v)); break;
+      case DType::kF64: put(v); break;
+      default: put(static_cast<float>(v)); break;
+    }
+  }
+  return bytes;
+}
+
+// A case recorded, with the tensors it runs on.
+struct RecordedCase {
+  Parameters parameters;
+  std::vector<int> slots;  // per tensor: index of parameter or buffer
+  std::vector<std::vector<std::byte>> data;
+  std::vector<Value> values;
+  Value y, dy;
+  std::vector<float> dy_data;
+
+  explicit RecordedCase(const OpCase& c) {
+    for (const CaseTensor& t : c.tensors) {
+      const std::string name = fmt::format("t{}", slots.size());
+      data.push_back(encode(t));
+      slots.push_back(
+          t.role == CaseTensor::Role::kTrained ? parameters.add(name, t.shape(), {})
+          : t.role == CaseTensor::Role::kBuffer
+              ? parameters.add_buffer(name, t.shape(), 0)
+              : -1);
+    }
+    parameters.allocate(true);
+    reset(c);
+  }
+  // Gives every tensor its value of the start back.
+  void reset(const OpCase& c) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      if (slots[i] < 0) continue;
+      const Tensor t = c.tensors[i].role == CaseTensor::Role::kTrained
+                           ? parameters.value(slots[i])
+                           : parameters.buffer(slots[i]);
+      std::memcpy(t.data, data[i].data(), data[i].size());
+    }
+    for (std::int64_t i = 0; i < parameters.flat_elements(); ++i)
+      parameters.flat_gradients()[i] = kUnwritten;
+  }
+  Graph record(const OpCase& c) {
+    Graph g(parameters);
+    values.clear();
+    for (std::size_t i = 0; i < slots.size(); ++i)
+      values.push_back(
+          c.tensors[i].role == CaseTensor::Role::kTrained
+              ? g.parameter(slots[i])
+          : c.tensors[i].role == CaseTensor::Role::kBuffer
+              ? g.buffer(slots[i])
+              : g.input("data", c.tensors[i].shape(), c.tensors[i].dtype));
+    y = c.record(g, values);
+    g.keep(y);
+    dy = g.input("dy", g.shape(y), DType::kF32);
+    dy_data = hashed(c.name + "/dy", g.shape(y).elements(), 2);
+    backward(g, inject_gradient(g, y, dy), g.constant({1}, 1));
+    return g;
+  }
+
+  static constexpr float kUnwritten = -12345;
+};
+
+// Runs a case node by node between guards and compares with the reference,
+// then through the planner and the executable, which must give the same bits.
+// Returns the largest NMSE.
+inline double check_case(const OpCase& c) {
+  CAPTURE(c.name);
+  RecordedCase r(c);
+  Graph guarded = r.record(c);
+  std::map<int, const void*> inputs{{r.dy.id, r.dy_data.data()}};
+  for (std::size_t i = 0; i < r.slots.size(); ++i)
+    if (r.slots[i] < 0) inputs[r.values[i].id] = r.data[i].data();
+  const GuardedRun run(std::move(guarded), r.parameters, inputs);
+  CHECK(run.problem() == "");
+
+  CaseResult expected;
+  for (const CaseTensor& t : c.tensors) expected.tensors.push_back(t.value);
+  expected.gradients.resize(c.tensors.size());
+  const auto dims = run.tensor(r.y).shape.dims();
+  c.reference(expected, Array({dims.begin(), dims.end()}, r.dy_data));
+
+  BoundExecutable step(r.record(c), r.parameters);
+  step->set_input(r.dy, r.dy_data.data());
+  for (std::size_t i = 0; i < r.slots.size(); ++i)
+    if (r.slots[i] < 0) step->set_input(r.values[i], r.data[i].data());
+  step->run();
+
+  double worst = 0;
+  const auto compare = [&](const std::string& what, std::size_t tensor,
+                           const Tensor& actual, const Tensor& executed,
+                           const Array& truth) {
+    CAPTURE(what);
+    CAPTURE(tensor);
+    REQUIRE(actual.data != nullptr);
+    const double error = nmse(actual.span<float>(), truth.data);
+    CHECK(error <= c.tolerance);
+    CHECK(std::memcmp(actual.data, executed.data, actual.bytes()) == 0);
+    if (!(error <= worst)) worst = error;
+  };
+  compare("y", 0, run.tensor(r.y), step->tensor(r.y), expected.y);
+  for (std::size_t i = 0; i < r.slots.size(); ++i) {
+    const int slot = r.slots[i];
+    if (c.tensors[i].role == CaseTensor::Role::kBuffer)
+      compare("buffer", i, run.slot(Storage::kBuffer, slot),
+              r.parameters.buffer(slot), expected.tensors[i]);
+    if (c.tensors[i].role != CaseTensor::Role::kTrained) continue;
+    if (!expected.gradients[i].data.empty())
+      compare("gradient", i, run.slot(Storage::kGradient, slot),
+              r.parameters.gradient(slot), expected.gradients[i]);
+    else
+      CHECK(r.parameters.gradient(slot).f32()[0] == RecordedCase::kUnwritten);
+  }
+  return worst;
+}
+
+}  // namespace music::test
