@@ -117,7 +117,7 @@ TEST_SUITE("health") {
     CHECK(h.dead_units == 0);
     // The paper's segments, with batches too small to fill their blocks.
     const Segments paper = Segments::equal(320, 80);
-    for (std::int64_t n : {16, 64, 256, 1024}) {
+    for (std::int64_t n : {4, 16, 64, 256, 1024}) {
       const Health small = health_of(
           n, paper,
           [](int, std::int64_t i, std::int64_t s) { return draw(i, s, 80); });
@@ -130,6 +130,17 @@ TEST_SUITE("health") {
                     return draw(i, s, 16);
                   },
                   30, {.invariance = Invariance::kNone}).agreement));
+  }
+
+  TEST_CASE("a dead unit has less than a twentieth of its share, in both views") {
+    const Segments segments = Segments::equal(4, 4);
+    const auto dead = [&](float first, float second) {
+      const float q[] = {first, 0.3f, 0.3f, 0.3f, second, 0.3f, 0.3f, 0.3f};
+      return assess({}, 64, segments, {}, q).dead_units;
+    };
+    CHECK(dead(0.012f, 0.012f) == 1);
+    CHECK(dead(0.013f, 0.012f) == 0);
+    CHECK(dead(0.012f, 0.013f) == 0);
   }
 
   TEST_CASE("one code for all samples is collapsed") {
