@@ -353,6 +353,25 @@ inline void add_cast_cases(std::vector<OpCase>& cases) {
       c.tolerance = 0;
       cases.push_back(std::move(c));
     }
+  // Just above and below ties of the target: rounding to F32 on the way would
+  // move them onto the tie.
+  for (const auto& [to, ulp] : {std::pair{kF16, 0x1p-10}, {kBF16, 0x1p-7}}) {
+    OpCase c;
+    c.name = fmt::format("cast F64 {}", name_of(to));
+    Array x({2, 200});
+    for (std::int64_t i = 0; i < x.size(); ++i)
+      x[i] = (1 + (static_cast<double>(i / 2) / 2 + 0.5) * ulp +
+              (i % 2 ? 0x1p-40 : -0x1p-40)) * (i % 4 < 2 ? 1 : -1);
+    c.tensors = {{x, Role::kData, kF64}};
+    c.record = [to = to](Graph& g, Values v) {
+      return cast(g, cast(g, v[0], to), kF32);
+    };
+    c.reference = [rounded, to = to](CaseResult& r, const Array&) {
+      r.y = rounded(r.tensors[0], {to});
+    };
+    c.tolerance = 0;
+    cases.push_back(std::move(c));
+  }
 }
 
 inline std::vector<OpCase> op_cases() {
