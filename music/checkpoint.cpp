@@ -197,7 +197,8 @@ Manifest read_manifest(const fs::path& directory) {
     fail("holds a negative count, a bad run id or no shard");
   for (const auto& shard : manifest.files)
     if (!is_shard_name(shard.first))
-      fail("lists " + in_quotes(shard.first) + ", expected rank-NNNN.safetensors");
+      fail("lists " + in_quotes(shard.first) +
+           ", expected rank-NNNN.safetensors");
   return manifest;
 }
 

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -108,8 +109,8 @@ NpyArray read_npy(const std::filesystem::path& path) {
   if (file.size() < kFront) fail("too short for a .npy file");
   file.read(0, std::as_writable_bytes(std::span(front)));
   if (!front.starts_with(kMagic)) fail("is not a .npy file of version 1.0");
-  const std::size_t length = static_cast<unsigned char>(front[kFront - 2]) +
-                             256u * static_cast<unsigned char>(front[kFront - 1]);
+  std::uint16_t length = 0;
+  std::memcpy(&length, &front[kMagic.size()], sizeof(length));
   if (length > file.size() - kFront) fail("ends inside its header");
   std::string header(length, '\0');
   file.read(kFront, std::as_writable_bytes(std::span(header)));

@@ -220,8 +220,8 @@ void check_layout(HeaderHandler& header, std::uint64_t payload) {
   for (const Parsed& t : tensors) {
     const auto bytes = byte_size(t.shape, t.dtype);
     if (!bytes)  // R11
-      header.fail("tensor {}: the size of shape {} overflows", in_quotes(t.name),
-                  t.shape);
+      header.fail("tensor {}: the size of shape {} overflows",
+                  in_quotes(t.name), t.shape);
     if (t.begin > t.end || t.end - t.begin != *bytes)  // R12, R13
       header.fail("tensor {} spans [{}, {}), {} {} needs {} bytes",
                   in_quotes(t.name), t.begin, t.end, name_of(t.dtype), t.shape,
@@ -334,9 +334,9 @@ FileDigest write_safetensors(
 
   auto all = metadata;
   all["format"] = "pt";
-  std::string header =
-      fmt::format("{{\"{}\":{}", kMetadataKey,
-                  json(all).dump(-1, ' ', false, json::error_handler_t::replace));
+  std::string header = fmt::format(
+      "{{\"{}\":{}", kMetadataKey,
+      json(all).dump(-1, ' ', false, json::error_handler_t::replace));
   std::set<std::string_view> names = {kMetadataKey};
   std::uint64_t offset = 0;
   MUSIC_CHECK(order.size() <= kMaxTensors, "[safetensors] {} tensors, limit {}",
@@ -345,7 +345,8 @@ FileDigest write_safetensors(
     const auto bytes = byte_size(t->shape, t->dtype);
     MUSIC_CHECK(bytes == t->data.size() && t->shape.size() <= kMaxRank,
                 "[safetensors] tensor {}: {} {} does not hold {} bytes",
-                in_quotes(t->name), name_of(t->dtype), t->shape, t->data.size());
+                in_quotes(t->name), name_of(t->dtype), t->shape,
+                t->data.size());
     MUSIC_CHECK(t->name.size() <= kMaxName && !has_control(t->name) &&
                     names.insert(t->name).second,
                 "[safetensors] tensor name {} is not allowed or occurs twice",

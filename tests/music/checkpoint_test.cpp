@@ -467,7 +467,8 @@ TEST_CASE("a writer killed at any microsecond costs nothing committed") {
   const int kills = wanted ? std::atoi(wanted) : 200;
   const Scratch scratch;
   const auto begin = std::chrono::steady_clock::now();
-  for (int step = 1; step <= 5; ++step) save(scratch.path, step, 0, 2, kElements);
+  for (int step = 1; step <= 5; ++step)
+    save(scratch.path, step, 0, 2, kElements);
   const double save_us = std::chrono::duration<double, std::micro>(
       std::chrono::steady_clock::now() - begin).count() / 5;
   shared.step = 5;
