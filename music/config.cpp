@@ -183,7 +183,8 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] kNN needs both data.eval_train and data.eval_test, "
                 "found {} only",
-                c.data.eval_test.empty() ? "data.eval_train" : "data.eval_test");
+                c.data.eval_test.empty() ? "data.eval_train"
+                                         : "data.eval_test");
   if (c.optim.optimizer.nesterov &&
       c.optim.optimizer.kind != OptimizerKind::kSgd)
     throw error(ExitCode::kUsage,
@@ -250,7 +251,8 @@ ResolvedConfig resolve(const ConfigSources& sources) {
   }
 
   ResolvedConfig config;
-  for (const ConfigKey& key : config_keys()) config.origins[key.name] = "default";
+  for (const ConfigKey& key : config_keys())
+    config.origins[key.name] = "default";
   // A first pass finds the preset, which then comes before everything.
   ResolvedConfig named = config;
   merge_into(entries, named);

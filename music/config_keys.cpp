@@ -9,7 +9,8 @@ namespace {
 
 template <typename E>
 Field words(E& field, std::vector<std::string> names) {
-  return EnumField{std::move(names), [&field] { return static_cast<int>(field); },
+  return EnumField{std::move(names),
+                   [&field] { return static_cast<int>(field); },
                    [&field](int i) { field = static_cast<E>(i); }};
 }
 
@@ -65,11 +66,13 @@ std::vector<ConfigKey> make_keys() {
        .help = "labelled images that kNN scores",
        .decides = false},
       {.name = "data.limit", .field = FIELD(data.limit),
-       .help = "learn from so many images only, drawn by seed; 0 = all", .min = 0},
+       .help = "learn from so many images only, drawn by seed; 0 = all",
+       .min = 0},
       {.name = "data.workers", .field = FIELD(data.workers),
        .help = "loader threads; 0 = one per core", .min = 0, .max = 1024,
        .decides = false, .aliases = {"workers"}},
-      {.name = "data.bad_image", .field = WORDS(data.bad_image, "skip", "abort"),
+      {.name = "data.bad_image",
+       .field = WORDS(data.bad_image, "skip", "abort"),
        .help = "an image that cannot be read: replace and count it, or stop",
        .decides = false, .aliases = {"bad-image"}},
       {.name = "data.bad_max", .field = FIELD(data.bad_max),
@@ -165,16 +168,19 @@ std::vector<ConfigKey> make_keys() {
        .help = "temperature of the softmax", .min = 0, .above = true},
       {.name = "loss.clamp", .field = FIELD(loss.entropy.clamp),
        .help = "lower bound of a probability", .min = 0, .max = 0.1},
-      {.name = "loss.scope", .field = WORDS(loss.entropy.scope, "global", "local"),
+      {.name = "loss.scope",
+       .field = WORDS(loss.entropy.scope, "global", "local"),
        .help = "joint probabilities over all processes, or over each alone"},
 
       // optim
-      {.name = "optim.kind", .field = WORDS(optim.optimizer.kind, "lars", "sgd"),
+      {.name = "optim.kind",
+       .field = WORDS(optim.optimizer.kind, "lars", "sgd"),
        .help = "the optimiser"},
       {.name = "optim.base_lr", .field = FIELD(optim.schedule.base_lr),
        .help = "learning rate per 256 samples; the peak is base_lr * batch / "
                "256", .min = 0, .aliases = {"base-lr"}},
-      {.name = "optim.warmup_epochs", .field = FIELD(optim.schedule.warmup_epochs),
+      {.name = "optim.warmup_epochs",
+       .field = FIELD(optim.schedule.warmup_epochs),
        .help = "epochs of linear warm-up from 0", .min = 0},
       {.name = "optim.final_ratio", .field = FIELD(optim.schedule.final_ratio),
        .help = "last learning rate as share of the peak", .min = 0, .max = 1},
@@ -184,7 +190,8 @@ std::vector<ConfigKey> make_keys() {
        .min = -1},
       {.name = "optim.momentum", .field = FIELD(optim.optimizer.momentum),
        .help = "momentum", .min = 0, .max = 1},
-      {.name = "optim.weight_decay", .field = FIELD(optim.optimizer.weight_decay),
+      {.name = "optim.weight_decay",
+       .field = FIELD(optim.optimizer.weight_decay),
        .help = "weight decay", .min = 0, .aliases = {"wd"}},
       {.name = "optim.decay_1d", .field = FIELD(optim.optimizer.decay_1d),
        .help = "decay biases and batch-norm parameters too"},
@@ -260,8 +267,7 @@ const ConfigKey* find_config_key(const std::string& name) {
 std::string ConfigKey::variable() const {
   std::string s = "MUSIC_";
   for (char c : name)
-    s += c == '.' ? '_'
-                  : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    s += c == '.' ? '_' : static_cast<char>(std::toupper(c));
   return s;
 }
 

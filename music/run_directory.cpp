@@ -38,7 +38,8 @@ std::string command_line(const std::vector<std::string>& argv) {
       continue;
     }
     out += '\'';
-    for (char c : a) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    for (char c : a)
+      out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     out += '\'';
   }
   return out;
@@ -78,7 +79,8 @@ std::string environment_json(const ResolvedConfig& config,
   for (const char* name : {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
                            "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
     if (const char* value = std::getenv(name)) j["environment"][name] = value;
-  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return j.dump(2, ' ', false,
+                nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void write_file(const fs::path& path, const std::string& text) {

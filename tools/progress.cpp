@@ -72,6 +72,23 @@ struct Progress::Screen {
   };
   std::shared_ptr<spdlog::logger> logger;
   spdlog::sink_ptr sink;
+
+  // Follows the default logger, which a run may replace as it starts.
+  static void attach(const std::shared_ptr<Screen>& screen) {
+    if (screen->logger == spdlog::default_logger()) return;
+    screen->detach();
+    screen->logger = spdlog::default_logger();
+    screen->sink = std::make_shared<Sink>(screen);
+    auto& sinks = screen->logger->sinks();
+    sinks.insert(sinks.begin(), screen->sink);
+  }
+  void detach() {
+    if (!logger) return;
+    auto& sinks = logger->sinks();
+    sinks.erase(std::remove(sinks.begin(), sinks.end(), sink), sinks.end());
+    sink.reset();  // it holds the screen
+    logger.reset();
+  }
 };
 
 ProgressStyle choose_style(ProgressStyle asked, int rank, bool terminal,
@@ -127,18 +144,11 @@ Progress::Progress(ProgressStyle style, int rank, double log_every,
   if (style_ != ProgressStyle::kBar) return;
   screen_ = std::make_shared<Screen>();
   screen_->out = out_;
-  screen_->logger = spdlog::default_logger();
-  screen_->sink = std::make_shared<Screen::Sink>(screen_);
-  auto& sinks = screen_->logger->sinks();
-  sinks.insert(sinks.begin(), screen_->sink);
 }
 
 Progress::~Progress() {
   if (!screen_) return;
-  auto& sinks = screen_->logger->sinks();
-  sinks.erase(std::remove(sinks.begin(), sinks.end(), screen_->sink),
-              sinks.end());
-  screen_->sink.reset();  // the sink holds the screen
+  screen_->detach();
   const std::lock_guard<std::mutex> lock(screen_->mutex);
   if (screen_->dirty) std::fputs("\n", out_);
   std::fflush(out_);
@@ -174,6 +184,7 @@ void Progress::update(const ProgressState& state) {
     // One column stays free: a full line would wrap.
     const auto columns = static_cast<std::size_t>(terminal_columns(out_));
     if (text.size() >= columns) text.resize(columns - 1);
+    Screen::attach(screen_);
     screen_->draw(text);
   }
   last_ = state;

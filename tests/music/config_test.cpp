@@ -210,7 +210,8 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {}, {{"train.batch", "1"}}}),
                    "--train.batch: train.batch expects an integer >= 2"));
     const std::vector<std::string> broken{
-        "[train]\nepochs = 1.5", "[train]\nepochs = 0", "[train]\nepochs = true",
+        "[train]\nepochs = 1.5", "[train]\nepochs = 0",
+        "[train]\nepochs = true",
         "[train]\nepochs = [3]", "[train]\nbatch = 1", "[train]\nseed = -1",
         "[train]\nepochs = 1979-05-27", "[train]\nthreads = 4294967296",
         "[optim]\nbase_lr = \"0.3\"", "[optim]\nbase_lr = -1",
@@ -301,7 +302,8 @@ TEST_SUITE("config") {
     CHECK(c.optim.schedule.base_lr == 0.3);
     for (const auto& [key, text] :
          std::vector<std::pair<std::string, std::string>>{
-             {"train.epochs", "3x"}, {"train.epochs", ""}, {"train.epochs", "3.0"},
+             {"train.epochs", "3x"}, {"train.epochs", ""},
+             {"train.epochs", "3.0"},
              {"optim.base_lr", "0.3 0.4"}, {"augment.scale", "0.2,"},
              {"augment.scale", ",1"}, {"optim.nesterov", "1"},
              {"data.path", "\xff"}, {"train.seed", "99999999999999999999"}})

@@ -95,9 +95,10 @@ TEST_SUITE("run_directory") {
 
   TEST_CASE("never and require are kept") {
     const TempFolder folder;
-    CHECK(contains(failure(config_of(folder.path, {{"train.resume", "require"}}),
-                           ExitCode::kNoCheckpoint),
-                   "holds no run"));
+    CHECK(contains(
+        failure(config_of(folder.path, {{"train.resume", "require"}}),
+                ExitCode::kNoCheckpoint),
+        "holds no run"));
     CHECK(failure(config_of(folder.path, {{"train.resume", "never"}}),
                   ExitCode::kUsage)
               .empty());

@@ -1,7 +1,9 @@
 #include "tools/progress.h"
 
 #include <doctest/doctest.h>
+#include <spdlog/spdlog.h>
 
+#include <memory>
 #include <string>
 
 namespace {
@@ -95,6 +97,23 @@ TEST_SUITE("progress") {
     CHECK(text.back() == '\n');
     CHECK(count(text, "\r") > 30);
     CHECK(text.find("100% [================]") != std::string::npos);
+  }
+
+  TEST_CASE("a message wipes the bar first, whichever logger it goes to") {
+    std::FILE* file = std::tmpfile();
+    const auto before = spdlog::default_logger();
+    {
+      Progress progress(ProgressStyle::kBar, 0, 30, file, [] { return 0.0; });
+      spdlog::set_default_logger(std::make_shared<spdlog::logger>("other"));
+      progress.update(at(1));
+      spdlog::warn("a message");
+      std::fputs("a message\n", file);
+      CHECK(spdlog::default_logger()->sinks().size() == 1);
+    }
+    CHECK(spdlog::default_logger()->sinks().empty());
+    spdlog::set_default_logger(before);
+    const std::string text = written(file);
+    CHECK(text.ends_with("\x1b[K\r\x1b[Ka message\n"));
   }
 
   TEST_CASE("nothing at all when not asked for, or on another rank") {
