@@ -2,6 +2,7 @@
 
 #include "engine/core/buffer.h"
 #include "engine/cpu/elementwise.h"
+#include "engine/cpu/gemm.h"
 #include "engine/cpu/onednn.h"
 
 namespace music::cpu {
@@ -175,6 +176,13 @@ class ConvBackwardWeights final : public Convolution {
   dnnl::reorder to_plain_;
 };
 
+// A 1x1 convolution of stride 1 is a matrix product over all pixels. oneDNN's
+// NHWC backward kernels run those at 100-200 GFLOP/s a core where its sgemm
+// runs at 190-230; forward they are level.
+bool is_product(const Shape& ws, Conv2dSpec spec) {
+  return ws[1] == 1 && ws[2] == 1 && spec.stride == 1 && spec.pad == 0;
+}
+
 template <typename K>
 std::unique_ptr<Kernel> make(const char* op, const KernelRequest& r,
                              const Shape& xs, const Shape& ws, const Shape& ys,
@@ -195,12 +203,30 @@ std::unique_ptr<Kernel> make_conv2d_forward(const KernelRequest& r,
 
 std::unique_ptr<Kernel> make_conv2d_backward_data(const KernelRequest& r,
                                                   Conv2dSpec spec) {
+  const Shape ws = r.in[1].shape;
+  if (is_product(ws, spec)) {
+    require_f32(r, "conv2d_backward_data");
+    const std::int64_t k = ws[0], c = ws[3], m = r.out[0].shape.elements() / c;
+    return function_kernel([=](const KernelArgs& args) {
+      sgemm(false, false, m, c, k, 1, args.in[0].f32(), k, args.in[1].f32(), c,
+            0, args.out[0].f32(), c);
+    });
+  }
   return make<ConvBackwardData>("conv2d_backward_data", r, r.out[0].shape,
                                 r.in[1].shape, r.in[0].shape, spec);
 }
 
 std::unique_ptr<Kernel> make_conv2d_backward_weights(const KernelRequest& r,
                                                      Conv2dSpec spec) {
+  const Shape ws = r.out[0].shape;
+  if (is_product(ws, spec)) {
+    require_f32(r, "conv2d_backward_weights");
+    const std::int64_t k = ws[0], c = ws[3], m = r.in[0].shape.elements() / c;
+    return function_kernel([=](const KernelArgs& args) {
+      sgemm(true, false, k, c, m, 1, args.in[1].f32(), k, args.in[0].f32(), c,
+            0, args.out[0].f32(), c);
+    });
+  }
   return make<ConvBackwardWeights>("conv2d_backward_weights", r, r.in[0].shape,
                                    r.out[0].shape, r.in[1].shape, spec);
 }
