@@ -71,7 +71,9 @@ TEST_SUITE("graph") {
     };
     const auto d = gradients(p, 2, loss);
     const auto x = floats(p.value(0)), w = floats(p.value(1));
-    const auto at = [](int i, int j) { return static_cast<std::size_t>(3 * i + j); };
+    const auto at = [](int i, int j) {
+      return static_cast<std::size_t>(3 * i + j);
+    };
     for (int o = 0; o < 3; ++o)
       for (int i = 0; i < 3; ++i) {
         double expected = 0;
@@ -150,9 +152,12 @@ TEST_SUITE("graph") {
     };
     refused("[add] shapes [2,3] and [3,2] differ",
             [&] { add(g, in({2, 3}), in({3, 2})); });
-    refused("[conv2d] input [1,8,8,3] and weight [4,3,3,5] do not fit: expected "
-            "[N,H,W,C] and [K,R,S,C]",
-            [&] { conv2d(g, in({1, 8, 8, 3}), in({4, 3, 3, 5}), {}); });
+    refused(
+        "[conv2d] input [1,8,8,3] and weight [4,3,3,5] do not fit: expected "
+        "[N,H,W,C] and [K,R,S,C]",
+        [&] {
+          conv2d(g, in({1, 8, 8, 3}), in({4, 3, 3, 5}), {});
+        });
     refused("[conv2d] input [1,4,4,3] is smaller than weight [4,7,7,3]",
             [&] { conv2d(g, in({1, 4, 4, 3}), in({4, 7, 7, 3}), {1, 1}); });
     refused("[linear] input [2,3] and weight [4,5] do not fit: expected [M,I] "

@@ -23,7 +23,8 @@ TEST_SUITE("ops") {
       }
     }
     std::string line;
-    for (const auto& [op, error] : worst) line += fmt::format(" {} {:.1e}", op, error);
+    for (const auto& [op, error] : worst)
+      line += fmt::format(" {} {:.1e}", op, error);
     MESSAGE("largest NMSE by op:" << line);
   }
 
@@ -77,9 +78,10 @@ TEST_SUITE("ops") {
       Graph g(p);
       const Value x = g.input("x", {1, 4, 4, 3}, DType::kF32);
       const Value w = g.parameter(c);
-      const Value y = op == 0   ? relu(g, x)
-                      : op == 1 ? max_pool(g, x, {3, 2, 1})
-                                : batch_norm(g, x, w, w, {}, {}, {}, {.relu = true});
+      const Value y = op == 0 ? relu(g, x)
+                      : op == 1
+                          ? max_pool(g, x, {3, 2, 1})
+                          : batch_norm(g, x, w, w, {}, {}, {}, {.relu = true});
       g.keep(y);
       BoundExecutable run(std::move(g), p);
       std::vector<float> data(48, 1.0f);
@@ -98,9 +100,12 @@ TEST_SUITE("ops") {
     p.allocate(true);
     Graph g(p);
     relu(g, g.parameter(0));
-    const auto make = [&] { Executable(std::move(g), p, {.device = Device::kCuda}); };
+    const auto make = [&] {
+      Executable(std::move(g), p, {.device = Device::kCuda});
+    };
     CHECK_THROWS_WITH_AS(
-        make(), "[make_relu_forward] this build has no CUDA: use the cpu device",
+        make(),
+        "[make_relu_forward] this build has no CUDA: use the cpu device",
         Error);
   }
 }

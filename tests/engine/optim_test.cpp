@@ -22,7 +22,8 @@ using namespace music::test;
 
 // Layout plays no part in an update: shapes are those of make_goldens.py.
 struct GoldenParameters : Parameters {
-  static constexpr const char* kNames[] = {"matrix", "kernel", "vector", "zero"};
+  static constexpr const char* kNames[] = {"matrix", "kernel", "vector",
+                                           "zero"};
   GoldenParameters() {
     add("matrix", {6, 10}, {});
     add("kernel", {4, 3, 3, 3}, {});
@@ -196,7 +197,8 @@ TEST_SUITE("optim") {
     const Schedule absolute(
         {.base_lr = 0.6, .batch = 2048, .final_absolute = 0.002}, 626, 100);
     CHECK(absolute.rate(62600) == doctest::Approx(0.002).epsilon(1e-12));
-    const Schedule cold({.base_lr = 1, .batch = 256, .warmup_epochs = 0}, 10, 2);
+    const Schedule cold({.base_lr = 1, .batch = 256, .warmup_epochs = 0}, 10,
+                        2);
     CHECK(cold.rate(0) == 1);
     const Schedule warm_only({.base_lr = 1, .batch = 256, .warmup_epochs = 2},
                              10, 2);

@@ -181,7 +181,8 @@ TEST_SUITE("planner") {
     }
   }
 
-  TEST_CASE("no two values of random graphs share bytes while both are needed") {
+  TEST_CASE(
+      "no two values of random graphs share bytes while both are needed") {
     const Parameters p;
     int bad = 0, shared = 0;
     for (std::uint32_t i = 0; i < 300; ++i) {

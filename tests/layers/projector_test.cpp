@@ -19,7 +19,8 @@ std::vector<std::string> names(std::span<const ParameterInfo> table) {
 TEST_SUITE("projector") {
   TEST_CASE("8192-8160 on 2048 features: names, shapes and count") {
     Parameters p;
-    const Projector projector(p, "projector", 2048, parse_projector("8192-8160"));
+    const Projector projector(p, "projector", 2048,
+                              parse_projector("8192-8160"));
     CHECK(p.count() == 83648512);
     CHECK(projector.units() == 8160);
     CHECK(names(p.table()) ==
@@ -51,7 +52,8 @@ TEST_SUITE("projector") {
     const Projector projector(p, "", 256, {512, 128});
     p.allocate(false);
     p.initialise(1);
-    for (const auto& [index, fan_in] : {std::pair{0, 256}, {1, 256}, {4, 512}}) {
+    for (const auto& [index, fan_in] :
+         {std::pair{0, 256}, {1, 256}, {4, 512}}) {
       CAPTURE(p.table()[static_cast<std::size_t>(index)].name);
       const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
       double largest = 0, square = 0;
@@ -70,10 +72,11 @@ TEST_SUITE("projector") {
   }
 
   TEST_CASE("spec strings") {
-    CHECK(parse_projector("8192-8160") == std::vector<std::int64_t>{8192, 8160});
+    CHECK(parse_projector("8192-8160") ==
+          std::vector<std::int64_t>{8192, 8160});
     CHECK(parse_projector("5") == std::vector<std::int64_t>{5});
-    for (const std::string bad : {"", "-", "8-", "-8", "8--8", "0-8", "8,8", "8-x",
-                                  "1-2-3-4-5", "99999999", "8 -8"}) {
+    for (const std::string bad : {"", "-", "8-", "-8", "8--8", "0-8", "8,8",
+                                  "8-x", "1-2-3-4-5", "99999999", "8 -8"}) {
       CAPTURE(bad);
       CHECK_THROWS_WITH_AS(parse_projector(bad),
                            ("[projector] \"" + bad +

@@ -70,7 +70,8 @@ void check_golden(const std::string& name, const ResNetSpec& spec) {
         hashed("loss_weights", step->tensor(y).elements(), 2);
     step->set_input(dy, weights.data());
     step->run();
-    const double error = golden.error_of("", "features", floats(step->tensor(y)));
+    const double error =
+        golden.error_of("", "features", floats(step->tensor(y)));
     CHECK(error <= 1e-5);
     MESSAGE(name << ": forward error " << error);
   }
@@ -181,7 +182,8 @@ TEST_SUITE("resnet") {
       Encoder encoder({.depth = 18, .init = e.scheme}, false);
       Parameters& p = encoder.parameters;
       p.initialise(1);
-      const auto w = p.value(index_of(p, "layer2.0.conv2.weight")).span<float>();
+      const auto w =
+          p.value(index_of(p, "layer2.0.conv2.weight")).span<float>();
       const double n = static_cast<double>(w.size());
       double sum = 0, square = 0, largest = 0;
       for (const double v : w) {
@@ -213,8 +215,8 @@ TEST_SUITE("resnet") {
   TEST_CASE("batch norms start at 1 and 0; the last of each branch at 0") {
     for (const bool zero : {true, false})
       for (const int depth : {18, 50}) {
-        Encoder encoder({.depth = depth, .width = 8, .zero_init_residual = zero},
-                        false);
+        Encoder encoder(
+            {.depth = depth, .width = 8, .zero_init_residual = zero}, false);
         Parameters& p = encoder.parameters;
         p.initialise(1);
         const std::string last = depth == 18 ? ".bn2.weight" : ".bn3.weight";
@@ -223,7 +225,8 @@ TEST_SUITE("resnet") {
           if (t.shape.rank() != 1) continue;
           CAPTURE(t.name);
           const bool gamma = t.name.ends_with("weight");
-          const float expected = !gamma || (zero && t.name.ends_with(last)) ? 0 : 1;
+          const float expected =
+              !gamma || (zero && t.name.ends_with(last)) ? 0 : 1;
           for (const float v : p.value(static_cast<int>(i)).span<float>())
             CHECK(v == expected);
         }
@@ -258,7 +261,8 @@ TEST_SUITE("resnet") {
   TEST_CASE("a depth or width that does not exist is a usage error") {
     Parameters p;
     CHECK_THROWS_WITH_AS(ResNet(p, "", {.depth = 20}),
-                         "[resnet] depth 20, expected 18, 34, 50 or 101", Error);
+                         "[resnet] depth 20, expected 18, 34, 50 or 101",
+                         Error);
     CHECK_THROWS_WITH_AS(ResNet(p, "", {.depth = 18, .width = 0}),
                          "[resnet] width 0, expected at least 1", Error);
   }

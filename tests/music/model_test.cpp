@@ -21,9 +21,11 @@ using namespace music;
 using namespace music::test;
 
 constexpr int kSize = 12;
-const ModelSpec kSpec{
-    {.depth = 18, .width = 4, .stem = Stem::kCifar, .zero_init_residual = false},
-    {24, 16}};
+const ModelSpec kSpec{{.depth = 18,
+                       .width = 4,
+                       .stem = Stem::kCifar,
+                       .zero_init_residual = false},
+                      {24, 16}};
 
 TrainingStepSpec step_spec() {
   TrainingStepSpec spec;
@@ -36,7 +38,8 @@ TrainingStepSpec step_spec() {
 
 std::vector<std::uint8_t> pixels(std::int64_t images, std::uint32_t stream) {
   Rng rng(1, RngPurpose::kTest, stream);
-  std::vector<std::uint8_t> x(static_cast<std::size_t>(images * kSize * kSize * 3));
+  std::vector<std::uint8_t> x(
+      static_cast<std::size_t>(images * kSize * kSize * 3));
   for (auto& v : x) v = static_cast<std::uint8_t>(rng.below(256));
   return x;
 }
@@ -44,7 +47,8 @@ std::vector<std::uint8_t> pixels(std::int64_t images, std::uint32_t stream) {
 std::vector<float> weights(const Model& model) {
   const Parameters& p = model.parameters();
   std::vector<float> all(p.flat_values(), p.flat_values() + p.flat_elements());
-  all.insert(all.end(), p.flat_momentum(), p.flat_momentum() + p.flat_elements());
+  all.insert(all.end(), p.flat_momentum(),
+             p.flat_momentum() + p.flat_elements());
   return all;
 }
 
@@ -69,7 +73,8 @@ TEST_SUITE("model") {
     CHECK(table.front().name == "backbone.conv1.weight");
     CHECK(table.back().name == "projector.3.weight");
     for (const auto& p : table)
-      CHECK((p.name.starts_with("backbone.") || p.name.starts_with("projector.")));
+      CHECK((p.name.starts_with("backbone.") ||
+             p.name.starts_with("projector.")));
   }
 
   TEST_CASE("the step from pixels is the step from normalised images") {

@@ -19,7 +19,8 @@ inline Dims torch_shape(const Shape& s) {
 inline std::vector<float> in_torch_layout(const Tensor& t) {
   const auto v = t.span<float>();
   const std::vector<float> ours(v.begin(), v.end());
-  return t.shape.rank() == 4 ? channels_first(ours, torch_shape(t.shape)) : ours;
+  return t.shape.rank() == 4 ? channels_first(ours, torch_shape(t.shape))
+                             : ours;
 }
 
 inline void set_from_torch_layout(const Tensor& t, std::vector<float> v) {

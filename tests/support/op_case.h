@@ -35,11 +35,14 @@ struct CaseResult {
   std::vector<Array> tensors;    // after the run: buffers may have moved
 };
 
+using Role = CaseTensor::Role;
+using Values = std::span<const Value>;
+
 struct OpCase {
   std::string name;
   std::vector<CaseTensor> tensors;
   // Records the op; the result is F32.
-  std::function<Value(Graph&, std::span<const Value>)> record;
+  std::function<Value(Graph&, Values)> record;
   // Fills y and gradients, and updates buffers, for dy the gradient of y.
   std::function<void(CaseResult&, const Array& dy)> reference;
   double tolerance = kFp32;  // NMSE; 0: equal
@@ -88,11 +91,11 @@ struct RecordedCase {
     for (const CaseTensor& t : c.tensors) {
       const std::string name = fmt::format("t{}", slots.size());
       data.push_back(encode(t));
-      slots.push_back(
-          t.role == CaseTensor::Role::kTrained ? parameters.add(name, t.shape(), {})
-          : t.role == CaseTensor::Role::kBuffer
-              ? parameters.add_buffer(name, t.shape(), 0)
-              : -1);
+      slots.push_back(t.role == Role::kTrained
+                          ? parameters.add(name, t.shape(), {})
+                      : t.role == Role::kBuffer
+                          ? parameters.add_buffer(name, t.shape(), 0)
+                          : -1);
     }
     parameters.allocate(true);
     reset(c);
@@ -101,7 +104,7 @@ struct RecordedCase {
   void reset(const OpCase& c) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (slots[i] < 0) continue;
-      const Tensor t = c.tensors[i].role == CaseTensor::Role::kTrained
+      const Tensor t = c.tensors[i].role == Role::kTrained
                            ? parameters.value(slots[i])
                            : parameters.buffer(slots[i]);
       std::memcpy(t.data, data[i].data(), data[i].size());
@@ -114,9 +117,9 @@ struct RecordedCase {
     values.clear();
     for (std::size_t i = 0; i < slots.size(); ++i)
       values.push_back(
-          c.tensors[i].role == CaseTensor::Role::kTrained
+          c.tensors[i].role == Role::kTrained
               ? g.parameter(slots[i])
-          : c.tensors[i].role == CaseTensor::Role::kBuffer
+          : c.tensors[i].role == Role::kBuffer
               ? g.buffer(slots[i])
               : g.input("data", c.tensors[i].shape(), c.tensors[i].dtype));
     y = c.record(g, values);
@@ -170,10 +173,10 @@ inline double check_case(const OpCase& c) {
   compare("y", 0, run.tensor(r.y), step->tensor(r.y), expected.y);
   for (std::size_t i = 0; i < r.slots.size(); ++i) {
     const int slot = r.slots[i];
-    if (c.tensors[i].role == CaseTensor::Role::kBuffer)
+    if (c.tensors[i].role == Role::kBuffer)
       compare("buffer", i, run.slot(Storage::kBuffer, slot),
               r.parameters.buffer(slot), expected.tensors[i]);
-    if (c.tensors[i].role != CaseTensor::Role::kTrained) continue;
+    if (c.tensors[i].role != Role::kTrained) continue;
     if (!expected.gradients[i].data.empty())
       compare("gradient", i, run.slot(Storage::kGradient, slot),
               r.parameters.gradient(slot), expected.gradients[i]);

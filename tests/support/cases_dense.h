@@ -1,0 +1,82 @@
+#pragma once
+// Cases of linear, segment softmax and cross-entropy.
+
+#include <cmath>
+
+#include "engine/ops/cross_entropy.h"
+#include "engine/ops/linear.h"
+#include "engine/ops/segment_softmax.h"
+#include "tests/support/op_case.h"
+
+namespace music::test {
+
+inline void add_linear_cases(std::vector<OpCase>& cases) {
+  struct Row { std::int64_t m, i, o; };
+  for (const Row& d : std::initializer_list<Row>{
+           {1, 1, 1}, {1, 64, 33}, {5, 3, 100}, {16, 100, 64}, {33, 33, 3},
+           {64, 16, 1}, {3, 512, 130}, {130, 1, 7}})
+    for (const bool bias : {false, true}) {
+      OpCase c;
+      c.name = fmt::format("linear {}x{} to {}{}", d.m, d.i, d.o,
+                           bias ? " with bias" : "");
+      c.tensors = {{uniform("x", {d.m, d.i})}, {uniform("w", {d.o, d.i})}};
+      if (bias) c.tensors.push_back({uniform("b", {d.o})});
+      c.record = [bias](Graph& g, Values v) {
+        return linear(g, v[0], v[1], bias ? v[2] : Value{});
+      };
+      c.reference = [bias](CaseResult& r, const Array& dy) {
+        const auto& t = r.tensors;
+        r.y = reference::linear(t[0], t[1], bias ? &t[2] : nullptr);
+        const auto g = reference::linear_backward(t[0], t[1], dy);
+        r.gradients[0] = g.dx, r.gradients[1] = g.dw;
+        if (bias) r.gradients[2] = g.db;
+      };
+      cases.push_back(std::move(c));
+    }
+}
+
+inline void add_softmax_cases(std::vector<OpCase>& cases) {
+  struct Row {
+    std::int64_t m;
+    std::vector<std::int64_t> begin;
+    double t, scale;
+  };
+  for (const Row& d : std::initializer_list<Row>{
+           {5, {0, 8, 16, 24}, 1, 4},     {1, {0, 1}, 1, 4},
+           {3, {0, 3, 10, 12, 45}, 1, 4}, {7, {0, 80, 160}, 0.25, 4},
+           {2, {0, 100}, 2, 300},         {33, {0, 2, 3, 67}, 1, 4}}) {
+    OpCase c;
+    c.name = fmt::format("segment_softmax {} rows, segments at {}, t {}", d.m,
+                         fmt::join(d.begin, " "), d.t);
+    c.tensors = {{uniform("z", {d.m, d.begin.back()}, d.scale)}};
+    c.record = [d](Graph& g, Values v) {
+      return segment_softmax(g, v[0], {d.begin, d.t});
+    };
+    c.reference = [d](CaseResult& r, const Array& dy) {
+      r.y = reference::segment_softmax(r.tensors[0], d.begin, d.t);
+      r.gradients = {
+          reference::segment_softmax_backward(r.y, d.begin, d.t, dy)};
+    };
+    cases.push_back(std::move(c));
+  }
+  for (const auto& [m, k, scale] :
+       {std::tuple{1, 1, 4.0}, {5, 10, 4.0}, {33, 3, 200.0}, {16, 100, 4.0}}) {
+    OpCase c;
+    c.name = fmt::format("cross_entropy {}x{}, logits +-{}", m, k, scale / 2);
+    Array labels = uniform("labels", {m}, k, k / 2.0);
+    for (double& v : labels.data) v = std::floor(v);
+    c.tensors = {{uniform("logits", {m, k}, scale)},
+                 {labels, Role::kData, DType::kI32}};
+    c.record = [](Graph& g, Values v) { return cross_entropy(g, v[0], v[1]); };
+    c.reference = [](CaseResult& r, const Array& dy) {
+      const auto e = reference::cross_entropy(
+          r.tensors[0], {r.tensors[1].data.begin(), r.tensors[1].data.end()});
+      r.y = Array({1}, std::vector<double>{e.loss});
+      r.gradients[0] = e.dlogits;
+      for (double& d : r.gradients[0].data) d *= dy[0];
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
+}  // namespace music::test

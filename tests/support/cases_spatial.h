@@ -1,0 +1,84 @@
+#pragma once
+// Cases of convolution and pooling.
+
+#include <cmath>
+
+#include "engine/ops/conv2d.h"
+#include "engine/ops/global_avg_pool.h"
+#include "engine/ops/max_pool.h"
+#include "tests/support/op_case.h"
+
+namespace music::test {
+
+inline void add_conv2d_cases(std::vector<OpCase>& cases) {
+  struct Row { std::int64_t n, h, w, c, k, r; int stride, pad; };
+  for (const Row& d : std::initializer_list<Row>{
+           {1, 5, 7, 1, 3, 1, 1, 0},    {2, 7, 7, 64, 100, 1, 1, 0},
+           {2, 9, 8, 33, 16, 1, 2, 0},  {4, 1, 1, 33, 16, 1, 1, 0},
+           {3, 6, 6, 100, 1, 1, 1, 0},  {1, 6, 5, 3, 16, 3, 1, 1},
+           {3, 9, 7, 16, 33, 3, 2, 1},  {2, 5, 5, 64, 64, 3, 1, 1},
+           {1, 7, 7, 100, 3, 3, 1, 0},  {2, 8, 8, 1, 1, 3, 2, 1},
+           {2, 1, 1, 16, 16, 3, 1, 1},  {1, 4, 9, 33, 64, 3, 2, 0},
+           {2, 17, 15, 3, 64, 7, 2, 3}, {1, 7, 7, 16, 16, 7, 1, 3},
+           {1, 20, 20, 3, 33, 7, 2, 3}, {1, 7, 7, 1, 100, 7, 1, 0}}) {
+    OpCase c;
+    c.name = fmt::format("conv2d {}x{}x{}x{} to {}, {}x{} stride {} pad {}",
+                         d.n, d.h, d.w, d.c, d.k, d.r, d.r, d.stride, d.pad);
+    c.tensors = {{uniform("x", {d.n, d.h, d.w, d.c})},
+                 {uniform("w", {d.k, d.r, d.r, d.c})}};
+    c.record = [d](Graph& g, Values v) {
+      return conv2d(g, v[0], v[1], {d.stride, d.pad});
+    };
+    c.reference = [d](CaseResult& r, const Array& dy) {
+      const Array &x = r.tensors[0], &w = r.tensors[1];
+      r.y = reference::conv2d(x, w, d.stride, d.pad);
+      const auto g = reference::conv2d_backward(x, w, dy, d.stride, d.pad);
+      r.gradients = {g.dx, g.dw};
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
+inline void add_pool_cases(std::vector<OpCase>& cases) {
+  struct Row { Dims dims; MaxPoolSpec spec; bool ties = false; };
+  for (const Row& d : std::initializer_list<Row>{
+           {{2, 8, 8, 64}, {3, 2, 1}},       {{1, 7, 9, 3}, {3, 2, 1}},
+           {{2, 5, 5, 1}, {2, 2, 0}},        {{1, 1, 1, 16}, {3, 2, 1}},
+           {{3, 6, 7, 33}, {3, 1, 1}},       {{2, 9, 9, 100}, {5, 3, 2}},
+           {{2, 7, 7, 16}, {3, 2, 1}, true}, {{1, 8, 6, 3}, {2, 1, 1}, true}}) {
+    OpCase c;
+    c.name = fmt::format("max_pool [{}] size {} stride {} pad {}{}",
+                         fmt::join(d.dims, ","), d.spec.size, d.spec.stride,
+                         d.spec.pad, d.ties ? ", ties" : "");
+    Array x = uniform("pool/x", d.dims);
+    if (d.ties)  // few distinct values, all negative: 0 padding would win
+      for (double& v : x.data) v = std::floor(v) - 1;
+    c.tensors = {{x}};
+    c.record = [d](Graph& g, Values v) { return max_pool(g, v[0], d.spec); };
+    c.reference = [d](CaseResult& r, const Array& dy) {
+      const auto f = reference::max_pool(r.tensors[0], d.spec.size,
+                                         d.spec.stride, d.spec.pad);
+      r.y = f.y;
+      r.gradients = {reference::max_pool_backward(r.tensors[0], f, dy)};
+    };
+    c.tolerance = 1e-12;  // selection; the gradient adds overlapping windows
+    cases.push_back(std::move(c));
+  }
+  for (const Dims& dims : std::initializer_list<Dims>{{2, 7, 7, 64},
+                                                      {1, 1, 1, 3},
+                                                      {3, 5, 2, 33},
+                                                      {1, 4, 4, 1},
+                                                      {2, 3, 3, 100}}) {
+    OpCase c;
+    c.name = fmt::format("global_avg_pool [{}]", fmt::join(dims, ","));
+    c.tensors = {{uniform("avg/x", dims)}};
+    c.record = [](Graph& g, Values v) { return global_avg_pool(g, v[0]); };
+    c.reference = [](CaseResult& r, const Array& dy) {
+      r.y = reference::global_avg_pool(r.tensors[0]);
+      r.gradients = {reference::global_avg_pool_backward(r.tensors[0], dy)};
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
+}  // namespace music::test
