@@ -28,7 +28,6 @@ are stored whole as grad/<name>; larger ones as their Euclidean norm,
 grad_norm/<name>, and 64 elements at hashed positions, grad_samples/<name>.
 """
 import argparse
-import hashlib
 import json
 import math
 import os
@@ -121,8 +120,7 @@ class Golden:
         numpy_type = {'F32': '<f4', 'F64': '<f8', 'I64': '<i8'}
         header = {'__metadata__': {
             'format': 'pt', 'torch': torch.__version__,
-            'torchvision': torchvision.__version__,
-            'script_sha256': hashlib.sha256(open(__file__, 'rb').read()).hexdigest()}}
+            'torchvision': torchvision.__version__}}
         payload = b''
         order = sorted(self.tensors, key=lambda n: (self.tensors[n][0] == 'F32', n))
         for name in order:
@@ -193,6 +191,61 @@ def encoder_golden(depth, width, stem, batch, size, seed, complete=COMPLETE):
     net.eval()  # with the running statistics just stored
     with torch.no_grad():
         out.add('eval_features', net(images))
+    return out
+
+
+# ---- single operations ----------------------------------------------------
+
+def ops_golden():
+    """y and the gradients of sum(y * hashed weights), by hashed tensors."""
+    out = Golden()
+
+    def case(name, function, **inputs):
+        y = function(**inputs)
+        (y * hashed(f'{name}/weights', tuple(y.shape))).sum().backward()
+        out.add(name + '/y', y, exact=True)
+        for key, x in inputs.items():
+            out.add(f'{name}/d{key}', x.grad, exact=True)
+
+    def tensor(name, *shape, **scale):
+        return hashed(name, shape, **scale).requires_grad_()
+
+    for name, shape, kernel, stride, pad in (
+            ('conv_3x3', (2, 3, 7, 6), (4, 3, 3, 3), 2, 1),
+            ('conv_7x7', (1, 3, 9, 8), (2, 3, 7, 7), 2, 3),
+            ('conv_1x1', (3, 4, 5, 5), (6, 4, 1, 1), 2, 0)):
+        case(name, lambda x, w, s=stride, p=pad: F.conv2d(x, w, stride=s, padding=p),
+             x=tensor(name + '/x', *shape), w=tensor(name + '/w', *kernel))
+
+    mean, var = torch.zeros(3), torch.ones(3)
+
+    def batch_norm(x, gamma, beta, residual):  # two groups
+        y = [F.batch_norm(part, mean, var, gamma, beta, training=True, momentum=0.1)
+             for part in x.chunk(2)]
+        return F.relu(torch.cat(y) + residual)
+
+    inputs = dict(x=tensor('batch_norm/x', 6, 3, 4, 3),
+                  gamma=tensor('batch_norm/gamma', 3, offset=1.0),
+                  beta=tensor('batch_norm/beta', 3),
+                  residual=tensor('batch_norm/residual', 6, 3, 4, 3))
+    case('batch_norm', batch_norm, **inputs)
+    out.add('batch_norm/running_mean', mean, exact=True)
+    out.add('batch_norm/running_var', var, exact=True)
+    out.add('batch_norm/inference', F.batch_norm(
+        inputs['x'], mean, var, inputs['gamma'], inputs['beta']), exact=True)
+
+    # Whole numbers, so that many windows hold ties.
+    case('max_pool', lambda x: F.max_pool2d(x, 3, 2, 1),
+         x=hashed('max_pool/x', (2, 3, 8, 7), 6.0).floor().requires_grad_())
+    case('global_avg_pool', lambda x: x.mean((2, 3)),
+         x=tensor('global_avg_pool/x', 2, 3, 4, 5))
+    case('linear', F.linear, input=tensor('linear/x', 5, 7),
+         weight=tensor('linear/w', 4, 7), bias=tensor('linear/b', 4))
+    case('segment_softmax', lambda x: torch.cat(
+        [F.softmax(part / 0.5, dim=1) for part in x.split([3, 5, 2], dim=1)], 1),
+         x=tensor('segment_softmax/x', 4, 10, scale=6.0))
+    case('cross_entropy', lambda x: F.cross_entropy(x, torch.tensor([2, 0, 4, 4, 1])),
+         x=tensor('cross_entropy/x', 5, 5, scale=100.0))
     return out
 
 
@@ -428,6 +481,7 @@ FILES = {
     'resnet18_cifar': lambda: encoder_golden(18, 64, 'cifar', 4, 16, 14),
     'resnet50': lambda: encoder_golden(50, 64, 'imagenet', 2, 33, 7),
     'resnet50_narrow': lambda: encoder_golden(50, 8, 'imagenet', 2, 64, 1, 1 << 30),
+    'ops': ops_golden,
     'loss': loss_golden,
     'optimizer': optimizer_golden,
     'schedule': schedule_golden,

@@ -28,9 +28,8 @@ double norm(const A& a) {
 // absolute square when b is 0. NaN and infinity in `a` come through.
 template <typename A, typename B>
 double nmse(const A& a, const B& b) {
-  const double error = sum_pairs(a, b, [](double x, double y) {
-    return (x - y) * (x - y);
-  });
+  const double error =
+      sum_pairs(a, b, [](double x, double y) { return (x - y) * (x - y); });
   const double power =
       sum_pairs(b, b, [](double x, double y) { return x * y; });
   return power > 0 ? error / power : error;
@@ -40,9 +39,8 @@ double nmse(const A& a, const B& b) {
 // for rounding, as the gradient of a bias in front of batch_norm.
 template <typename A, typename B>
 double norm_relative(const A& a, const B& b, double floor = 0) {
-  const double error = std::sqrt(sum_pairs(a, b, [](double x, double y) {
-    return (x - y) * (x - y);
-  }));
+  const double error = std::sqrt(
+      sum_pairs(a, b, [](double x, double y) { return (x - y) * (x - y); }));
   const double scale = std::max(norm(b), floor);
   return scale > 0 ? error / scale : error;
 }
@@ -54,7 +52,8 @@ double max_relative(const A& a, const B& b, double floor = 1) {
   double worst = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-    const double error = std::abs(x - y) / std::max(std::abs(y), floor);
+    const double error =
+        x == y ? 0 : std::abs(x - y) / std::max(std::abs(y), floor);
     if (!(error <= worst)) worst = error;  // keeps NaN
     if (std::isnan(worst)) return worst;
   }

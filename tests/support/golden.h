@@ -53,8 +53,9 @@ inline std::vector<float> hashed_parameter(std::string_view name,
   const std::int64_t n = elements(shape);
   const auto root = [](double x) { return std::sqrt(x); };
   if (shape.size() == 4)
-    return hashed(name, n,
-                  root(24.0 / static_cast<double>(shape[0] * shape[2] * shape[3])));
+    return hashed(
+        name, n,
+        root(24.0 / static_cast<double>(shape[0] * shape[2] * shape[3])));
   if (shape.size() == 2)
     return hashed(name, n, 2.0 / root(static_cast<double>(shape[1])));
   if (name.ends_with("weight")) return hashed(name, n, 0.5, 1);
@@ -94,10 +95,15 @@ class Golden {
   std::vector<double> get(std::string_view name) const {
     const TensorEntry& e = entry(name);
     switch (e.dtype) {
-      case DType::kF32: return read<float>(e);
-      case DType::kF64: return read<double>(e);
-      case DType::kI64: return read<std::int64_t>(e);
-      default: throw error(ExitCode::kData, "[golden] {} is {}", e.name, name_of(e.dtype));
+      case DType::kF32:
+        return read<float>(e);
+      case DType::kF64:
+        return read<double>(e);
+      case DType::kI64:
+        return read<std::int64_t>(e);
+      default:
+        throw error(ExitCode::kData, "[golden] {} is {}", e.name,
+                    name_of(e.dtype));
     }
   }
   double scalar(std::string_view name) const { return get(name).at(0); }
@@ -117,7 +123,8 @@ class Golden {
   // Norm-relative error of a gradient in PyTorch's layout, whichever way it
   // is stored: whole, or as norm and samples (the larger of the two errors;
   // that of the samples relative to the norm they would have on average).
-  double gradient_error(const std::string& name, const std::vector<float>& actual,
+  double gradient_error(const std::string& name,
+                        const std::vector<float>& actual,
                         double floor = kGradientFloor) const {
     if (has("grad/" + name)) return error_of("grad/", name, actual, floor);
     const std::vector<double> expected = get("grad_samples/" + name);
