@@ -95,8 +95,7 @@ TEST_SUITE("dataset") {
 
   TEST_CASE("folders that are no data set") {
     const TemporaryFolder f;
-    CHECK(refusal(f.path("none")) ==
-          "[dataset] " + f.path("none") + ": no such file or folder");
+    CHECK(has(refusal(f.path("none")), "none: no such file or folder"));
     CHECK(has(refusal(f.path()), "no image found, expected class sub-folders"));
     f.write("a/notes.txt", "");
     CHECK(has(refusal(f.path()), "no image found in it or its sub-folders"));

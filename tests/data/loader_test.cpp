@@ -45,7 +45,7 @@ TEST_SUITE("loader") {
     }
 
     mutable std::atomic<int> reads = 0;
-    std::int64_t breaks_at = -1;
+    std::atomic<std::int64_t> breaks_at = -1;
 
    private:
     std::int64_t n_;
