@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""One MUSIC training step in PyTorch on the CPU: the peer of bench_step.
+
+Two views through the network one after the other, the loss, backward, LARS or
+SGD. Prints one line of JSON:
+
+    {"views_per_s": ..., "step_ms": ..., "peak_rss_mb": ..., ...}
+
+views_per_s is 2 x batch over the median step. Memory layout `auto` times both
+and keeps the faster. By default glibc is told to keep freed memory, as
+PyTorch's tuning guide achieves with jemalloc: without it a third of the time of
+a large network goes to page faults; --allocator default leaves glibc alone,
+which is slower and peaks lower.
+"""
+import argparse
+import ctypes
+import json
+import math
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+
+class Encoder(ResNet):
+    """torchvision's ResNet without fc, of any width, with either stem."""
+
+    def __init__(self, arch, width, stem):
+        block, layers = {'resnet18': (BasicBlock, [2, 2, 2, 2]),
+                         'resnet34': (BasicBlock, [3, 4, 6, 3]),
+                         'resnet50': (Bottleneck, [3, 4, 6, 3]),
+                         'resnet101': (Bottleneck, [3, 4, 23, 3])}[arch]
+        super().__init__(block, layers)
+        self.fc = nn.Identity()
+        if stem == 'imagenet':
+            self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(3, width, 3, stride=1, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        self.bn1 = nn.BatchNorm2d(width)
+        self.inplanes = width
+        for i, count in enumerate(layers):
+            setattr(self, f'layer{i + 1}', self._make_layer(
+                block, width << i, count, stride=1 if i == 0 else 2))
+        self.features = self.inplanes
+
+
+def make_projector(features, spec):
+    widths = [int(w) for w in spec.split('-')]
+    layers = []
+    for width in widths[:-1]:
+        layers += [nn.Linear(features, width), nn.BatchNorm1d(width),
+                   nn.ReLU(inplace=True)]
+        features = width
+    return nn.Sequential(*layers, nn.Linear(features, widths[-1], bias=False))
+
+
+def music_loss(z1, z2, segment):
+    """Eq. 5 weights, inner-product invariance, clamp 1e-8. Materialises P."""
+    n, d = z1.shape
+    s = d // segment
+    q1 = z1.view(n, s, segment).softmax(2).clamp(min=1e-8)
+    q2 = z2.view(n, s, segment).softmax(2).clamp(min=1e-8)
+    ti = -(q1 * q2).sum(2).log().mean()
+    p = q1.view(n, d).t() @ q2.view(n, d) / n
+    plogp = (p * p.log()).view(s, segment, s, segment)
+    blocks = plogp.sum((1, 3))
+    de = plogp.diagonal(dim1=0, dim2=2).diagonal(dim1=0, dim2=1).sum() / s
+    if s == 1:
+        return de + ti
+    return de + (blocks.sum() - blocks.diagonal().sum()) / (s * (s - 1)) + ti
+
+
+class Lars(torch.optim.Optimizer):
+    """LARS as VICReg runs it; 1-D parameters take plain momentum SGD."""
+
+    def __init__(self, params, lr, momentum=0.9, weight_decay=1e-6, eta=1e-3):
+        super().__init__(params, dict(lr=lr, momentum=momentum,
+                                      weight_decay=weight_decay, eta=eta))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group['params']:
+                dp = p.grad
+                if p.ndim != 1:
+                    dp = dp.add(p, alpha=group['weight_decay'])
+                    numerator, denominator = p.norm(), dp.norm()
+                    if numerator > 0 and denominator > 0:
+                        dp.mul_(group['eta'] * numerator / denominator)
+                state = self.state[p]
+                if 'mu' not in state:
+                    state['mu'] = torch.zeros_like(p)
+                p.add_(state['mu'].mul_(group['momentum']).add_(dp),
+                       alpha=-group['lr'])
+
+
+def keep_freed_memory():
+    """glibc: one arena, no mmap, no trimming, 64 MB steps."""
+    libc = ctypes.CDLL(None)
+    for option, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1), (-2, 64 << 20)):
+        if libc.mallopt(option, value) != 1:
+            raise SystemExit('mallopt failed: use --allocator default')
+
+
+def measure(args, memory_format, warmup, steps, budget):
+    """Seconds of each timed step; at least 5, then as the budget allows."""
+    torch.manual_seed(0)
+    net = Encoder(args.arch, args.width, args.stem)
+    projector = make_projector(net.features, args.projector)
+    model = nn.Sequential(net, projector).to(memory_format=memory_format)
+    params = list(model.parameters())
+    optimizer = (Lars(params, lr=0.01) if args.optimizer == 'lars' else
+                 torch.optim.SGD(params, lr=0.01, momentum=0.9, weight_decay=5e-4))
+    views = [torch.randn(args.batch, 3, args.size, args.size)
+             .contiguous(memory_format=memory_format) for _ in range(2)]
+    times = []
+    begin = time.perf_counter()
+    for step in range(warmup + steps):
+        start = time.perf_counter()
+        z1, z2 = (model(view) for view in views)
+        loss = music_loss(z1, z2, args.segment)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        now = time.perf_counter()
+        if step >= warmup:
+            times.append(now - start)
+            if len(times) >= min(5, steps) and now - begin > budget:
+                break
+    if not math.isfinite(loss.item()):
+        raise SystemExit('the loss is not finite')
+    return times
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--arch', default='resnet50',
+                        choices=['resnet18', 'resnet34', 'resnet50', 'resnet101'])
+    parser.add_argument('--width', type=int, default=64)
+    parser.add_argument('--stem', default='imagenet', choices=['imagenet', 'cifar'])
+    parser.add_argument('--size', type=int, default=224, help='pixels a side')
+    parser.add_argument('--batch', type=int, default=8,
+                        help='samples; two views each')
+    parser.add_argument('--projector', default='8192-8160')
+    parser.add_argument('--segment', type=int, default=80, help='D_S')
+    parser.add_argument('--optimizer', default='lars', choices=['lars', 'sgd'])
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--layout', default='auto',
+                        choices=['auto', 'channels_last', 'contiguous'])
+    parser.add_argument('--allocator', default='reuse', choices=['reuse', 'default'])
+    parser.add_argument('--warmup', type=int, default=3)
+    parser.add_argument('--steps', type=int, default=10, help='timed, at most')
+    parser.add_argument('--budget', type=float, default=60,
+                        help='seconds after which 5 timed steps are enough')
+    args = parser.parse_args()
+    if args.allocator == 'reuse':
+        keep_freed_memory()
+    torch.set_num_threads(args.threads)
+    formats = {'channels_last': torch.channels_last,
+               'contiguous': torch.contiguous_format}
+    layout = args.layout
+    if layout == 'auto':
+        probe = {name: min(measure(args, f, 1, 2, 0)) for name, f in formats.items()}
+        layout = min(probe, key=probe.get)
+    cpu = time.process_time()
+    begin = time.perf_counter()
+    times = measure(args, formats[layout], args.warmup, args.steps, args.budget)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
+    step = statistics.median(times)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({
+        'views_per_s': round(2 * args.batch / step, 2),
+        'step_ms': round(1000 * step, 2),
+        'fastest_ms': round(1000 * min(times), 2), 'timed_steps': len(times),
+        'peak_rss_mb': round(peak, 1), 'cpu_s': round(cpu, 2),
+        'cpu_per_wall': round(cpu / wall, 2),
+        'layout': layout, 'allocator': args.allocator, 'threads': args.threads, 'torch': torch.__version__}))
+
+
+if __name__ == '__main__':
+    main()
