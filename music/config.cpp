@@ -8,12 +8,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
-#include "music/coding.h"
+#include "layers/projector.h"
 #include "music/config_keys.h"
 #include "music/presets.h"
 
@@ -198,14 +197,8 @@ void validate(ResolvedConfig& config) {
                 "are 0, expected at least one other than 0");
 
   try {
-    const std::int64_t units = projector_widths(c.model.projector).back();
-    const Segments segments = c.loss.segments.empty()
-                                  ? Segments::equal(units, c.loss.segment)
-                                  : Segments::uneven(c.loss.segments);
-    if (segments.units() != units)
-      throw error(ExitCode::kUsage,
-                  "[config] loss.segments add up to {} units, the projector "
-                  "ends in {}", segments.units(), units);
+    const Segments segments =
+        make_segments(c.loss, parse_projector(c.model.projector).back());
     for (std::int64_t s = 0; s < segments.count(); ++s)
       if (segments.size(s) == 2) {
         config.warnings.push_back(
@@ -290,22 +283,14 @@ void require(const Config& config, const std::vector<std::string>& keys) {
   }
 }
 
-std::vector<std::int64_t> projector_widths(const std::string& spec) {
-  std::vector<std::int64_t> widths;
-  const char* p = spec.data();
-  const char* const end = p + spec.size();
-  for (;;) {
-    std::int64_t width = 0;
-    const auto [next, code] = std::from_chars(p, end, width);
-    if (code != std::errc() || width < 1 || width > 1 << 20) break;
-    widths.push_back(width);
-    if (next == end && widths.size() <= 4) return widths;
-    if (next == end || *next != '-') break;
-    p = next + 1;
-  }
-  throw error(ExitCode::kUsage,
-              "[config] projector \"{}\" is not 1 to 4 widths joined by '-', "
-              "as in \"8192-8160\"", spec);
+Segments make_segments(const LossConfig& loss, std::int64_t units) {
+  if (loss.segments.empty()) return Segments::equal(units, loss.segment);
+  Segments segments = Segments::uneven(loss.segments);
+  if (segments.units() != units)
+    throw error(ExitCode::kUsage,
+                "[config] loss.segments add up to {} units, the projector "
+                "ends in {}", segments.units(), units);
+  return segments;
 }
 
 std::string to_toml(const ResolvedConfig& config) {

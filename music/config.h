@@ -18,6 +18,7 @@
 #include "engine/optim/optimizer_spec.h"
 #include "engine/optim/schedule.h"
 #include "layers/resnet_spec.h"
+#include "music/coding.h"
 #include "music/joint_entropy_spec.h"
 
 namespace music {
@@ -103,8 +104,9 @@ std::vector<std::pair<std::string, std::string>> music_environment();
 // Throws ExitCode::kUsage when one of the text keys is empty.
 void require(const Config& config, const std::vector<std::string>& keys);
 
-// Output widths of a projector, "8192-8160" -> {8192, 8160}; 1 to 4 layers.
-std::vector<std::int64_t> projector_widths(const std::string& spec);
+// The segments a loss configuration asks for on `units` units. Throws
+// ExitCode::kUsage when they do not fit.
+Segments make_segments(const LossConfig& loss, std::int64_t units);
 
 // TOML of every key with its origin as a comment; resolve() reads it back.
 std::string to_toml(const ResolvedConfig& config);

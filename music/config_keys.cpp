@@ -145,7 +145,7 @@ std::vector<ConfigKey> make_keys() {
        .help = "each residual branch starts as zero"},
       {.name = "model.projector", .field = FIELD(model.projector),
        .help = "output widths of the projector's layers; the last is D",
-       .aliases = {"mlp"}},
+       .aliases = {"projector", "mlp"}},
 
       // loss
       {.name = "loss.segment", .field = FIELD(loss.segment),

@@ -232,6 +232,12 @@ std::string suggestion(const std::string& word,
     const std::size_t d = edit_distance(word, k);
     if (d < least) least = d, best = k;
   }
+  if (word.size() > 2)  // a flag cut short: --batch for --batch-size
+    for (const std::string& k : known)
+      if (k.starts_with(word)) {
+        best = k;
+        break;
+      }
   const std::string end = last_part(word);
   const auto find = [&](auto&& alike) {
     for (const std::string& k : known)

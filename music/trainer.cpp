@@ -32,16 +32,6 @@ void for_each_state(const Parameters& p, F&& fn) {
 
 }  // namespace
 
-Segments make_segments(const LossConfig& loss, std::int64_t units) {
-  if (loss.segments.empty()) return Segments::equal(units, loss.segment);
-  Segments segments = Segments::uneven(loss.segments);
-  if (segments.units() != units)
-    throw error(ExitCode::kUsage,
-                "[coding] segments of {} units in all on a projector of {}",
-                segments.units(), units);
-  return segments;
-}
-
 Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                  const dist::Communicator& communicator)
     : config_(config),

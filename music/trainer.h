@@ -76,7 +76,4 @@ class Trainer {
   std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
 };
 
-// The segments a loss configuration asks for on `units` units.
-Segments make_segments(const LossConfig& loss, std::int64_t units);
-
 }  // namespace music

@@ -263,7 +263,7 @@ TEST_SUITE("config") {
     for (const char* spec : {"", "-", "8192-", "-8160", "8192--8160", "8192,80",
                              "0-80", "1-2-3-4-80", "99999999-80", "80x"})
       CHECK(contains(failure({{}, {}, {{"model.projector", spec}}}),
-                     "is not 1 to 4 widths"));
+                     "expected one to four widths"));
     CHECK(contains(failure({{}, {}, {{"augment.scale", "0.9,0.1"}}}),
                    "least value first"));
     CHECK(contains(failure({{}, {}, {{"optim.nesterov", "true"}}}), "sgd"));
