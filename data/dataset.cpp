@@ -62,8 +62,10 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   if (!fs::exists(status))
-    throw error(ExitCode::kData, "[dataset] {}: no such file or folder; expected images in "
-                "folders, a list file, or CIFAR-10", path);
+    throw error(ExitCode::kData,
+                "[dataset] {}: no such file or folder; expected images in "
+                "folders, a list file, or CIFAR-10",
+                path);
   const bool folder = fs::is_directory(status);
   if (format == DatasetFormat::kAuto)
     format = !folder                    ? DatasetFormat::kList

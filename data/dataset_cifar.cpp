@@ -55,7 +55,8 @@ class Cifar10 : public Dataset {
       std::uint8_t* out = pixels_.data() + i * kPixels;
       for (std::size_t p = 0; p < kPlane; ++p)
         for (std::size_t c = 0; c < 3; ++c)
-          out[3 * p + c] = static_cast<std::uint8_t>(record[1 + c * kPlane + p]);
+          out[3 * p + c] =
+              static_cast<std::uint8_t>(record[1 + c * kPlane + p]);
     }
   }
 
@@ -68,8 +69,9 @@ class Cifar10 : public Dataset {
   }
   std::string name(std::int64_t i) const override {
     const auto at = static_cast<std::size_t>(i);
-    const auto file = std::find_if(files_.rbegin(), files_.rend(),
-                                   [at](const File& f) { return f.first <= at; });
+    const auto file =
+        std::find_if(files_.rbegin(), files_.rend(),
+                     [at](const File& f) { return f.first <= at; });
     return fmt::format("{}:{}", file->name, at - file->first);
   }
   void read(std::int64_t i, Image& image) const override {
@@ -103,7 +105,8 @@ class Cifar10 : public Dataset {
 
 bool looks_like_cifar10(const std::string& path) {
   const fs::path folder = batch_folder(path);
-  for (const char* name : {"data_batch_1.bin", "test_batch.bin", "data_batch_1"})
+  for (const char* name :
+       {"data_batch_1.bin", "test_batch.bin", "data_batch_1"})
     if (fs::is_regular_file(folder / name)) return true;
   return folder != fs::path(path);
 }

@@ -157,7 +157,8 @@ File parse_line(std::string_view line, const fs::path& base) {
       line = line.substr(0, cut);
     }
   }
-  file.path = (base / line.substr(0, line.find_last_not_of(" \t") + 1)).string();
+  line = line.substr(0, line.find_last_not_of(" \t") + 1);
+  file.path = (base / line).string();
   return file;
 }
 

@@ -42,7 +42,8 @@ void decode_image(std::span<const std::uint8_t> bytes, Image& image) {
     throw error(ExitCode::kData, "[decode] {} bytes, limit {}", bytes.size(),
                 DecodeLimits::kFileBytes);
   if (starts_with(bytes, "\xFF\xD8\xFF"sv)) return decode_jpeg(bytes, image);
-  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv)) return decode_png(bytes, image);
+  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv))
+    return decode_png(bytes, image);
   std::string begin;
   for (std::uint8_t b : bytes.first(std::min<std::size_t>(bytes.size(), 4)))
     begin += fmt::format(" {:02x}", b);

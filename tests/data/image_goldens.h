@@ -1,5 +1,6 @@
 #pragma once
-// The cases of tests/golden/images.txt (written by tools/make_image_goldens.py).
+// The cases of tests/golden/images.txt, written by
+// tools/make_image_goldens.py.
 
 #include <cstdint>
 #include <fstream>
@@ -33,7 +34,8 @@ inline Interpolation interpolation(const std::string& name) {
 class ImageGoldens {
  public:
   ImageGoldens() {
-    const std::string base = std::string(MUSIC_TEST_SOURCE_DIR) + "/golden/images.";
+    const std::string base =
+        std::string(MUSIC_TEST_SOURCE_DIR) + "/golden/images.";
     std::ifstream bin(base + "bin", std::ios::binary), txt(base + "txt");
     blob_.assign(std::istreambuf_iterator<char>(bin), {});
     for (std::string line; std::getline(txt, line);) {

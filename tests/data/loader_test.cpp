@@ -37,11 +37,13 @@ TEST_SUITE("loader") {
     void read(std::int64_t i, Image& image) const override {
       ++reads;
       if (bad_.count(i))
-        throw music::error(music::ExitCode::kData, "[made] number {} is bad", i);
+        throw music::error(music::ExitCode::kData, "[made] number {} is bad",
+                           i);
       if (i == breaks_at) throw std::logic_error("a bug");
       std::uint8_t* p = image.reset(20 + static_cast<int>(i % 7), 18);
       for (std::size_t k = 0; k < image.bytes(); ++k)
-        p[k] = static_cast<std::uint8_t>(k * 7 + static_cast<std::size_t>(i) * 31);
+        p[k] = static_cast<std::uint8_t>(k * 7 +
+                                         static_cast<std::size_t>(i) * 31);
     }
 
     mutable std::atomic<int> reads = 0;
@@ -134,7 +136,8 @@ TEST_SUITE("loader") {
           data.read(s, image);
           const AugmentSpec augment = spec(1).augment;
           apply_view(image,
-                     sample_view(augment, 5, static_cast<std::uint32_t>(b.epoch),
+                     sample_view(augment, 5,
+                                 static_cast<std::uint32_t>(b.epoch),
                                  static_cast<std::uint32_t>(s),
                                  static_cast<int>(v), image.width(),
                                  image.height()),
@@ -227,8 +230,9 @@ TEST_SUITE("loader") {
   TEST_CASE("nothing readable at all: an error, not a hang") {
     const Made data(2, {0, 1});
     Loader loader(data, spec(2));
-    CHECK(failure_of(loader, 1) == "[loader] image 0 cannot be read, nor can 16 "
-                                   "images drawn in its place");
+    CHECK(failure_of(loader, 1) ==
+          "[loader] image 0 cannot be read, nor can 16 images drawn in its "
+          "place");
   }
 
   TEST_CASE("policy abort names the first bad image") {
