@@ -55,7 +55,7 @@ std::vector<ConfigKey> make_keys() {
       {.name = "data.path", .field = FIELD(data.path),
        .help = "images to learn from: a folder, a file list, or a folder of "
                "CIFAR-10 binary batches",
-       .aliases = {"data", "data-dir"}},
+       .decides = false, .aliases = {"data", "data-dir"}},
       {.name = "data.format",
        .field = WORDS(data.format, "auto", "folder", "list", "cifar10"),
        .help = "how to read data.path; auto looks at it"},
@@ -168,9 +168,6 @@ std::vector<ConfigKey> make_keys() {
        .help = "temperature of the softmax", .min = 0, .above = true},
       {.name = "loss.clamp", .field = FIELD(loss.entropy.clamp),
        .help = "lower bound of a probability", .min = 0, .max = 0.1},
-      {.name = "loss.scope",
-       .field = WORDS(loss.entropy.scope, "global", "local"),
-       .help = "joint probabilities over all processes, or over each alone"},
 
       // optim
       {.name = "optim.kind",

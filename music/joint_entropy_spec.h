@@ -22,15 +22,12 @@ enum class Invariance {
   kNone,
 };
 
-enum class LossScope { kGlobal, kLocal };
-
 struct JointEntropySpec {
   EntropyNorm norm = EntropyNorm::kEq5;
   Invariance invariance = Invariance::kInner;
   double de = 1, oe = 1, ti = 1;  // coefficients of the three terms
   double temperature = 1;         // q = softmax(z / temperature)
   double clamp = 1e-8;            // q = max(q, clamp), not renormalised
-  LossScope scope = LossScope::kGlobal;
 };
 
 // One evaluation of the loss. The terms stand without their coefficients;

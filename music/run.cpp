@@ -10,6 +10,7 @@
 #include <set>
 
 #include "engine/core/log.h"
+#include "engine/io/file.h"
 #include "music/build_info.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/knn.h"
@@ -29,6 +30,20 @@ double seconds_since(Clock::time_point start) {
 
 double mib(std::size_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
+}
+
+// What a data set is, wherever it lies: number, last part of the name and label
+// of every image.
+std::string fingerprint(const data::Dataset& dataset) {
+  Xxh3 hash;
+  for (std::int64_t i = 0; i < dataset.size(); ++i) {
+    const std::string name = dataset.name(i);
+    const std::string text = fmt::format(
+        "{}\n{}\n", name.substr(name.rfind('/') + 1), dataset.label(i));
+    hash.update(std::as_bytes(std::span(text)));
+  }
+  return fmt::format("{} images, {}", dataset.size(),
+                     hash.digest().xxh3_128.substr(0, 16));
 }
 
 // quarantine.jsonl: every bad image once, also over resumes.
@@ -72,6 +87,7 @@ class Run {
             data::open_dataset(config_.data.path, config_.data.format,
                                data::Split::kTrain),
             config_.data.limit, config_.train.seed)),
+        fingerprint_(fingerprint(*dataset_)),
         eval_(open_eval(config_)),
         trainer_(config_, *dataset_, *communicator_),
         directory_(config, argv),
@@ -96,6 +112,7 @@ class Run {
   const std::function<void(const RunProgress&)>& observe_;
   std::unique_ptr<dist::Communicator> communicator_;
   std::unique_ptr<data::Dataset> dataset_;
+  std::string fingerprint_;  // of the data set
   std::unique_ptr<EvalData> eval_;
   Trainer trainer_;
   RunDirectory directory_;
@@ -133,6 +150,12 @@ void Run::resume() {
     throw error(ExitCode::kUsage,
                 "[run] {} was written under another configuration ({}, now {})",
                 checkpoint->directory.string(), s.config_hash, hash);
+  if (const auto it = s.extra.find("data");
+      it != s.extra.end() && it->second != fingerprint_)
+    throw error(ExitCode::kUsage,
+                "[run] {} is not the data this run was started on ({}, was {}): "
+                "use another train.out", config_.data.path, fingerprint_,
+                it->second);
   trainer_.restore(*checkpoint);
   metrics_.truncate_to(s.metrics_bytes);
   if (const auto it = s.extra.find("seconds"); it != s.extra.end())
@@ -142,19 +165,12 @@ void Run::resume() {
 }
 
 void Run::describe() const {
-  const Parameters& p = const_cast<Run*>(this)->trainer_.model().parameters();
+  const Parameters& p = trainer_.model().parameters();
   const auto memory = trainer_.memory();
-  const Schedule schedule(
-      [&] {
-        ScheduleSpec spec = config_.optim.schedule;
-        spec.batch = config_.train.batch;
-        return spec;
-      }(),
-      trainer_.steps_per_epoch(), config_.train.epochs);
   spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
                "rate up to {:.4g}, {} threads", dataset_->size(),
-               trainer_.steps_per_epoch(), trainer_.total_steps(), schedule.peak,
-               omp_get_max_threads());
+               trainer_.steps_per_epoch(), trainer_.total_steps(),
+               trainer_.schedule().peak, omp_get_max_threads());
   spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
                "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
                static_cast<double>(p.count()) / 1e6,
@@ -209,6 +225,7 @@ void Run::save() {
   state.code_version = build_info().describe();
   state.metrics_bytes = metrics_.bytes();
   state.world_size = communicator_->size();
+  state.extra["data"] = fingerprint_;
   state.extra["seconds"] =
       fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
   save_checkpoint(directory_.checkpoints(), state, trainer_.tensors(),

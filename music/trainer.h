@@ -60,6 +60,8 @@ class Trainer {
                     std::map<std::string, std::string> provenance) const;
 
   Model& model() { return *model_; }
+  const Model& model() const { return *model_; }
+  const Schedule& schedule() const { return schedule_; }
   const Segments& segments() const { return segments_; }
   const data::Loader& loader() const { return *loader_; }
   TrainingStep::Memory memory() const { return training_step_->memory(); }

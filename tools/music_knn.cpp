@@ -1,39 +1,32 @@
 // music_knn: scores an encoder by its nearest neighbours, beside chance and
 // the same network at random initialisation.
 
-#include <omp.h>
-
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "engine/core/log.h"
 #include "engine/io/state_dict.h"
 #include "music/build_info.h"
-#include "music/encoder_file.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/knn.h"
-#include "tools/cli.h"
+#include "tools/encoder_cli.h"
 
 namespace {
 
 using namespace music;
 
 struct Options {
-  std::string encoder, train, test, data;
+  EncoderOptions encoder;
+  std::string train, test, data;
   std::vector<int> k{20, 200};
   double temperature = 0.07;
-  int depth = 50, width = 64, size = 224, resize = 0;
-  std::string stem = "imagenet";
-  int workers = 0, threads = 0;
   std::uint64_t seed = 0;
   bool json = false;
 };
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("encoder", o.encoder,
-                 "a run directory, or an encoder.safetensors")->required();
+  o.encoder.add_to(app);
   app.add_option("--data", o.data, "labelled images with both splits: CIFAR-10, "
                  "or a folder with train/ and val/ or test/");
   app.add_option("--train", o.train, "labelled training images");
@@ -42,17 +35,7 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::PositiveNumber);
   app.add_option("--temperature", o.temperature, "of the vote exp(sim / T)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--depth", o.depth, "ResNet depth, where the file does not say");
-  app.add_option("--width", o.width, "ResNet stem width, likewise");
-  app.add_option("--stem", o.stem, "imagenet or cifar, likewise")
-      ->check(CLI::IsMember({"imagenet", "cifar"}));
-  app.add_option("--image-size", o.size, "crop size, likewise");
-  app.add_option("--resize", o.resize,
-                 "short side before the centre crop (default: 8/7 of the crop; "
-                 "images up to 64 pixels: their own size)");
   app.add_option("--seed", o.seed, "of the random initialisation");
-  app.add_option("--workers", o.workers, "loader threads (default: one a core)");
-  app.add_option("--threads", o.threads, "compute threads (default: all cores)");
   app.add_flag("--json", o.json, "print one JSON object");
 }
 
@@ -89,33 +72,16 @@ int knn_main(int argc, char** argv) {
     throw error(ExitCode::kUsage,
                 "[cli] no images to score on: expected --data, or --train and "
                 "--test");
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  omp_set_num_threads(o.threads > 0 ? o.threads : cores);
-
-  namespace fs = std::filesystem;
-  const bool is_run = fs::is_directory(o.encoder);
-  const fs::path path =
-      is_run ? fs::path(o.encoder) / "encoder.safetensors" : fs::path(o.encoder);
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  EncoderInfo info;
-  info.encoder.depth = o.depth;
-  info.encoder.width = o.width;
-  info.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
-  info.image_size = o.size;
-  info = read_encoder_info(file, path.string(), info);
-
+  const OpenedEncoder encoder = open_encoder(o.encoder);
+  const FeatureSpec& spec = encoder.features;
   const EvalData data =
       open_eval_data(o.train, o.test, data::DatasetFormat::kAuto);
-  FeatureSpec spec;
-  spec.eval = eval_spec_for(info.image_size);
-  if (o.resize > 0) spec.eval.resize = o.resize;
-  spec.pixels = info.pixels;
-  spec.workers = o.workers > 0 ? o.workers : cores;
 
-  Model model({info.encoder, {}}, false);
+  Model model({encoder.info.encoder, {}}, false);
   model.parameters().initialise(o.seed);
   const auto random = score(model, data, spec, o);
-  import_state(model.parameters(), Model::kEncoder, file, path.string());
+  import_state(model.parameters(), Model::kEncoder, encoder.file,
+               encoder.path.string());
   const auto trained = score(model, data, spec, o);
 
   const std::string protocol = fmt::format(
@@ -124,13 +90,13 @@ int knn_main(int argc, char** argv) {
       data.train->size(), data.test->size(), data.classes);
   const double chance = 100.0 / data.classes;
   const nlohmann::json result = {
-      {"protocol", protocol}, {"encoder", path.string()},
+      {"protocol", protocol}, {"encoder", encoder.path.string()},
       {"version", build_info().describe()}, {"chance", chance},
       {"random_initialisation", to_json(random)}, {"trained", to_json(trained)}};
-  if (is_run) {
-    fs::create_directories(fs::path(o.encoder) / "eval");
-    std::ofstream(fs::path(o.encoder) / "eval" / "knn.json")
-        << result.dump(2) << '\n';
+  if (o.encoder.is_run()) {
+    const auto eval = std::filesystem::path(o.encoder.encoder) / "eval";
+    std::filesystem::create_directories(eval);
+    std::ofstream(eval / "knn.json") << result.dump(2) << '\n';
   }
   if (o.json) {
     fmt::print("{}\n", result.dump());

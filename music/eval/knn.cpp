@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/cpu/gemm.h"
+#include "music/cpu/similarity.h"
 
 namespace music {
 namespace {
@@ -51,9 +51,8 @@ std::vector<KnnScore> knn(const Features& train, const Features& test,
 
   for (std::int64_t begin = 0; begin < test.count; begin += kBlock) {
     const std::int64_t rows = std::min(kBlock, test.count - begin);
-    cpu::sgemm(false, true, rows, train.count, test.width, 1,
-               a.data() + begin * test.width, test.width, b.data(), test.width,
-               0, similarity.data(), train.count);
+    cpu::dot_products(a.data() + begin * test.width, rows, b.data(),
+                      train.count, test.width, similarity.data());
 #pragma omp parallel
     {
       std::vector<std::int32_t> order(static_cast<std::size_t>(train.count));

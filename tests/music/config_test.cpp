@@ -131,7 +131,7 @@ TEST_SUITE("config") {
                     key.name);
     CHECK(config_hash(again.value) == config_hash(c.value));
     CHECK(contains(to_toml(c), "segments = [100, 80, 76]  # flag"));
-    CHECK(contains(to_toml(c), "epochs = 10  # preset:demo"));
+    CHECK(contains(to_toml(c), "epochs = 40  # preset:demo"));
   }
 
   TEST_CASE("the hash covers what decides the weights and nothing else") {

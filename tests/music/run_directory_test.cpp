@@ -89,7 +89,7 @@ TEST_SUITE("run_directory") {
         config_of(folder.path, {{"optim.base_lr", "0.25"},
                                 {"train.seed", "1"}}),
         ExitCode::kUsage);
-    CHECK(contains(message, "optim.base_lr 0.1 -> 0.25, train.seed 0 -> 1"));
+    CHECK(contains(message, "optim.base_lr 0.2 -> 0.25, train.seed 0 -> 1"));
     CHECK(contains(content(folder.path / "config.toml"), "seed = 0"));
   }
 
