@@ -37,6 +37,10 @@ void backward(Graph& graph, Value loss, Value seed) {
     const ValueInfo v = graph.values()[i];
     if (v.storage != Storage::kParameter || gradients[i].empty()) continue;
     ValueInfo& g = graph.info(graph.sum(gradients[i]));
+    MUSIC_CHECK(g.storage != Storage::kGradient,
+                "[autograd] one value is the gradient of {} and of {}: expected "
+                "one each", v.name,
+                graph.parameters().table()[static_cast<std::size_t>(g.slot)].name);
     MUSIC_CHECK(g.storage == Storage::kPlanned && g.shape == v.shape,
                 "[autograd] gradient of {} is {}, expected {}", v.name,
                 g.shape.str(), v.shape.str());
