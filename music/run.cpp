@@ -288,6 +288,7 @@ int Run::train() {
   describe();
   tensorboard_ = std::make_unique<TensorBoardWriter>(directory_.tensorboard(),
                                                      trainer_.steps_done());
+  std::string verdict;
   RunProgress progress;
   progress.total_steps = trainer_.total_steps();
   progress.steps_per_epoch = trainer_.steps_per_epoch();
@@ -314,8 +315,11 @@ int Run::train() {
     const bool epoch_end =
         trainer_.steps_done() % trainer_.steps_per_epoch() == 0;
     const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
-    if (epoch_end)
-      spdlog::info("[health] epoch {}: {}", epoch, progress.health.verdict);
+    // Said when it changes, and at the end.
+    if (epoch_end && (progress.health.verdict != verdict || trainer_.done())) {
+      verdict = progress.health.verdict;
+      spdlog::info("[health] epoch {}: {}", epoch, verdict);
+    }
     if (checkpoint_due()) try_save();
     if (epoch_end && eval_ && epoch % config_.train.knn_every == 0) score();
     if (const int signal = InterruptGuard::pending(); signal && !trainer_.done()) {
