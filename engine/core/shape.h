@@ -39,7 +39,9 @@ class Shape {
     for (int i = 0; i < rank_; ++i) n *= dims_[static_cast<std::size_t>(i)];
     return n;
   }
-  std::span<const std::int64_t> dims() const {
+  // Of a shape that lives on: a temporary's would dangle.
+  std::span<const std::int64_t> dims() const&& = delete;
+  std::span<const std::int64_t> dims() const& {
     return {dims_.data(), static_cast<std::size_t>(rank_)};
   }
   bool operator==(const Shape& other) const {

@@ -150,8 +150,9 @@ struct BoundExecutable {
       : executable(std::move(graph), parameters, options),
         arena(executable.arena_bytes()),
         workspace(executable.workspace_bytes()) {
-    std::memset(arena.data(), 0xFF, arena.bytes());
-    std::memset(workspace.data(), 0xFF, workspace.bytes());
+    // Stale memory reads as NaN; an empty block has no address.
+    for (const Buffer* block : {&arena, &workspace})
+      if (block->bytes() > 0) std::memset(block->data(), 0xFF, block->bytes());
     executable.bind(arena.data(), workspace.data());
   }
   Executable* operator->() { return &executable; }

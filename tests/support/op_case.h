@@ -149,7 +149,8 @@ inline double check_case(const OpCase& c) {
   CaseResult expected;
   for (const CaseTensor& t : c.tensors) expected.tensors.push_back(t.value);
   expected.gradients.resize(c.tensors.size());
-  const auto dims = run.tensor(r.y).shape.dims();
+  const Shape shape = run.tensor(r.y).shape;
+  const auto dims = shape.dims();
   c.reference(expected, Array({dims.begin(), dims.end()}, r.dy_data));
 
   BoundExecutable step(r.record(c), r.parameters);
