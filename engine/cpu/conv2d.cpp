@@ -76,15 +76,9 @@ class Convolution : public Kernel {
   memory::desc plain_, inner_, scratch_;
 };
 
-class ConvForward final : public Convolution {
+// Forward and backward data: weights go in, reordered first.
+class ConvFromWeights : public Convolution {
  public:
-  explicit ConvForward(const Problem& p) : p_(p) {
-    const auto d = forward_desc(p);
-    prepare("conv2d", dnnl::convolution_forward(d), p.w_plain, d.weights_desc(),
-            d.scratchpad_desc());
-    if (inner_ != plain_)
-      to_inner_ = dnnl::reorder({onednn_engine(), plain_, onednn_engine(), inner_});
-  }
   void run(const KernelArgs& args) override {
     onednn_guard(name_, [&] {
       auto& stream = onednn_stream();
@@ -93,22 +87,44 @@ class ConvForward final : public Convolution {
         memory plain = wrap(plain_, args.in[1].data);
         to_inner_.execute(stream, plain, w);
       }
-      primitive_.execute(stream, {{DNNL_ARG_SRC, wrap(p_.x, args.in[0].data)},
+      primitive_.execute(stream, {{from_arg_, wrap(from_, args.in[0].data)},
                                   {DNNL_ARG_WEIGHTS, w},
-                                  {DNNL_ARG_DST, wrap(p_.y, args.out[0].data)},
+                                  {to_arg_, wrap(to_, args.out[0].data)},
                                   {DNNL_ARG_SCRATCHPAD, scratch(args.workspace)}});
       stream.wait();
     });
   }
 
+ protected:
+  ConvFromWeights(int from_arg, const memory::desc& from, int to_arg,
+                  const memory::desc& to)
+      : from_arg_(from_arg), to_arg_(to_arg), from_(from), to_(to) {}
+  void prepare_reorder() {
+    if (inner_ != plain_)
+      to_inner_ = dnnl::reorder({onednn_engine(), plain_, onednn_engine(), inner_});
+  }
+
  private:
-  Problem p_;
+  int from_arg_, to_arg_;
+  memory::desc from_, to_;
   dnnl::reorder to_inner_;
 };
 
-class ConvBackwardData final : public Convolution {
+class ConvForward final : public ConvFromWeights {
  public:
-  explicit ConvBackwardData(const Problem& p) : p_(p) {
+  explicit ConvForward(const Problem& p)
+      : ConvFromWeights(DNNL_ARG_SRC, p.x, DNNL_ARG_DST, p.y) {
+    const auto d = forward_desc(p);
+    prepare("conv2d", dnnl::convolution_forward(d), p.w_plain, d.weights_desc(),
+            d.scratchpad_desc());
+    prepare_reorder();
+  }
+};
+
+class ConvBackwardData final : public ConvFromWeights {
+ public:
+  explicit ConvBackwardData(const Problem& p)
+      : ConvFromWeights(DNNL_ARG_DIFF_DST, p.y, DNNL_ARG_DIFF_SRC, p.x) {
     const dnnl::convolution_backward_data::desc d(
         dnnl::algorithm::convolution_direct, p.x, p.w_any, p.y, p.stride, p.pad,
         p.pad);
@@ -116,29 +132,8 @@ class ConvBackwardData final : public Convolution {
         d, user_scratchpad(), onednn_engine(), forward_desc(p));
     prepare("conv2d_backward_data", dnnl::convolution_backward_data(pd),
             p.w_plain, pd.weights_desc(), pd.scratchpad_desc());
-    if (inner_ != plain_)
-      to_inner_ = dnnl::reorder({onednn_engine(), plain_, onednn_engine(), inner_});
+    prepare_reorder();
   }
-  void run(const KernelArgs& args) override {
-    onednn_guard(name_, [&] {
-      auto& stream = onednn_stream();
-      memory w = inner_weights(args.in[1].data, args.workspace);
-      if (to_inner_) {
-        memory plain = wrap(plain_, args.in[1].data);
-        to_inner_.execute(stream, plain, w);
-      }
-      primitive_.execute(stream,
-                         {{DNNL_ARG_DIFF_DST, wrap(p_.y, args.in[0].data)},
-                          {DNNL_ARG_WEIGHTS, w},
-                          {DNNL_ARG_DIFF_SRC, wrap(p_.x, args.out[0].data)},
-                          {DNNL_ARG_SCRATCHPAD, scratch(args.workspace)}});
-      stream.wait();
-    });
-  }
-
- private:
-  Problem p_;
-  dnnl::reorder to_inner_;
 };
 
 class ConvBackwardWeights final : public Convolution {
