@@ -75,7 +75,7 @@ TEST_SUITE("config") {
     const ResolvedConfig c =
         resolve({{first.path, second.path},
                  {{"MUSIC_OPTIM_WEIGHT_DECAY", "1e-3"},
-                  {"MUSIC_TRAIN_EPOCHS", "7"}, {"HOME", "/root"}},
+                  {"MUSIC_TRAIN_EPOCHS", "7"}, {"HOME", "/home/user"}},
                  {{"train.preset", "cifar10-authors"}, {"train.epochs", "3"}}});
     CHECK(c.value.optim.schedule.base_lr == 0.3);
     CHECK(c.value.optim.optimizer.momentum == 0.7);
