@@ -1,6 +1,6 @@
 // bench_step: one whole training step (two views, loss, optimiser) on synthetic
 // pixels: views/s, memory, time per op, and the same step in PyTorch in the
-// same run (--peer "python3"), with the ratio.
+// same run where python3 (or --peer) has it, with the ratio.
 
 #include <omp.h>
 #include <sys/resource.h>
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -26,7 +27,7 @@ struct Options {
   int depth = 50, width = 64, size = 224, threads = 0, steps = 7, warmup = 2;
   std::int64_t batch = 8, segment = 80;
   std::string stem = "imagenet", projector = "8192-8160", optimizer = "lars";
-  std::string peer, peer_script = MUSIC_PEER_SCRIPT;
+  std::string peer = "python3", peer_script = MUSIC_PEER_SCRIPT;
   bool profile = false, json = false;
 };
 
@@ -48,6 +49,9 @@ nlohmann::json run_peer(const Options& o) {
       "--projector {} --segment {} --optimizer {} --threads {} --steps {}",
       o.peer, o.peer_script, o.depth, o.width, o.stem, o.size, o.batch,
       o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps);
+  const std::string has_torch =
+      o.peer + " -c 'import torch, torchvision' 2>/dev/null";
+  if (std::system(has_torch.c_str()) != 0) return nullptr;
   std::FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return nullptr;
   nlohmann::json result;
@@ -75,7 +79,8 @@ int bench_main(int argc, char** argv) {
   app.add_option("--threads", o.threads, "default: all cores");
   app.add_option("--steps", o.steps, "timed steps (median)")->check(CLI::Range(1, 1000));
   app.add_option("--warmup", o.warmup, "steps before");
-  app.add_option("--peer", o.peer, "python with PyTorch, as python3");
+  app.add_option("--peer", o.peer, "python that may have PyTorch (default: python3); none: do "
+                 "not ask");
   app.add_option("--peer-script", o.peer_script, "the same step in PyTorch");
   app.add_flag("--profile", o.profile, "print time per op");
   app.add_flag("--json", o.json, "print one JSON object");
@@ -133,11 +138,11 @@ int bench_main(int argc, char** argv) {
                result["model"].get<std::string>(), omp_get_max_threads(), step_ms,
                rate, peak_rss_mib(), mib(step.memory().arena),
                mib(step.memory().workspace));
-  if (!o.peer.empty()) {
+  if (o.peer != "none") {
     const nlohmann::json peer = run_peer(o);
     if (!peer.is_object() || !peer.contains("views_per_s")) {
       result["peer"] = nullptr;
-      if (!o.json) fmt::print("  torch  not available: {}\n", o.peer);
+      if (!o.json) fmt::print("  torch  not available from {}\n", o.peer);
     } else {
       const double theirs = peer["views_per_s"];
       result["peer"] = peer;
