@@ -106,8 +106,7 @@ Plan plan_memory(const Graph& graph, bool reuse) {
       const int i = node.in_place[o];
       if (reuse && i >= 0) {
         const Value in = node.inputs[static_cast<std::size_t>(i)];
-        if (planned(in) && bytes_of(in) == bytes &&
-            last[static_cast<std::size_t>(in.id)] == n) {
+        if (planned(in) && bytes_of(in) == bytes) {
           const int candidate = block_of[static_cast<std::size_t>(in.id)];
           Block& b = blocks[static_cast<std::size_t>(candidate)];
           if (b.last == n && b.taken_at != n) {

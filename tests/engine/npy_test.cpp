@@ -4,28 +4,16 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <iterator>
 #include <string>
+
+#include "tests/support/scratch.h"
 
 namespace fs = std::filesystem;
 using namespace music;
+using music::test::Scratch;
+using music::test::slurp;
 
 namespace {
-
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "music-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
-};
-
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 void spill(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;

@@ -15,28 +15,14 @@
 #include <random>
 #include <sstream>
 
+#include "tests/support/scratch.h"
+
 namespace fs = std::filesystem;
 using namespace music;
+using music::test::Scratch;
+using music::test::slurp;
 
 namespace {
-
-// A directory of its own, gone at the end.
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "music-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
-};
-
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
 
 std::string with_length(std::uint64_t length, const std::string& rest) {
   std::string bytes(8, '\0');
