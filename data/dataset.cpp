@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/dataset_files.h"
+#include "data/decode.h"
 #include "data/sampler.h"
 #include "engine/core/error.h"
 
@@ -30,6 +31,10 @@ class Subset : public Dataset {
   }
   void read(std::int64_t i, Image& image) const override {
     whole_->read(at(i), image);
+  }
+  bool read_file(std::int64_t i,
+                 std::vector<std::uint8_t>& bytes) const override {
+    return whole_->read_file(at(i), bytes);
   }
 
  private:
@@ -89,6 +94,16 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
 }
 
 }  // namespace
+
+void Dataset::read(std::int64_t i, Image& image) const {
+  static thread_local std::vector<std::uint8_t> bytes;
+  MUSIC_CHECK(read_file(i, bytes), "[dataset] {} is not a file", name(i));
+  decode_image(bytes, image);
+}
+
+bool Dataset::read_file(std::int64_t, std::vector<std::uint8_t>&) const {
+  return false;
+}
 
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split) {

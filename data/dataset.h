@@ -32,7 +32,12 @@ class Dataset {
   virtual std::string name(std::int64_t i) const = 0;
   // Decodes image i. Thread-safe. A borrowed result lives as long as the data
   // set. Throws Error kData with the reason; name(i) says which.
-  virtual void read(std::int64_t i, Image& image) const = 0;
+  virtual void read(std::int64_t i, Image& image) const;
+  // The JPEG or PNG file of image i as it is stored, into bytes (whose capacity
+  // is kept); false, without touching bytes, where images are stored as pixels.
+  // Thread-safe; errors as of read.
+  virtual bool read_file(std::int64_t i,
+                         std::vector<std::uint8_t>& bytes) const;
 };
 
 enum class DatasetFormat { kAuto, kFolder, kList, kCifar10 };

@@ -35,7 +35,7 @@ struct File {
 };
 
 // Throws Error kData. The buffer is kept between calls.
-void read_file(const std::string& path, std::vector<std::uint8_t>& bytes) {
+void read_whole(const std::string& path, std::vector<std::uint8_t>& bytes) {
   const auto fail = [](const std::error_code& reason) {
     return error(ExitCode::kData, "[dataset] cannot read: {}",
                  reason.message());
@@ -65,10 +65,10 @@ class FileDataset : public Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
   int label(std::int64_t i) const override { return at(i).label; }
   std::string name(std::int64_t i) const override { return at(i).path; }
-  void read(std::int64_t i, Image& image) const override {
-    static thread_local std::vector<std::uint8_t> bytes;
-    read_file(at(i).path, bytes);
-    decode_image(bytes, image);
+  bool read_file(std::int64_t i,
+                 std::vector<std::uint8_t>& bytes) const override {
+    read_whole(at(i).path, bytes);
+    return true;
   }
 
  private:

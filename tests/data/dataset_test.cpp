@@ -58,6 +58,10 @@ TEST_SUITE("dataset") {
     d->read(0, image);
     CHECK(image.width() == 50);
     CHECK(image.height() == 20);
+    std::vector<std::uint8_t> bytes;
+    CHECK(subset(open(f.path()), 3, 0)->read_file(0, bytes));
+    CHECK(bytes.size() > 100);
+    CHECK(bytes[0] == 0xFF);
   }
 
   TEST_CASE("a flat folder has no labels") {
@@ -185,6 +189,8 @@ TEST_SUITE("dataset") {
     REQUIRE(image.height() == 32);
     CHECK(image.row(4)[3 * 6] == 6 + 7);        // red
     CHECK(image.row(4)[3 * 6 + 2] == 100 + 13);  // blue
+    std::vector<std::uint8_t> bytes;
+    CHECK(!train->read_file(0, bytes));
     const auto test = open(f.path(in), Split::kTest);
     REQUIRE(test->size() == 1);
     CHECK(test->label(0) == 5);
