@@ -22,12 +22,19 @@ enum class Invariance {
   kNone,
 };
 
+// Which samples make P where several processes share a batch.
+enum class LossScope {
+  kGlobal,  // those of all processes: the loss of the whole batch (the default)
+  kLocal,   // each process its own: an ablation, another loss
+};
+
 struct JointEntropySpec {
   EntropyNorm norm = EntropyNorm::kEq5;
   Invariance invariance = Invariance::kInner;
   double de = 1, oe = 1, ti = 1;  // coefficients of the three terms
   double temperature = 1;         // q = softmax(z / temperature)
   double clamp = 1e-8;            // q = max(q, clamp), not renormalised
+  LossScope scope = LossScope::kGlobal;
 };
 
 // One evaluation of the loss. The terms stand without their coefficients;

@@ -1,15 +1,20 @@
 #pragma once
 // The MUSIC loss and its gradient on the CPU, in fp32, never holding D x D.
 //
-// The gradient of the entropy with respect to P is elementwise in P, so a tile
-// of P = Q'^T Q''/N yields its part of the loss and of both gradients while it
-// is in cache: three products a tile, nothing is computed twice.
+// With a communicator the samples of all ranks make one batch: P, and with it
+// the loss and every gradient, are those of one process with all samples
+// (loss.scope "global"); or each rank has a P of its own and the loss is their
+// mean by samples ("local"). All ranks then run() together and get equal terms.
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "dist/communicator.h"
 #include "music/coding.h"
+#include "music/cpu/entropy_panel.h"
+#include "music/cpu/slab_entropy.h"
 #include "music/joint_entropy_spec.h"
 
 namespace music::cpu {
@@ -19,6 +24,10 @@ struct JointEntropyProblem {
   const Segments* segments = nullptr;  // copied by the constructor
   JointEntropySpec spec;
   int threads = 0;  // 0 = omp_get_max_threads()
+  // Of the processes that share the batch; null: this one has all of it. n is
+  // then shard_size(batch, rank, size).
+  dist::Communicator* communicator = nullptr;
+  std::int64_t batch = 0;  // samples of all ranks
 };
 
 class JointEntropy {
@@ -28,7 +37,7 @@ class JointEntropy {
   explicit JointEntropy(const JointEntropyProblem& problem);
 
   // Scratch that run() needs, 64-byte aligned, contents irrelevant: about two
-  // matrices [n,D] and 0.6 MB a thread.
+  // matrices [n,D], 0.6 MB a thread, and what SlabEntropy says.
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   // z1, z2: logits [n,D] of the two views. dz1, dz2: d total / d z, [n,D],
@@ -41,26 +50,28 @@ class JointEntropy {
  private:
   struct Workspace;
   std::size_t carve(void* base, Workspace& w) const;
-  std::int64_t slab_begin(int slab) const;
   void softmax_row(const float* z, float* q) const;
-  void column_statistics(const Workspace& w, float* mean_q) const;
-  void entropy_of_p(const Workspace& w, float* dq1, float* dq2) const;
-  bool entropy_cell(const Workspace& w, int slab, int group, float* dq1,
-                    float* dq2) const;
-  double centre_tile(float* tile, std::int64_t row, std::int64_t rows,
-                     std::int64_t column, std::int64_t columns) const;
+  double diagonal_of_p(const Workspace& w, float* mean_q) const;
+  double entropy_of_p(const Workspace& w, float* dz1, float* dz2) const;
+  void average(float* dz1, float* dz2, float* mean_q,
+               JointEntropyTerms& terms) const;
   void backward_row(const Workspace& w, std::int64_t i, const float* const z[2],
                     float* const dz[2]) const;
 
   std::int64_t n_, units_;
+  std::int64_t all_ = 0;      // samples of all ranks
+  std::int64_t samples_ = 0;  // N of P: all_, or n_
   Segments segments_;
   JointEntropySpec spec_;
   int threads_;
   std::int64_t largest_ = 0;  // units of the largest segment
   double diagonal_weight_ = 0, off_diagonal_weight_ = 0;
   std::vector<double> log_size_;          // [S], log of a segment's units
-  std::vector<std::int32_t> segment_of_;  // [D]
-  std::vector<float> size_of_unit_;       // [D], units of the unit's segment
+  dist::Communicator* communicator_ = nullptr;  // of several ranks
+  bool global_ = false;
+  // The entropy of P: by slabs of columns, or whole.
+  std::optional<SlabEntropy> slabs_;
+  std::optional<EntropyPanel> panel_;
   std::size_t workspace_bytes_ = 0;
 };
 
