@@ -8,7 +8,13 @@ namespace music::data {
 
 enum class Interpolation { kBilinear, kBicubic };
 
+// Two ways to the same views. kExact: Pillow's and torchvision's bytes. kFast:
+// one decode of what both views need and SIMD kernels; the mean difference to
+// kExact is below 1 of 255, without bias.
+enum class AugmentMode { kFast, kExact };
+
 struct AugmentSpec {
+  AugmentMode mode = AugmentMode::kFast;
   int size = 224;                                 // output is size x size
   std::array<double, 2> scale{0.08, 1.0};         // area share of the crop
   std::array<double, 2> ratio{3.0 / 4, 4.0 / 3};  // aspect of the crop

@@ -8,9 +8,15 @@
 
 namespace music::data {
 
+struct Box {
+  int x = 0, y = 0, width = 0, height = 0;
+};
+
 class Image {
  public:
   static constexpr int kChannels = 3;
+  // Bytes that may be read beyond the last pixel of an owned image.
+  static constexpr std::size_t kSlack = 128;
 
   int width() const { return width_; }
   int height() const { return height_; }
@@ -19,12 +25,14 @@ class Image {
   const std::uint8_t* data() const { return data_; }
   const std::uint8_t* row(int y) const { return data_ + stride() * y; }
 
+  bool owned() const { return data_ && data_ == storage_.data(); }
+
   // Becomes an owned image of unspecified pixels; returns them for writing.
   // Allocates only when it has never been this large.
   std::uint8_t* reset(int width, int height) {
     width_ = width;
     height_ = height;
-    if (storage_.size() < bytes()) storage_.resize(bytes());
+    if (storage_.size() < bytes() + kSlack) storage_.resize(bytes() + kSlack);
     data_ = storage_.data();
     return storage_.data();
   }

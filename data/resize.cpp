@@ -8,7 +8,7 @@
 namespace music::data {
 namespace {
 
-constexpr int kBits = 32 - 8 - 2;  // fraction bits of a weight
+constexpr int kBits = ResizeAxis::kBits;
 constexpr std::int32_t kHalf = 1 << (kBits - 1);
 
 double bilinear(double x) {

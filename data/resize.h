@@ -11,18 +11,18 @@
 
 namespace music::data {
 
-struct Box {
-  int x = 0, y = 0, width = 0, height = 0;
-};
-
 // Weights of one axis, for a run of output positions.
 class ResizeAxis {
  public:
+  static constexpr int kBits = 32 - 8 - 2;  // fraction bits of a weight
+
   // in pixels become out pixels; of these, count from first on are wanted.
   // reverse: in reversed order.
   void plan(int in, int out, int first, int count, Interpolation filter,
             bool reverse);
 
+  // At least the taps of every position.
+  std::size_t stride() const { return stride_; }
   int first_input(int i) const { return first_[static_cast<std::size_t>(i)]; }
   int taps(int i) const { return taps_[static_cast<std::size_t>(i)]; }
   const std::int32_t* weights(int i) const {

@@ -81,6 +81,8 @@ std::vector<ConfigKey> make_keys() {
        .aliases = {"bad-max"}},
 
       // augment
+      {.name = "augment.mode", .field = WORDS(augment.mode, "fast", "exact"),
+       .help = "how views are made: SIMD kernels, or Pillow's bytes"},
       {.name = "augment.size", .field = FIELD(augment.size),
        .help = "side of a view in pixels", .min = 8, .max = 4096},
       {.name = "augment.scale", .field = FIELD(augment.scale),

@@ -68,6 +68,7 @@ check() {
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
       only("^(stb/|png\\.h)", "^data/png\\.")
+      only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/fast_)")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(CLI/|benchmark/)", "^tools/")
       # Private to sources: an installed header needs fmt and spdlog alone.
@@ -125,6 +126,7 @@ music/d.cpp <mpi.h>
 dist/mpi.cpp <nccl.h>
 data/decode.cpp <jpeglib.h>
 data/jpeg.cpp <stb/stb_image.h>
+data/loader.cpp <hwy/highway.h>
 tools/b.cpp <doctest/doctest.h>
 music/e.cpp <CLI/CLI.hpp>
 music/f.h <nlohmann/json.hpp>

@@ -3,30 +3,17 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "data/decode.h"
 #include "engine/core/error.h"
+#include "tests/data/photos.h"
 
 TEST_SUITE("odd") {
   using namespace music::data;
-  namespace fs = std::filesystem;
-
-  std::optional<fs::path> shared_data() {
-    const char* variable = std::getenv("MUSIC_SHARED");
-    const fs::path shared =
-        variable ? fs::path(variable)
-                 : fs::path(MUSIC_TEST_SOURCE_DIR) / ".." / ".." / "shared";
-    if (!fs::exists(shared / "data")) return std::nullopt;
-    return shared / "data";
-  }
 
   TEST_CASE("odd files: the reference's size, or an error; never a crash") {
     const auto data = shared_data();
@@ -46,9 +33,7 @@ TEST_SUITE("odd") {
       for (std::string c; std::getline(cells, c, '\t');) cell.push_back(c);
       REQUIRE(cell.size() >= 11);
       ++files;
-      std::ifstream file(*data / "odd" / cell[0], std::ios::binary);
-      const std::vector<std::uint8_t> bytes(
-          (std::istreambuf_iterator<char>(file)), {});
+      const auto bytes = read_bytes(*data / "odd" / cell[0]);
       std::string problem;
       try {
         decode_image(bytes, image);

@@ -120,6 +120,7 @@ TEST_SUITE("pixels") {
     for (const GoldenCase& c : goldens.of("view")) {
       CAPTURE(c.line);
       AugmentSpec spec;
+      spec.mode = AugmentMode::kExact;
       spec.size = 32;
       spec.interpolation = interpolation(c.parameters[1]);
       ViewParameters p;

@@ -1,0 +1,24 @@
+#pragma once
+// One augmented view in fast mode (AugmentMode::kFast).
+
+#include <cstdint>
+
+#include "data/augment_spec.h"
+#include "data/fast/planes.h"
+#include "data/fast/resample.h"
+#include "data/image.h"
+#include "data/view_parameters.h"
+
+namespace music::data::fast {
+
+struct ViewScratch {  // one a thread
+  Resampler resampler;
+  Planes planes;
+};
+
+// apply_view of data/augment.h.
+void apply_view(const Image& image, const ViewParameters& parameters,
+                const AugmentSpec& spec, std::uint8_t* out,
+                ViewScratch& scratch);
+
+}  // namespace music::data::fast
