@@ -47,7 +47,7 @@ check() {
       may("engine/io", "engine/graph")
       may("engine/optim", "engine/ops")
       may("engine/cpu", "engine/ops")
-      may("engine/cuda", "engine/ops")
+      may("engine/cuda", "engine/ops engine/optim")
       may("data", "engine/core")
       may("dist", "engine/ops engine/io engine/optim")
       may("layers", "dist")

@@ -1,16 +1,24 @@
 #pragma once
 // IEEE binary16 and bfloat16 as bit patterns, conversions round to nearest
-// even. Plain integer code: the same result on every machine.
+// even. Plain integer code, the same result on every machine; on a GPU its
+// conversion instructions, which round the same (a NaN may have other bits).
 
 #include <bit>
 #include <cstdint>
+
+#include "engine/core/host_device.h"
 
 namespace music {
 
 struct Half { std::uint16_t bits = 0; };
 struct BFloat16 { std::uint16_t bits = 0; };
 
-inline Half to_half(float value) {
+MUSIC_HOST_DEVICE inline Half to_half(float value) {
+#ifdef __CUDA_ARCH__
+  Half h;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.bits) : "f"(value));
+  return h;
+#else
   const std::uint32_t f = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (f >> 16) & 0x8000u;
   const std::uint32_t magnitude = f & 0x7FFFFFFFu;
@@ -27,9 +35,15 @@ inline Half to_half(float value) {
   const std::uint32_t odd = (magnitude >> 13) & 1u;
   return {static_cast<std::uint16_t>(
       sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13))};
+#endif
 }
 
-inline float to_float(Half h) {
+MUSIC_HOST_DEVICE inline float to_float(Half h) {
+#ifdef __CUDA_ARCH__
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(h.bits));
+  return value;
+#else
   const std::uint32_t sign = std::uint32_t{h.bits & 0x8000u} << 16;
   const std::uint32_t magnitude = h.bits & 0x7FFFu;
   if (magnitude >= 0x7C00u)
@@ -39,16 +53,17 @@ inline float to_float(Half h) {
     return sign ? -v : v;
   }
   return std::bit_cast<float>(sign | ((magnitude << 13) + 0x38000000u));
+#endif
 }
 
-inline BFloat16 to_bfloat16(float value) {
+MUSIC_HOST_DEVICE inline BFloat16 to_bfloat16(float value) {
   const std::uint32_t f = std::bit_cast<std::uint32_t>(value);
   if ((f & 0x7FFFFFFFu) > 0x7F800000u)
     return {static_cast<std::uint16_t>((f >> 16) | 0x40u)};
   return {static_cast<std::uint16_t>((f + 0x7FFFu + ((f >> 16) & 1u)) >> 16)};
 }
 
-inline float to_float(BFloat16 b) {
+MUSIC_HOST_DEVICE inline float to_float(BFloat16 b) {
   return std::bit_cast<float>(std::uint32_t{b.bits} << 16);
 }
 

@@ -183,6 +183,8 @@ std::unique_ptr<Kernel> make(const char* op, const KernelRequest& r,
                              const Shape& xs, const Shape& ws, const Shape& ys,
                              Conv2dSpec spec) {
   require_f32(r, op);
+  MUSIC_CHECK(xs[3] == ws[3], "[{}] the CPU takes no padded channels: {} and {}",
+              op, xs.str(), ws.str());
   return onednn_guard(op, [&]() -> std::unique_ptr<Kernel> {
     return std::make_unique<K>(Problem(xs, ws, ys, spec));
   });

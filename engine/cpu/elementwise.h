@@ -2,28 +2,12 @@
 // Shared by the elementwise CPU bodies.
 
 #include "engine/cpu/parallel.h"
-#include "engine/ops/kernel.h"
+#include "engine/ops/function_kernel.h"
 
 namespace music::cpu {
 
 // Elements a thread takes at least: below, starting a team costs more.
 constexpr std::int64_t kElementGrain = 16384;
-
-// A kernel made of one callable (const KernelArgs&).
-template <typename F>
-class FunctionKernel final : public Kernel {
- public:
-  explicit FunctionKernel(F fn) : fn_(std::move(fn)) {}
-  void run(const KernelArgs& args) override { fn_(args); }
-
- private:
-  F fn_;
-};
-
-template <typename F>
-std::unique_ptr<Kernel> function_kernel(F fn) {
-  return std::make_unique<FunctionKernel<F>>(std::move(fn));
-}
 
 // fn(i) for every element of the first output, vectorised.
 template <typename F>

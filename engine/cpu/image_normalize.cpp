@@ -6,6 +6,8 @@ namespace music::cpu {
 
 std::unique_ptr<Kernel> make_image_normalize(const KernelRequest& r,
                                              ImageNormalizeSpec spec) {
+  require_f32({r.device, {}, r.out}, "image_normalize");
+  MUSIC_CHECK(spec.channels == 3, "[image_normalize] the CPU gives 3 channels");
   const std::int64_t pixels = r.out[0].shape.elements() / 3;
   std::array<float, 3> scale{}, shift{};
   for (std::size_t c = 0; c < 3; ++c) {

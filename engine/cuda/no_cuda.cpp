@@ -14,9 +14,9 @@
 #include "engine/ops/relu.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/optim/optimizer.h"
 
 namespace music::cuda {
-
 MUSIC_NO_CUDA(make_add)
 MUSIC_NO_CUDA(make_batch_norm_apply, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_backward_apply, BatchNormForm)
@@ -44,5 +44,11 @@ MUSIC_NO_CUDA(make_relu_forward)
 MUSIC_NO_CUDA(make_scale)
 MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
 MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)
+
+[[gnu::weak]] std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
+                                          const LossScaleSpec&) {
+  throw error(ExitCode::kUsage,
+              "[optimizer] this build has no CUDA: use the cpu device");
+}
 
 }  // namespace music::cuda

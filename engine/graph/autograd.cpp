@@ -41,9 +41,10 @@ void backward(Graph& graph, Value loss, Value seed) {
                 "[autograd] one value is the gradient of {} and of {}: expected "
                 "one each", v.name,
                 graph.parameters().table()[static_cast<std::size_t>(g.slot)].name);
-    MUSIC_CHECK(g.storage == Storage::kPlanned && g.shape == v.shape,
-                "[autograd] gradient of {} is {}, expected {}", v.name,
-                g.shape.str(), v.shape.str());
+    MUSIC_CHECK(g.storage == Storage::kPlanned && g.shape == v.shape &&
+                    g.dtype == DType::kF32,
+                "[autograd] gradient of {} is {} {}, expected F32 {}", v.name,
+                name_of(g.dtype), g.shape.str(), v.shape.str());
     g.storage = Storage::kGradient;
     g.slot = v.slot;
   }

@@ -6,6 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "engine/core/device_runtime.h"
+#include "engine/core/half.h"
+
 namespace music {
 namespace {
 
@@ -14,12 +17,28 @@ bool environment_is(const char* name, std::string_view value) {
   return v && v == value;
 }
 
+float number(float v) { return v; }
+double number(double v) { return v; }
+float number(Half v) { return to_float(v); }
+float number(BFloat16 v) { return to_float(v); }
+
 template <typename T>
-std::int64_t first_bad(const Tensor& t) {
-  const T* p = t.as<T>();
-  for (std::int64_t i = 0; i < t.elements(); ++i)
-    if (!std::isfinite(p[i])) return i;
+std::int64_t first_bad(const void* data, std::int64_t n) {
+  const T* p = static_cast<const T*>(data);
+  for (std::int64_t i = 0; i < n; ++i)
+    if (!std::isfinite(number(p[i]))) return i;
   return -1;
+}
+
+// Index of the first element that is not finite; -1: none, or integers.
+std::int64_t first_bad(const void* data, DType dtype, std::int64_t n) {
+  switch (dtype) {
+    case DType::kF64: return first_bad<double>(data, n);
+    case DType::kF32: return first_bad<float>(data, n);
+    case DType::kF16: return first_bad<Half>(data, n);
+    case DType::kBF16: return first_bad<BFloat16>(data, n);
+    default: return -1;
+  }
 }
 
 }  // namespace
@@ -37,7 +56,6 @@ Executable::Executable(Graph graph, Parameters& parameters,
       parameters_(&parameters),
       options_(options),
       plan_(plan_memory(graph_, options.reuse_memory)) {
-  MUSIC_CHECK(parameters.allocated(), "[executable] parameters not allocated");
   for (const Node& node : graph_.nodes()) {
     KernelRequest request;
     request.device = options.device;
@@ -52,6 +70,7 @@ Executable::Executable(Graph graph, Parameters& parameters,
 }
 
 void Executable::bind(void* arena, void* workspace) {
+  MUSIC_CHECK(parameters_->allocated(), "[executable] parameters not allocated");
   workspace_ = workspace;
   tensors_.clear();
   constants_.clear();
@@ -64,12 +83,24 @@ void Executable::bind(void* arena, void* workspace) {
         break;
       case Storage::kInput: break;
       case Storage::kConstant: {
-        constants_.emplace_back(t.bytes());
+        const std::vector<float> values(
+            static_cast<std::size_t>(t.elements()),
+            static_cast<float>(v.constant));
+        constants_.emplace_back(t.bytes(), memory_of(options_.device));
         t.data = constants_.back().data();
-        std::fill_n(t.f32(), t.elements(), static_cast<float>(v.constant));
+        upload(t.data, values.data(), t.bytes(), options_.device);
         break;
       }
-      case Storage::kParameter: t.data = parameters_->value(v.slot).data; break;
+      case Storage::kParameter: {
+        const Tensor p = v.dtype == DType::kF32
+                             ? parameters_->value(v.slot)
+                             : parameters_->compute_value(v.slot);
+        MUSIC_CHECK(p.dtype == v.dtype,
+                    "[executable] parameter {} wanted as {}, kept as {}",
+                    v.name, name_of(v.dtype), name_of(p.dtype));
+        t.data = p.data;
+        break;
+      }
       case Storage::kGradient: t.data = parameters_->gradient(v.slot).data; break;
       case Storage::kBuffer: t.data = parameters_->buffer(v.slot).data; break;
     }
@@ -97,27 +128,50 @@ void Executable::set_input(Value input, const void* data) {
   }
 }
 
-void Executable::run() {
+void Executable::run(void* stream) {
   MUSIC_CHECK(bound_, "[executable] run() before bind()");
-  using Clock = std::chrono::steady_clock;
   for (std::size_t n = 0; n < steps_.size(); ++n) {
-    Step& step = steps_[n];
+    run_node(n, stream);
+    if (!options_.check_finite) continue;
+    if (options_.device == Device::kCuda) cuda::synchronize(stream);
+    check_node(n);
+  }
+}
+
+void Executable::run_node(std::size_t n, void* stream) {
+  Step& step = steps_[n];
+  const KernelArgs args{step.in, step.out, workspace_, stream};
+  if (options_.device == Device::kCpu) {
+    using Clock = std::chrono::steady_clock;
     const auto start = options_.profile ? Clock::now() : Clock::time_point{};
-    step.kernel->run({step.in, step.out, workspace_, nullptr});
+    step.kernel->run(args);
     if (options_.profile)
       times_[n].milliseconds +=
           std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    if (options_.check_finite) check_node(n);
+    return;
   }
+  const cuda::Range range(times_[n].op.c_str());
+  if (!options_.profile) return step.kernel->run(args);
+  cuda::Event start(true), end(true);
+  start.record(stream);
+  step.kernel->run(args);
+  end.record(stream);
+  end.synchronize();
+  times_[n].milliseconds += cuda::Event::milliseconds(start, end);
 }
 
 void Executable::check_node(std::size_t n) const {
   const Node& node = graph_.nodes()[n];
+  std::vector<std::byte> copy;
   for (std::size_t o = 0; o < node.outputs.size(); ++o) {
     const Tensor& t = steps_[n].out[o];
-    const std::int64_t bad = t.dtype == DType::kF32   ? first_bad<float>(t)
-                             : t.dtype == DType::kF64 ? first_bad<double>(t)
-                                                      : -1;
+    const void* data = t.data;
+    if (options_.device == Device::kCuda) {
+      copy.resize(t.bytes());
+      download(copy.data(), t.data, t.bytes(), options_.device);
+      data = copy.data();
+    }
+    const std::int64_t bad = first_bad(data, t.dtype, t.elements());
     if (bad < 0) continue;
     std::string inputs;
     for (Value v : node.inputs)

@@ -32,26 +32,30 @@ ExecutableOptions executable_options_from_environment();
 
 class Executable {
  public:
-  // parameters must be allocated and outlive this object.
+  // Makes every kernel. parameters must outlive this object.
   Executable(Graph graph, Parameters& parameters, ExecutableOptions options);
 
   std::size_t arena_bytes() const { return plan_.bytes; }
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   const Plan& plan() const { return plan_; }
-  // Both blocks must outlive the runs. Call once before the first run.
+  // Both blocks lie in memory of the device and must outlive the runs. Call
+  // once before the first run, with parameters allocated.
   void bind(void* arena, void* workspace);
 
-  // Where an input's bytes are; may change before every run.
+  // Where an input's bytes are, in memory of the device; may change before
+  // every run that is not captured.
   void set_input(Value input, const void* data);
   // A bound value: kept values, parameters, buffers. Others hold what the last
   // kernel that used their bytes left there.
   Tensor tensor(Value v) const { return tensors_[static_cast<std::size_t>(v.id)]; }
 
-  void run();
+  // On a GPU queues the work on `stream` and returns, unless a debugging option
+  // asks for more.
+  void run(void* stream = nullptr);
 
   struct NodeTime {
     std::string op, scope;
-    double milliseconds = 0;  // sum over runs
+    double milliseconds = 0;  // sum over runs; of the device on a GPU
   };
   const std::vector<NodeTime>& profile() const { return times_; }
   const Graph& graph() const { return graph_; }
@@ -61,6 +65,7 @@ class Executable {
     std::unique_ptr<Kernel> kernel;
     std::vector<Tensor> in, out;
   };
+  void run_node(std::size_t n, void* stream);
   void check_node(std::size_t n) const;
 
   Graph graph_;

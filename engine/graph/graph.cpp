@@ -23,13 +23,14 @@ Value Graph::constant(const Shape& shape, double value) {
   return push(std::move(v));
 }
 
-Value Graph::parameter(int index) {
+Value Graph::parameter(int index, DType dtype) {
   for (std::size_t i = 0; i < values_.size(); ++i)
-    if (values_[i].storage == Storage::kParameter && values_[i].slot == index)
+    if (values_[i].storage == Storage::kParameter && values_[i].slot == index &&
+        values_[i].dtype == dtype)
       return Value{static_cast<int>(i)};
   const auto& p = parameters_->table()[static_cast<std::size_t>(index)];
   ValueInfo v;
-  v.shape = p.shape, v.storage = Storage::kParameter, v.slot = index;
+  v.shape = p.shape, v.dtype = dtype, v.storage = Storage::kParameter, v.slot = index;
   v.needs_gradient = true, v.name = p.name;
   return push(std::move(v));
 }

@@ -100,8 +100,9 @@ class Graph {
 
   Value input(const std::string& name, const Shape& shape, DType dtype);
   Value constant(const Shape& shape, double value);
-  // The same parameter or buffer gives the same value.
-  Value parameter(int index);
+  // The same parameter or buffer gives the same value. dtype: F32, or the
+  // type parameters are rounded to; the gradient is F32 in either case.
+  Value parameter(int index, DType dtype = DType::kF32);
   Value buffer(int index);
 
   // Appends a node; makes its outputs. needs_gradient is inherited from inputs
@@ -121,6 +122,8 @@ class Graph {
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<ValueInfo>& values() const { return values_; }
   const Parameters& parameters() const { return *parameters_; }
+  // What it will run on.
+  Device device() const { return parameters_->device(); }
 
   // Names nodes recorded while it lives: "layer1.0" + "." + "conv2".
   class Scope {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/half.h"
 #include "engine/core/rng.h"
 
 namespace music {
@@ -53,29 +54,39 @@ int Parameters::add_buffer(const std::string& name, const Shape& shape,
   return static_cast<int>(buffer_table_.size()) - 1;
 }
 
-void Parameters::allocate(bool with_training) {
-  const auto bytes = [](std::int64_t n) {
-    return static_cast<std::size_t>(n) * sizeof(float);
+void Parameters::set_storage(const ParameterStorage& storage) {
+  MUSIC_CHECK(!allocated_, "[parameters] set_storage() after allocate()");
+  storage_ = storage;
+}
+
+void Parameters::allocate() {
+  const auto block = [&](std::int64_t n, std::size_t size) {
+    return Buffer(static_cast<std::size_t>(n) * size,
+                  memory_of(storage_.device));
   };
-  values_ = Buffer(bytes(flat_));
-  buffer_block_ = Buffer(bytes(buffer_flat_));
-  if (with_training) {
-    gradients_ = Buffer(bytes(flat_));
-    momentum_ = Buffer(bytes(flat_));
+  values_ = block(flat_, sizeof(float));
+  buffer_block_ = block(buffer_flat_, sizeof(float));
+  if (storage_.training) {
+    gradients_ = block(flat_, sizeof(float));
+    momentum_ = block(flat_, sizeof(float));
   }
+  if (storage_.compute != DType::kF32)
+    compute_ = block(flat_, size_of(storage_.compute));
   allocated_ = true;
 }
 
 void Parameters::initialise(std::uint64_t seed) {
   MUSIC_CHECK(allocated_, "[parameters] initialise() before allocate()");
+  HostParameters host(*this);
   const int n = static_cast<int>(table_.size());
 #pragma omp parallel for schedule(dynamic)
   for (int i = 0; i < n; ++i)
-    fill(value(i), table_[static_cast<std::size_t>(i)].init, seed, i);
+    fill(host->value(i), table_[static_cast<std::size_t>(i)].init, seed, i);
   for (int i = 0; i < static_cast<int>(buffer_table_.size()); ++i)
-    fill(buffer(i), buffer_table_[static_cast<std::size_t>(i)].init, seed, 0);
-  for (Buffer* block : {&gradients_, &momentum_})
-    std::fill_n(block->as<float>(), block->bytes() / sizeof(float), 0.0f);
+    fill(host->buffer(i), buffer_table_[static_cast<std::size_t>(i)].init, seed,
+         0);
+  for (Buffer* block : {&gradients_, &host->momentum_}) block->fill(0);
+  host.write_back();
 }
 
 std::int64_t Parameters::count() const {
@@ -90,6 +101,54 @@ Tensor Parameters::view(const Buffer& block,
               "[parameters] this block was not allocated");
   const auto& p = table.at(static_cast<std::size_t>(i));
   return {block.as<float>() + p.offset, p.shape, DType::kF32};
+}
+
+Tensor Parameters::compute_value(int i) const {
+  if (storage_.compute == DType::kF32) return value(i);
+  const auto& p = table_.at(static_cast<std::size_t>(i));
+  return {compute_.as<std::uint16_t>() + p.offset, p.shape, storage_.compute};
+}
+
+HostParameters::HostParameters(Parameters& parameters, bool gradients)
+    : original_(parameters) {
+  if (parameters.device() == Device::kCpu) return;
+  copy_.emplace();
+  copy_->table_ = parameters.table_;
+  copy_->buffer_table_ = parameters.buffer_table_;
+  copy_->flat_ = parameters.flat_;
+  copy_->buffer_flat_ = parameters.buffer_flat_;
+  copy_->storage_.training = parameters.storage_.training;
+  copy_->allocated_ = true;
+  const auto fetch = [&](Buffer& to, const Buffer& from) {
+    to = Buffer(from.bytes());
+    download(to.data(), from.data(), from.bytes(), parameters.device());
+  };
+  fetch(copy_->values_, parameters.values_);
+  fetch(copy_->momentum_, parameters.momentum_);
+  fetch(copy_->buffer_block_, parameters.buffer_block_);
+  if (gradients) fetch(copy_->gradients_, parameters.gradients_);
+}
+
+void HostParameters::write_back() {
+  const DType compute = original_.storage_.compute;
+  if (compute != DType::kF32) {
+    const float* v = (*this)->flat_values();
+    std::vector<std::uint16_t> rounded(
+        static_cast<std::size_t>(original_.flat_));
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < rounded.size(); ++i)
+      rounded[i] = compute == DType::kF16 ? to_half(v[i]).bits
+                                          : to_bfloat16(v[i]).bits;
+    upload(original_.compute_.data(), rounded.data(),
+           original_.compute_.bytes(), original_.device());
+  }
+  if (!copy_) return;
+  const auto store = [&](const Buffer& to, const Buffer& from) {
+    upload(to.data(), from.data(), from.bytes(), original_.device());
+  };
+  store(original_.values_, copy_->values_);
+  store(original_.momentum_, copy_->momentum_);
+  store(original_.buffer_block_, copy_->buffer_block_);
 }
 
 }  // namespace music

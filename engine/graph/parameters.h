@@ -1,11 +1,15 @@
 #pragma once
 // Parameters: every trainable tensor of a model in one flat block, with
 // gradients and momentum at the same offsets in blocks of their own, in the
-// order of registration; buffers (running statistics) in a fourth block.
+// order of registration; buffers (running statistics) in a fourth block. All
+// fp32. For 16-bit training a fifth block holds the values rounded to F16 or
+// BF16: what kernels compute with; the optimiser keeps it up to date.
 //
-// Register everything, then allocate() once; pointers stay valid afterwards.
+// Register everything, then allocate() once; pointers stay valid afterwards,
+// and lead to memory of the device: HostParameters reads and writes them.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,19 +36,36 @@ struct ParameterInfo {
   Init init;
 };
 
+struct ParameterStorage {
+  bool training = false;  // gradients and momentum too
+  Device device = Device::kCpu;
+  DType compute = DType::kF32;  // F16, BF16: a rounded copy of the values
+};
+
 class Parameters {
  public:
   // Both throw when the name is taken. Buffers are fp32 and not trained.
   int add(const std::string& name, const Shape& shape, Init init);
   int add_buffer(const std::string& name, const Shape& shape, double initial);
 
-  // Makes the blocks. with_training: also gradients and momentum.
-  void allocate(bool with_training);
-  // Draws initial values and clears gradients, momentum, buffers.
+  // Says where the blocks will be, so that graphs can be recorded and planned
+  // before anything is allocated.
+  void set_storage(const ParameterStorage& storage);
+  void allocate();
+  void allocate(bool training) {
+    set_storage({.training = training});
+    allocate();
+  }
+  // Draws initial values and clears gradients and momentum. The same values on
+  // every device.
   void initialise(std::uint64_t seed);
 
-  std::span<const ParameterInfo> table() const { return table_; }
-  std::span<const ParameterInfo> buffers() const { return buffer_table_; }
+  std::span<const ParameterInfo> table() const {
+    return {table_.data(), table_.size()};
+  }
+  std::span<const ParameterInfo> buffers() const {
+    return {buffer_table_.data(), buffer_table_.size()};
+  }
   // Elements of the flat block, padding included; sum of shapes without.
   std::int64_t flat_elements() const { return flat_; }
   std::int64_t count() const;
@@ -53,19 +74,44 @@ class Parameters {
   Tensor gradient(int i) const { return view(gradients_, table_, i); }
   Tensor momentum(int i) const { return view(momentum_, table_, i); }
   Tensor buffer(int i) const { return view(buffer_block_, buffer_table_, i); }
+  // The value rounded to storage().compute; the value itself for F32.
+  Tensor compute_value(int i) const;
   float* flat_values() const { return values_.as<float>(); }
   float* flat_gradients() const { return gradients_.as<float>(); }
   float* flat_momentum() const { return momentum_.as<float>(); }
+  void* flat_compute_values() const { return compute_.data(); }  // null: F32
   bool allocated() const { return allocated_; }
+  const ParameterStorage& storage() const { return storage_; }
+  Device device() const { return storage_.device; }
 
  private:
+  friend class HostParameters;
   static Tensor view(const Buffer& block, const std::vector<ParameterInfo>& table,
                      int i);
 
   std::vector<ParameterInfo> table_, buffer_table_;
   std::int64_t flat_ = 0, buffer_flat_ = 0;
-  Buffer values_, gradients_, momentum_, buffer_block_;
+  Buffer values_, gradients_, momentum_, buffer_block_, compute_;
+  ParameterStorage storage_;
   bool allocated_ = false;
+};
+
+// Parameters as host memory: the object itself on the CPU, a copy elsewhere.
+//   HostParameters host(parameters);
+//   host->value(3).f32()[0] = 1;
+//   host.write_back();
+class HostParameters {
+ public:
+  // Copies all blocks, gradients only on request. parameters must outlive it.
+  explicit HostParameters(Parameters& parameters, bool gradients = false);
+  Parameters& operator*() { return copy_ ? *copy_ : original_; }
+  Parameters* operator->() { return &**this; }
+  // Values (and their rounded copy), momentum and buffers to the device.
+  void write_back();
+
+ private:
+  Parameters& original_;
+  std::optional<Parameters> copy_;
 };
 
 }  // namespace music

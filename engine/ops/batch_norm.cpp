@@ -26,36 +26,39 @@ void check(const Graph& graph, Value x, Value gamma, Value beta, Value mean,
 std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
                             const std::vector<GradientParts>& dy) {
   const Value x = n.inputs[0], gamma = n.inputs[2];
-  const Value y = n.outputs[0], saved = n.outputs[1];
+  const Value saved = n.outputs[1];
   const Shape xs = g.shape(x);
   // Two parts (a block's output feeds the next convolution and the shortcut)
   // are summed here rather than in a pass of their own.
   GradientParts parts = dy[0];
   if (parts.size() > 2) parts = {g.sum(parts)};
   form.parts = static_cast<int>(parts.size());
+  form.masked_dy = form.parts == 2 ||
+                   (form.spec.relu && (form.residual || !form.mask));
 
   Node reduce;
   reduce.op = "batch_norm_backward_statistics";
   reduce.inputs = parts;
   reduce.inputs.push_back(x);
-  if (form.spec.relu) reduce.inputs.push_back(y);
+  if (form.spec.relu)
+    reduce.inputs.push_back(form.mask ? n.outputs[2] : n.outputs[0]);
   reduce.inputs.push_back(saved);
   reduce.make = [form](const KernelRequest& r) {
     return MUSIC_MAKE(make_batch_norm_backward_statistics, r, form);
   };
   std::vector<OutputSpec> outs = {
       {Shape{form.spec.groups, 2 * xs[-1] + 1}, DType::kF64}};
-  const bool masked = form.spec.relu || form.parts == 2;
-  if (masked) {
+  if (form.masked_dy) {
     outs.push_back({xs, g.info(x).dtype});
     reduce.in_place = {-1, 0};
   }
   const auto reduced = g.add(std::move(reduce), outs);
-  const Value dmasked = masked ? reduced[1] : parts[0];
+  const Value dmasked = form.masked_dy ? reduced[1] : parts[0];
 
   Node apply;
   apply.op = "batch_norm_backward";
   apply.inputs = {dmasked, x, saved, reduced[0], gamma};
+  if (form.spec.relu && !form.masked_dy) apply.inputs.push_back(n.outputs[2]);
   apply.in_place = {0, -1, -1};
   apply.make = [form](const KernelRequest& r) {
     return MUSIC_MAKE(make_batch_norm_backward_apply, r, form);
@@ -77,7 +80,8 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                  BatchNormSpec spec) {
   check(graph, x, gamma, beta, running_mean, running_var, residual, spec);
   const Shape xs = graph.shape(x);
-  BatchNormForm form{spec, bool(residual), bool(running_mean), 1};
+  BatchNormForm form{spec, bool(residual), bool(running_mean)};
+  form.mask = spec.relu && graph.device() == Device::kCuda;
 
   Node statistics;
   statistics.op = "batch_norm_statistics";
@@ -101,8 +105,10 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                           const std::vector<GradientParts>& dy) {
     return gradient(g, n, form, dy);
   };
-  const OutputSpec outs[] = {{xs, graph.info(x).dtype},
-                             {Shape{spec.groups, 2, xs[-1]}}};
+  std::vector<OutputSpec> outs = {{xs, graph.info(x).dtype},
+                                  {Shape{spec.groups, 2, xs[-1]}}};
+  if (form.mask)
+    outs.push_back({Shape{(xs.elements() + 7) / 8}, DType::kU8});
   return graph.add(std::move(apply), outs)[0];
 }
 
@@ -111,7 +117,7 @@ Value batch_norm_inference(Graph& graph, Value x, Value gamma, Value beta,
                            Value residual, BatchNormSpec spec) {
   check(graph, x, gamma, beta, running_mean, running_var, residual, spec);
   MUSIC_CHECK(running_mean, "[batch_norm] evaluation needs running statistics");
-  const BatchNormForm form{spec, bool(residual), true, 1};
+  const BatchNormForm form{spec, bool(residual), true};
   Node node;
   node.op = "batch_norm_inference";
   node.inputs = {x, gamma, beta, running_mean, running_var};

@@ -11,6 +11,8 @@
 //   statistics: x -> [groups, 2C+1] f64: sums, sums of squares, count
 //   backward statistics -> [groups, 2C+1] f64: sum dy', sum dy' xhat, count
 // where dy' is dy behind the ReLU.
+//
+// x may be F32, F16 or BF16; everything a channel has one of is F32 or F64.
 
 #include "engine/ops/kernel.h"
 
@@ -39,19 +41,28 @@ struct BatchNormForm {
   BatchNormSpec spec;
   bool residual = false;
   bool running = false;  // running statistics are inputs, updated in place
+  bool mask = false;     // the ReLU is remembered as bits: backward reads those
+                         // rather than y (a GPU's choice: 1/16 of the traffic)
   int parts = 1;         // backward: dy arrives in this many parts (1 or 2)
+  bool masked_dy = false;  // backward: dy' is written, because it is a sum, or
+                           // the residual's gradient, or there is no mask
 };
+
+// The mask of n elements: u8 [ceil(n / 8)], bit i % 8 of byte i / 8 is set
+// where element i of y is above 0; bits behind the last element are 0.
 
 // in: x; out: stats
 MUSIC_KERNEL(make_batch_norm_statistics, BatchNormForm)
 // in: x, stats, gamma, beta, [running_mean, running_var], [residual]
-// out: y, saved f32 [groups,2,C] (mean, invstd)
+// out: y, saved f32 [groups,2,C] (mean, invstd), [mask]
 MUSIC_KERNEL(make_batch_norm_apply, BatchNormForm)
 // in: x, gamma, beta, running_mean, running_var, [residual]; out: y
 MUSIC_KERNEL(make_batch_norm_inference, BatchNormForm)
-// in: dy, [dy2], x, [y if relu], saved; out: stats, [dy' unless it equals dy]
+// in: dy, [dy2], x, [mask, or y if relu without one], saved
+// out: stats, [dy' if masked_dy]
 MUSIC_KERNEL(make_batch_norm_backward_statistics, BatchNormForm)
-// in: dy', x, saved, stats, gamma; out: dx, dgamma, dbeta
+// in: dy' (dy, with relu but without masked_dy), x, saved, stats, gamma, [mask
+// if relu without masked_dy]; out: dx, dgamma, dbeta
 MUSIC_KERNEL(make_batch_norm_backward_apply, BatchNormForm)
 
 }  // namespace music

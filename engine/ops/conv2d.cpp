@@ -4,7 +4,8 @@ namespace music {
 
 Value conv2d(Graph& graph, Value x, Value w, Conv2dSpec spec) {
   const Shape xs = graph.shape(x), ws = graph.shape(w);
-  MUSIC_CHECK(xs.rank() == 4 && ws.rank() == 4 && xs[3] == ws[3],
+  MUSIC_CHECK(xs.rank() == 4 && ws.rank() == 4 &&
+                  (xs[3] == ws[3] || (xs[3] == 4 && ws[3] == 3)),
               "[conv2d] input {} and weight {} do not fit: expected [N,H,W,C] "
               "and [K,R,S,C]", xs.str(), ws.str());
   MUSIC_CHECK(spec.stride >= 1 && spec.pad >= 0, "[conv2d] stride {}, pad {}",

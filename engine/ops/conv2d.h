@@ -1,6 +1,8 @@
 #pragma once
 // 2-D convolution (cross-correlation), no bias, square stride and zero padding.
 // x [N,H,W,C], w [K,R,S,C] -> y [N,Ho,Wo,K], Ho = (H + 2 pad - R)/stride + 1.
+// x and w of one dtype, y of the same; the gradient of w is F32. x may have a
+// fourth channel that w has not (image_normalize's padding): it counts as zero.
 
 #include "engine/ops/kernel.h"
 

@@ -1,6 +1,7 @@
 #pragma once
 // Pixels to network input: y = (x / 255 - mean) / std per channel.
-// x u8 [N,H,W,3] -> y f32 [N,H,W,3]. No gradient.
+// x u8 [N,H,W,3] -> y [N,H,W,spec.channels] of spec.dtype; a fourth channel is
+// zero (tensor cores take channels by fours). No gradient.
 
 #include <array>
 
@@ -10,6 +11,8 @@ namespace music {
 
 struct ImageNormalizeSpec {
   std::array<float, 3> mean{}, std{1, 1, 1};
+  int channels = 3;  // or 4
+  DType dtype = DType::kF32;
 };
 
 Value image_normalize(Graph& graph, Value x, const ImageNormalizeSpec& spec);

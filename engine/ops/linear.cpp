@@ -1,8 +1,14 @@
 #include "engine/ops/linear.h"
 
+#include "engine/ops/cast.h"
+
 namespace music {
 
 Value linear(Graph& graph, Value x, Value w, Value bias) {
+  return linear(graph, x, w, bias, graph.info(x).dtype);
+}
+
+Value linear(Graph& graph, Value x, Value w, Value bias, DType result) {
   const Shape xs = graph.shape(x), ws = graph.shape(w);
   MUSIC_CHECK(xs.rank() == 2 && ws.rank() == 2 && xs[1] == ws[1],
               "[linear] input {} and weight {} do not fit: expected [M,I] and "
@@ -17,16 +23,18 @@ Value linear(Graph& graph, Value x, Value w, Value bias) {
   node.make = [](const KernelRequest& r) { return MUSIC_MAKE(make_linear_forward, r); };
   node.backward = [](Graph& g, const Node& n,
                      const std::vector<GradientParts>& parts) {
-    const Value x = n.inputs[0], w = n.inputs[1], dy = g.sum(parts[0]);
+    const Value x = n.inputs[0], w = n.inputs[1];
+    const DType dtype = g.info(x).dtype;
+    const Value dy = cast(g, g.sum(parts[0]), dtype);
     std::vector<Value> result(n.inputs.size());
     const auto append = [&](const char* op, Value a, Value b, const Shape& shape,
-                            auto make) {
+                            auto make, DType to = DType::kF32) {
       Node back;
       back.op = op;
       back.inputs = {a};
       if (b) back.inputs.push_back(b);
       back.make = make;
-      return g.add1(std::move(back), shape);
+      return g.add1(std::move(back), shape, to);
     };
     if (g.needs_gradient(w))
       result[1] = append("linear_backward_weights", x, dy, g.shape(w),
@@ -42,10 +50,10 @@ Value linear(Graph& graph, Value x, Value w, Value bias) {
       result[0] = append("linear_backward_data", dy, w, g.shape(x),
                          [](const KernelRequest& r) {
                            return MUSIC_MAKE(make_linear_backward_data, r);
-                         });
+                         }, dtype);
     return result;
   };
-  return graph.add1(std::move(node), Shape{xs[0], ws[0]}, graph.info(x).dtype);
+  return graph.add1(std::move(node), Shape{xs[0], ws[0]}, result);
 }
 
 }  // namespace music

@@ -16,7 +16,7 @@ class Lars final : public Optimizer {
         rules_(parameters.table().size()),
         norms_(blocks_.size()) {}
 
-  void step(double rate) override {
+  void step(UpdateState* state, const float* loss, void*) override {
     const float* p = parameters_.flat_values();
     const float* g = parameters_.flat_gradients();
     const float decay = static_cast<float>(spec_.weight_decay);
@@ -32,21 +32,19 @@ class Lars final : public Optimizer {
       norms_[b] = {pp, dd};
     }
     std::vector<Norms> total(rules_.size());
+    bool finite = loss == nullptr || std::isfinite(*loss);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       auto& t = total[static_cast<std::size_t>(blocks_[b].parameter)];
       t.parameter += norms_[b].parameter;
       t.update += norms_[b].update;
+      finite = finite && std::isfinite(norms_[b].update);
     }
-    for (std::size_t i = 0; i < rules_.size(); ++i) {
-      const bool adapted = parameters_.table()[i].shape.rank() > 1;
-      const double pn = std::sqrt(total[i].parameter);
-      const double dn = std::sqrt(total[i].update);
-      const double q = adapted && pn > 0 && dn > 0 ? spec_.eta * pn / dn : 1.0;
-      rules_[i] = {static_cast<float>(adapted ? rate : rate * spec_.lr_1d),
-                   static_cast<float>(spec_.momentum), static_cast<float>(q),
-                   adapted ? decay : 0.0f, false};
-    }
-    apply_update(parameters_, blocks_, rules_);
+    for (std::size_t i = 0; i < rules_.size(); ++i)
+      rules_[i] = update_rule(spec_, state->rate,
+                              parameters_.table()[i].shape.rank() > 1,
+                              total[i].parameter, total[i].update);
+    if (finite) apply_update(parameters_, blocks_, rules_);
+    finish_update(*state, finite, {});
   }
 
  private:

@@ -1,5 +1,7 @@
 #include "engine/optim/sgd.h"
 
+#include <cmath>
+
 #include "engine/optim/update.h"
 
 namespace music {
@@ -13,18 +15,27 @@ class Sgd final : public Optimizer {
         blocks_(parameter_blocks(parameters)),
         rules_(parameters.table().size()) {}
 
-  void step(double rate) override {
-    for (std::size_t i = 0; i < rules_.size(); ++i) {
-      const bool matrix = parameters_.table()[i].shape.rank() > 1;
-      const double decay = matrix || spec_.decay_1d ? spec_.weight_decay : 0;
-      rules_[i] = {static_cast<float>(matrix ? rate : rate * spec_.lr_1d),
-                   static_cast<float>(spec_.momentum), 1.0f,
-                   static_cast<float>(decay), spec_.nesterov};
-    }
-    apply_update(parameters_, blocks_, rules_);
+  void step(UpdateState* state, const float* loss, void*) override {
+    for (std::size_t i = 0; i < rules_.size(); ++i)
+      rules_[i] = update_rule(spec_, state->rate,
+                              parameters_.table()[i].shape.rank() > 1, 0, 0);
+    const bool finite =
+        (loss == nullptr || std::isfinite(*loss)) && gradients_finite();
+    if (finite) apply_update(parameters_, blocks_, rules_);
+    finish_update(*state, finite, {});
   }
 
  private:
+  bool gradients_finite() const {
+    const float* g = parameters_.flat_gradients();
+    const std::int64_t n = parameters_.flat_elements();
+    // 0 * x is NaN exactly for x that is not finite; the sum keeps it.
+    float poison = 0;
+#pragma omp parallel for simd reduction(+ : poison) schedule(static)
+    for (std::int64_t i = 0; i < n; ++i) poison += 0.0f * g[i];
+    return poison == 0.0f;
+  }
+
   Parameters& parameters_;
   OptimizerSpec spec_;
   std::vector<ParameterBlock> blocks_;

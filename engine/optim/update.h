@@ -2,10 +2,14 @@
 // Per-element update rules and the walk over blocks of parameters that LARS
 // and SGD share.
 
+#include <math.h>  // sqrt: the name that is on both sides
+
 #include <cstdint>
 #include <vector>
 
+#include "engine/core/host_device.h"
 #include "engine/graph/parameters.h"
+#include "engine/optim/optimizer_spec.h"
 
 namespace music {
 
@@ -15,12 +19,31 @@ struct UpdateRule {
   float rate, momentum, trust, decay;
   bool nesterov;
 
-  void operator()(float& p, float g, float& mu) const {
+  MUSIC_HOST_DEVICE void operator()(float& p, float g, float& mu) const {
     const float d = trust * (g + decay * p);
     mu = momentum * mu + d;
     p -= rate * (nesterov ? d + momentum * mu : mu);
   }
 };
+
+// The rule of one parameter. matrix: of rank > 1. squares: of the Euclidean
+// norms of p and of g + decay p, which LARS wants (lars.h).
+MUSIC_HOST_DEVICE inline UpdateRule update_rule(const OptimizerSpec& spec,
+                                                float rate, bool matrix,
+                                                double square_of_value,
+                                                double square_of_update) {
+  const bool lars = spec.kind == OptimizerKind::kLars;
+  const bool decays = matrix || (!lars && spec.decay_1d);
+  const bool adapted =
+      lars && matrix && square_of_value > 0 && square_of_update > 0;
+  return {static_cast<float>(matrix ? rate : rate * spec.lr_1d),
+          static_cast<float>(spec.momentum),
+          adapted ? static_cast<float>(spec.eta * sqrt(square_of_value) /
+                                       sqrt(square_of_update))
+                  : 1.0f,
+          decays ? static_cast<float>(spec.weight_decay) : 0.0f,
+          !lars && spec.nesterov};
+}
 
 // Up to 64 Ki elements of one parameter: the unit of work of a thread. Fixed by
 // the parameters alone, so sums over blocks do not depend on the thread count.

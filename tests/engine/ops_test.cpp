@@ -15,12 +15,9 @@ using namespace music::test;
 TEST_SUITE("ops") {
   TEST_CASE("every op, forward and backward, follows the reference") {
     std::map<std::string, double> worst;
-    for (const Device device : case_devices()) {
-      CAPTURE(std::string(name_of(device)));
-      for (const OpCase& c : op_cases()) {
-        double& w = worst[c.name.substr(0, c.name.find(' '))];
-        w = std::max(w, check_case(c));
-      }
+    for (const OpCase& c : op_cases()) {
+      double& w = worst[c.name.substr(0, c.name.find(' '))];
+      w = std::max(w, check_case(c));
     }
     std::string line;
     for (const auto& [op, error] : worst)
@@ -58,8 +55,8 @@ TEST_SUITE("ops") {
       BoundExecutable run(std::move(g), p);
       const std::vector<float> z(12);
       const std::vector<std::int32_t> y = {0, 3, bad};
-      run->set_input(logits, z.data());
-      run->set_input(labels, y.data());
+      run.set_input(logits, z.data());
+      run.set_input(labels, y.data());
       CHECK_THROWS_WITH_AS(
           run->run(),
           fmt::format("[cross_entropy] label {} in row 2, expected 0 to 3", bad)
@@ -86,7 +83,7 @@ TEST_SUITE("ops") {
       BoundExecutable run(std::move(g), p);
       std::vector<float> data(48, 1.0f);
       data[7] = std::nanf("");
-      run->set_input(x, data.data());
+      run.set_input(x, data.data());
       run->run();
       const auto result = floats(run->tensor(y));
       CHECK(std::any_of(result.begin(), result.end(),
@@ -97,7 +94,6 @@ TEST_SUITE("ops") {
   TEST_CASE("a build without CUDA says so, in one line") {
     Parameters p;
     p.add("x", {3}, {});
-    p.allocate(true);
     Graph g(p);
     relu(g, g.parameter(0));
     const auto make = [&] {

@@ -46,6 +46,7 @@ inline void add_softmax_cases(std::vector<OpCase>& cases) {
            {3, {0, 3, 10, 12, 45}, 1, 4}, {7, {0, 80, 160}, 0.25, 4},
            {2, {0, 100}, 2, 300},         {33, {0, 2, 3, 67}, 1, 4}}) {
     OpCase c;
+    c.wide_only = true;
     c.name = fmt::format("segment_softmax {} rows, segments at {}, t {}", d.m,
                          fmt::join(d.begin, " "), d.t);
     c.tensors = {{uniform("z", {d.m, d.begin.back()}, d.scale)}};
@@ -62,6 +63,7 @@ inline void add_softmax_cases(std::vector<OpCase>& cases) {
   for (const auto& [m, k, scale] :
        {std::tuple{1, 1, 4.0}, {5, 10, 4.0}, {33, 3, 200.0}, {16, 100, 4.0}}) {
     OpCase c;
+    c.wide_only = true;
     c.name = fmt::format("cross_entropy {}x{}, logits +-{}", m, k, scale / 2);
     Array labels = uniform("labels", {m}, k, k / 2.0);
     for (double& v : labels.data) v = std::floor(v);

@@ -43,6 +43,7 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases) {
 
     for (const auto kind : {ReduceKind::kSum, ReduceKind::kMean}) {
       const bool mean = kind == ReduceKind::kMean;
+      c.wide_only = true;
       c.name = (mean ? "reduce mean" : "reduce sum") + suffix;
       c.tensors = {{x}};
       c.record = [kind](Graph& g, Values v) { return reduce(g, v[0], kind); };
@@ -56,8 +57,10 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases) {
       cases.push_back(c);
     }
 
+    c.wide_only = false;
     c.name = "scale" + suffix;
     c.tensors = {{x, Role::kData}, {uniform("s", {1}), Role::kData}};
+    c.tensors[1].wide = true;
     c.record = [](Graph& g, Values v) { return scale(g, v[0], v[1]); };
     c.reference = [](CaseResult& r, const Array&) {
       r.y = r.tensors[0];
@@ -66,6 +69,7 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases) {
     cases.push_back(c);
   }
   OpCase c;
+  c.wide_only = true;
   c.name = "image_normalize";
   Array pixels = uniform("pixels", {3, 5, 7, 3}, 256, 128);
   for (double& v : pixels.data) v = std::floor(v);

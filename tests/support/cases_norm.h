@@ -30,6 +30,9 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
   c.tensors = {{uniform("bn/x", d.dims, d.std * std::sqrt(12.0), d.mean)},
                {uniform("gamma", {channels}, 1, 1)},
                {uniform("beta", {channels})}};
+  c.tensors[1].wide = c.tensors[2].wide = true;
+  // 16 bits of a number around 1000 leave no digits for its deviation.
+  c.wide_only = std::abs(d.mean) > 100;
   if (d.running) {
     c.tensors.push_back(
         {uniform("mean", {channels}, 1, d.mean), Role::kBuffer});

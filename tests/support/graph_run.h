@@ -36,7 +36,7 @@ inline Value inject_gradient(Graph& graph, Value y, Value dy) {
 // Interprets a graph node by node. Every tensor and the workspace lie between
 // guard bytes and start as NaN; after each node the guards and the node's
 // inputs must be as they were (buffers may be updated in place). Parameters
-// are copied, so their blocks stay untouched. CPU only.
+// are copied, so their blocks stay untouched. `inputs` lie in host memory.
 class GuardedRun {
  public:
   GuardedRun(Graph graph, const Parameters& parameters,
@@ -45,19 +45,27 @@ class GuardedRun {
     for (std::size_t i = 0; i < graph_.values().size(); ++i) {
       const ValueInfo& v = graph_.values()[i];
       Tensor t{nullptr, v.shape, v.dtype};
-      Block& block = blocks_.emplace_back(t.bytes());
+      Block& block = blocks_.emplace_back(t.bytes(), device());
       t.data = block.body();
       tensors_.push_back(t);
-      const auto copy = [&](const void* from) {
-        std::memcpy(t.data, from, t.bytes());
+      const auto copy = [&](const Tensor& from) {
+        std::vector<std::byte> bytes(from.bytes());
+        download(bytes.data(), from.data, bytes.size(), device());
+        upload(t.data, bytes.data(), bytes.size(), device());
       };
       switch (v.storage) {
-        case Storage::kInput: copy(inputs.at(static_cast<int>(i))); break;
-        case Storage::kConstant:
-          std::fill_n(t.f32(), t.elements(), static_cast<float>(v.constant));
+        case Storage::kInput:
+          upload(t.data, inputs.at(static_cast<int>(i)), t.bytes(), device());
           break;
-        case Storage::kParameter: copy(parameters.value(v.slot).data); break;
-        case Storage::kBuffer: copy(parameters.buffer(v.slot).data); break;
+        case Storage::kConstant: {
+          const std::vector<float> values(
+              static_cast<std::size_t>(t.elements()),
+              static_cast<float>(v.constant));
+          upload(t.data, values.data(), t.bytes(), device());
+          break;
+        }
+        case Storage::kParameter: copy(parameters.value(v.slot)); break;
+        case Storage::kBuffer: copy(parameters.buffer(v.slot)); break;
         case Storage::kPlanned:
         case Storage::kGradient: break;
       }
@@ -67,6 +75,7 @@ class GuardedRun {
 
   // The first thing a kernel did that it must not; empty: none.
   const std::string& problem() const { return problem_; }
+  Device device() const { return graph_.device(); }
   Tensor tensor(Value v) const {
     return tensors_[static_cast<std::size_t>(v.id)];
   }
@@ -82,48 +91,59 @@ class GuardedRun {
  private:
   class Block {
    public:
-    explicit Block(std::size_t bytes)
-        : bytes_(bytes), memory_(aligned(bytes) + 2 * kGuard) {
-      std::memset(memory_.data(), kMark, memory_.bytes());
-      std::memset(body(), 0xFF, bytes);
+    Block(std::size_t bytes, Device device)
+        : bytes_(bytes),
+          device_(device),
+          memory_(aligned(bytes) + 2 * kGuard, memory_of(device)) {
+      std::vector<unsigned char> start(memory_.bytes(), kMark);
+      std::fill_n(start.begin() + kGuard, bytes, 0xFF);
+      upload(memory_.data(), start.data(), start.size(), device);
     }
     std::byte* body() const { return memory_.as<std::byte>() + kGuard; }
-    std::size_t bytes() const { return bytes_; }
+    std::vector<std::byte> contents() const {
+      std::vector<std::byte> bytes(bytes_);
+      download(bytes.data(), body(), bytes_, device_);
+      return bytes;
+    }
     bool intact() const {
-      const auto* p = memory_.as<unsigned char>();
+      std::vector<unsigned char> p(memory_.bytes());
+      download(p.data(), memory_.data(), p.size(), device_);
       const auto marked = [](unsigned char c) { return c == kMark; };
-      return std::all_of(p, p + kGuard, marked) &&
-             std::all_of(p + kGuard + bytes_, p + memory_.bytes(), marked);
+      return std::all_of(p.begin(), p.begin() + kGuard, marked) &&
+             std::all_of(p.begin() + static_cast<std::ptrdiff_t>(kGuard + bytes_),
+                         p.end(), marked);
     }
 
    private:
     static constexpr std::size_t kGuard = 4096;
     static constexpr unsigned char kMark = 0xA5;
     std::size_t bytes_;
+    Device device_;
     Buffer memory_;
   };
 
   void run(const Node& node) {
     KernelRequest request;
+    request.device = device();
     std::vector<Tensor> in, out;
     std::vector<std::vector<std::byte>> before;
     for (Value v : node.inputs) {
       request.in.push_back(graph_.info(v));
       in.push_back(tensor(v));
-      const auto* p = static_cast<const std::byte*>(in.back().data);
-      before.emplace_back(p, p + in.back().bytes());
+      before.push_back(blocks_[static_cast<std::size_t>(v.id)].contents());
     }
     for (Value v : node.outputs) {
       request.out.push_back(graph_.info(v));
       out.push_back(tensor(v));
     }
     const auto kernel = node.make(request);
-    const Block workspace(kernel->workspace_bytes());
+    const Block workspace(kernel->workspace_bytes(), device());
     kernel->run({in, out, workspace.body(), nullptr});
     if (!problem_.empty()) return;
     for (std::size_t i = 0; i < in.size(); ++i)
       if (request.in[i].storage != Storage::kBuffer &&
-          std::memcmp(before[i].data(), in[i].data, before[i].size()) != 0)
+          before[i] !=
+              blocks_[static_cast<std::size_t>(node.inputs[i].id)].contents())
         problem_ = node.op + " wrote its input " + request.in[i].name;
     if (!workspace.intact())
       problem_ = node.op + " wrote outside its workspace";
@@ -139,28 +159,50 @@ class GuardedRun {
   std::string problem_;
 };
 
-// An executable with memory of its own, for tests that run one graph. The
-// arena starts as NaN.
+// An executable with memory of its own, for tests that run one graph, on the
+// device of its parameters. The arena starts as NaN.
 struct BoundExecutable {
   Executable executable;
   Buffer arena, workspace;
+  std::map<int, Buffer> inputs;
+  Device device;
 
   BoundExecutable(Graph graph, Parameters& parameters,
                   ExecutableOptions options = {})
-      : executable(std::move(graph), parameters, options),
-        arena(executable.arena_bytes()),
-        workspace(executable.workspace_bytes()) {
-    // Stale memory reads as NaN; an empty block has no address.
-    for (const Buffer* block : {&arena, &workspace})
-      if (block->bytes() > 0) std::memset(block->data(), 0xFF, block->bytes());
+      : executable(std::move(graph), parameters, on(options, parameters)),
+        arena(executable.arena_bytes(), memory_of(parameters.device())),
+        workspace(executable.workspace_bytes(), memory_of(parameters.device())),
+        device(parameters.device()) {
+    arena.fill(0xFF);  // stale memory reads as NaN
+    workspace.fill(0xFF);
     executable.bind(arena.data(), workspace.data());
   }
   Executable* operator->() { return &executable; }
+  // From host memory, which must stay while the executable runs.
+  void set_input(Value v, const void* data) {
+    if (device != Device::kCpu) {
+      const std::size_t bytes = executable.tensor(v).bytes();
+      Buffer& copy = inputs[v.id];
+      copy = Buffer(bytes, memory_of(device));
+      upload(copy.data(), data, bytes, device);
+      data = copy.data();
+    }
+    executable.set_input(v, data);
+  }
+
+ private:
+  static ExecutableOptions on(ExecutableOptions options, const Parameters& p) {
+    options.device = p.device();
+    return options;
+  }
 };
 
-inline std::vector<float> floats(const Tensor& t) {
-  const auto s = t.span<float>();
-  return {s.begin(), s.end()};
+// The elements of a tensor in memory of `device`.
+inline std::vector<float> floats(const Tensor& t, Device device = Device::kCpu) {
+  std::vector<float> v(static_cast<std::size_t>(t.elements()));
+  MUSIC_CHECK(t.dtype == DType::kF32, "[test] {} is not F32", name_of(t.dtype));
+  download(v.data(), t.data, t.bytes(), device);
+  return v;
 }
 
 }  // namespace music::test

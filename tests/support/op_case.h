@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/half.h"
 #include "engine/graph/autograd.h"
+#include "engine/ops/cast.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/reference.h"
@@ -25,6 +27,7 @@ struct CaseTensor {
   Array value;
   Role role = Role::kTrained;
   DType dtype = DType::kF32;  // kData only; the others are F32
+  bool wide = false;  // F32 also where the op computes with 16 bits
 
   Shape shape() const { return Shape(value.shape); }
 };
@@ -45,9 +48,16 @@ struct OpCase {
   std::function<Value(Graph&, Values)> record;
   // Fills y and gradients, and updates buffers, for dy the gradient of y.
   std::function<void(CaseResult&, const Array& dy)> reference;
-  double tolerance = kFp32;  // NMSE; 0: equal
+  double tolerance = kFp32;  // NMSE in F32; 0: equal
+  bool wide_only = false;    // the op takes F32 alone
 
-  static constexpr double kFp32 = 1e-7;
+  static constexpr double kFp32 = 1e-7, kHalf = 1e-3;
+};
+
+// What a row of the table is run on. dtype: of the tensors that are not wide.
+struct CaseTarget {
+  Device device = Device::kCpu;
+  DType dtype = DType::kF32;
 };
 
 // Uniform in offset +- scale / 2, a function of the name.
@@ -55,10 +65,6 @@ inline Array uniform(const std::string& name, Dims dims, double scale = 2,
                      double offset = 0) {
   return Array(dims, hashed(name, elements(dims), scale, offset));
 }
-
-// Devices of this build. A device that is built in but absent from the machine
-// belongs in a suite of its own that reports [skipped].
-inline std::vector<Device> case_devices() { return {Device::kCpu}; }
 
 // The bytes of a data tensor as its dtype holds it.
 inline std::vector<std::byte> encode(const CaseTensor& t) {
@@ -78,6 +84,26 @@ inline std::vector<std::byte> encode(const CaseTensor& t) {
   return bytes;
 }
 
+// The nearest value that dtype holds.
+inline double rounded(double v, DType dtype) {
+  const float f = static_cast<float>(v);
+  return dtype == DType::kF16    ? static_cast<double>(to_float(to_half(f)))
+         : dtype == DType::kBF16 ? static_cast<double>(to_float(to_bfloat16(f)))
+                                 : static_cast<double>(f);
+}
+
+// The case with its tensors as the target holds them.
+inline OpCase case_for(OpCase c, DType dtype) {
+  if (dtype == DType::kF32) return c;
+  c.name += fmt::format(" in {}", name_of(dtype));
+  c.tolerance = OpCase::kHalf;
+  for (CaseTensor& t : c.tensors)
+    if (!t.wide && t.role != CaseTensor::Role::kBuffer &&
+        t.dtype == DType::kF32)
+      for (double& v : t.value.data) v = rounded(v, dtype);
+  return c;
+}
+
 // A case recorded, with the tensors it runs on.
 struct RecordedCase {
   Parameters parameters;
@@ -86,8 +112,9 @@ struct RecordedCase {
   std::vector<Value> values;
   Value y, dy;
   std::vector<float> dy_data;
+  CaseTarget target;
 
-  explicit RecordedCase(const OpCase& c) {
+  RecordedCase(const OpCase& c, const CaseTarget& on) : target(on) {
     for (const CaseTensor& t : c.tensors) {
       const std::string name = fmt::format("t{}", slots.size());
       data.push_back(encode(t));
@@ -97,7 +124,8 @@ struct RecordedCase {
                           ? parameters.add_buffer(name, t.shape(), 0)
                           : -1);
     }
-    parameters.allocate(true);
+    parameters.set_storage({.training = true, .device = target.device});
+    parameters.allocate();
     reset(c);
   }
   // Gives every tensor its value of the start back.
@@ -107,10 +135,12 @@ struct RecordedCase {
       const Tensor t = c.tensors[i].role == Role::kTrained
                            ? parameters.value(slots[i])
                            : parameters.buffer(slots[i]);
-      std::memcpy(t.data, data[i].data(), data[i].size());
+      upload(t.data, data[i].data(), data[i].size(), target.device);
     }
-    for (std::int64_t i = 0; i < parameters.flat_elements(); ++i)
-      parameters.flat_gradients()[i] = kUnwritten;
+    const std::vector<float> unwritten(
+        static_cast<std::size_t>(parameters.flat_elements()), kUnwritten);
+    upload(parameters.flat_gradients(), unwritten.data(),
+           unwritten.size() * sizeof(float), target.device);
   }
   Graph record(const OpCase& c) {
     Graph g(parameters);
@@ -122,10 +152,18 @@ struct RecordedCase {
           : c.tensors[i].role == Role::kBuffer
               ? g.buffer(slots[i])
               : g.input("data", c.tensors[i].shape(), c.tensors[i].dtype));
-    y = c.record(g, values);
+    std::vector<Value> narrow = values;
+    if (target.dtype != DType::kF32)
+      for (std::size_t i = 0; i < slots.size(); ++i)
+        if (!c.tensors[i].wide && c.tensors[i].role != Role::kBuffer &&
+            c.tensors[i].dtype == DType::kF32)
+          narrow[i] = cast(g, values[i], target.dtype);
+    y = cast(g, c.record(g, narrow), DType::kF32);
     g.keep(y);
     dy = g.input("dy", g.shape(y), DType::kF32);
     dy_data = hashed(c.name + "/dy", g.shape(y).elements(), 2);
+    for (float& v : dy_data)
+      v = static_cast<float>(rounded(static_cast<double>(v), target.dtype));
     backward(g, inject_gradient(g, y, dy), g.constant({1}, 1));
     return g;
   }
@@ -136,9 +174,10 @@ struct RecordedCase {
 // Runs a case node by node between guards and compares with the reference,
 // then through the planner and the executable, which must give the same bits.
 // Returns the largest NMSE.
-inline double check_case(const OpCase& c) {
+inline double check_case(const OpCase& table_row, const CaseTarget& on = {}) {
+  const OpCase c = case_for(table_row, on.dtype);
   CAPTURE(c.name);
-  RecordedCase r(c);
+  RecordedCase r(c, on);
   Graph guarded = r.record(c);
   std::map<int, const void*> inputs{{r.dy.id, r.dy_data.data()}};
   for (std::size_t i = 0; i < r.slots.size(); ++i)
@@ -154,9 +193,9 @@ inline double check_case(const OpCase& c) {
   c.reference(expected, Array({dims.begin(), dims.end()}, r.dy_data));
 
   BoundExecutable step(r.record(c), r.parameters);
-  step->set_input(r.dy, r.dy_data.data());
+  step.set_input(r.dy, r.dy_data.data());
   for (std::size_t i = 0; i < r.slots.size(); ++i)
-    if (r.slots[i] < 0) step->set_input(r.values[i], r.data[i].data());
+    if (r.slots[i] < 0) step.set_input(r.values[i], r.data[i].data());
   step->run();
 
   double worst = 0;
@@ -166,9 +205,11 @@ inline double check_case(const OpCase& c) {
     CAPTURE(what);
     CAPTURE(tensor);
     REQUIRE(actual.data != nullptr);
-    const double error = nmse(actual.span<float>(), truth.data);
+    const std::vector<float> a = floats(actual, on.device);
+    const std::vector<float> b = floats(executed, on.device);
+    const double error = nmse(a, truth.data);
     CHECK(error <= c.tolerance);
-    CHECK(std::memcmp(actual.data, executed.data, actual.bytes()) == 0);
+    CHECK(std::memcmp(a.data(), b.data(), actual.bytes()) == 0);
     if (!(error <= worst)) worst = error;
   };
   compare("y", 0, run.tensor(r.y), step->tensor(r.y), expected.y);
@@ -182,7 +223,8 @@ inline double check_case(const OpCase& c) {
       compare("gradient", i, run.slot(Storage::kGradient, slot),
               r.parameters.gradient(slot), expected.gradients[i]);
     else
-      CHECK(r.parameters.gradient(slot).f32()[0] == RecordedCase::kUnwritten);
+      CHECK(floats(r.parameters.gradient(slot), on.device)[0] ==
+            RecordedCase::kUnwritten);
   }
   return worst;
 }

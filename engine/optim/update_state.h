@@ -1,0 +1,43 @@
+#pragma once
+// What one update is told and what it tells, and the rule of the loss scale
+// (fp16 gradients underflow without one; Micikevicius et al. 2018, and
+// PyTorch's GradScaler for the constants).
+
+#include <cstdint>
+
+#include "engine/core/host_device.h"
+
+namespace music {
+
+struct LossScaleSpec {
+  bool dynamic = false;  // false: the scale stays what it is
+  float initial = 65536;
+  float growth = 2, backoff = 0.5f;
+  std::int32_t interval = 2000;  // steps without overflow before it grows
+};
+
+// Lies in memory of the parameters' device, so that a captured step reads and
+// writes it there.
+struct UpdateState {
+  float rate = 0;        // in: learning rate
+  float loss_scale = 1;  // in: gradients come multiplied by it; out: the next
+  std::int32_t applied = 0;     // out: 1: updated; 0: the loss or a gradient was
+                                // not finite, weights and momentum stayed
+  std::int32_t good_steps = 0;  // updates since loss_scale changed
+};
+
+// Ends a step: records whether it was applied and moves the scale.
+MUSIC_HOST_DEVICE inline void finish_update(UpdateState& state, bool applied,
+                                            const LossScaleSpec& spec) {
+  state.applied = applied ? 1 : 0;
+  if (!spec.dynamic) return;
+  if (!applied) {
+    state.loss_scale *= spec.backoff;
+    state.good_steps = 0;
+  } else if (++state.good_steps == spec.interval) {
+    state.loss_scale *= spec.growth;
+    state.good_steps = 0;
+  }
+}
+
+}  // namespace music

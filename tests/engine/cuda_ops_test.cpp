@@ -1,0 +1,41 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "tests/support/cases.h"
+#include "tests/support/cuda_device.h"
+
+namespace {
+
+using namespace music;
+using namespace music::test;
+
+// Runs the cases whose name begins with `op`.
+void check_op(const std::string& op) {
+  on_device([&] {
+    std::map<DType, double> worst;
+    int count = 0;
+    for (const OpCase& c : op_cases()) {
+      if (c.name.substr(0, c.name.find(' ')) != op) continue;
+      for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+        if (dtype != DType::kF32 && c.wide_only) continue;
+        double& w = worst[dtype];
+        w = std::max(w, check_case(c, {Device::kCuda, dtype}));
+        ++count;
+      }
+    }
+    CHECK(count > 0);
+    std::string line;
+    for (const auto& [dtype, error] : worst)
+      line += fmt::format(" {} {:.1e}", name_of(dtype), error);
+    MESSAGE(op << ": " << count << " cases, largest NMSE" << line);
+  });
+}
+
+TEST_SUITE("cuda_ops") {
+  TEST_CASE("relu") { check_op("relu"); }
+}
+
+}  // namespace
