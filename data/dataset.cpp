@@ -62,33 +62,43 @@ fs::path split_folder(const fs::path& folder, Split split) {
   return fs::is_directory(train) && !test.empty() ? train : folder;
 }
 
+DatasetFormat guess(const std::string& path, bool folder, Split split) {
+  if (!folder)
+    return looks_like_shards(path) ? DatasetFormat::kWebDataset
+                                   : DatasetFormat::kList;
+  if (looks_like_cifar10(path)) return DatasetFormat::kCifar10;
+  return looks_like_shards(split_folder(path, split).string())
+             ? DatasetFormat::kWebDataset
+             : DatasetFormat::kFolder;
+}
+
 std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
                               Split split) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
-  if (!fs::exists(status))
+  const bool pattern = path.find('{') != path.npos;
+  if (!fs::exists(status) && !pattern)
     throw error(ExitCode::kData,
                 "[dataset] {}: no such file or folder; expected images in "
-                "folders, a list file, or CIFAR-10",
+                "folders, a list file, tar shards, or CIFAR-10",
                 path);
   const bool folder = fs::is_directory(status);
-  if (format == DatasetFormat::kAuto)
-    format = !folder                    ? DatasetFormat::kList
-             : looks_like_cifar10(path) ? DatasetFormat::kCifar10
-                                        : DatasetFormat::kFolder;
-  if (folder == (format == DatasetFormat::kList))
+  if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
+  const bool either = format == DatasetFormat::kWebDataset;
+  if (!either && folder == (format == DatasetFormat::kList))
     throw error(ExitCode::kData, "[dataset] {} is a {}, expected a {}", path,
                 folder ? "folder" : "file",
                 folder ? "text file listing images" : "folder");
+  if (!folder && split == Split::kTest)
+    throw error(ExitCode::kData,
+                "[dataset] {}: a {} has no test split, expected one of its own "
+                "for it",
+                path, either ? "set of shards" : "list");
   switch (format) {
     case DatasetFormat::kCifar10: return open_cifar10(path, split);
-    case DatasetFormat::kList:
-      if (split == Split::kTest)
-        throw error(ExitCode::kData,
-                    "[dataset] {}: a list has no test split, expected a list "
-                    "of its own for it",
-                    path);
-      return open_list(path);
+    case DatasetFormat::kList: return open_list(path);
+    case DatasetFormat::kWebDataset:
+      return open_shards(folder ? split_folder(path, split).string() : path);
     default: return open_folder(split_folder(path, split).string());
   }
 }

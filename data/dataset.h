@@ -8,6 +8,9 @@
 //           Files are found by torchvision's extension list, read by content.
 //  list     a text file, one image path a line, relative to the list's folder;
 //           a class number may follow after a tab or a space.
+//  webdataset  tar shards: a folder of them (or train/ and val/ of such), one
+//           .tar file, or a pattern as train-{000..146}.tar; see
+//           data/dataset_shards.cpp.
 //  cifar10  cifar-10-batches-bin: data_batch_*.bin, test_batch.bin, or the
 //           folder that contains it.
 
@@ -40,7 +43,7 @@ class Dataset {
                          std::vector<std::uint8_t>& bytes) const;
 };
 
-enum class DatasetFormat { kAuto, kFolder, kList, kCifar10 };
+enum class DatasetFormat { kAuto, kFolder, kList, kCifar10, kWebDataset };
 enum class Split { kTrain, kTest };
 
 // Throws Error kData in one line: what was found, what was expected. kTest is

@@ -36,14 +36,22 @@ std::string_view guess(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
+ImageKind image_kind(std::span<const std::uint8_t> bytes) {
+  if (starts_with(bytes, "\xFF\xD8\xFF"sv)) return ImageKind::kJpeg;
+  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv)) return ImageKind::kPng;
+  return ImageKind::kUnknown;
+}
+
 void decode_image(std::span<const std::uint8_t> bytes, Image& image) {
   if (bytes.empty()) throw error(ExitCode::kData, "[decode] the file is empty");
   if (bytes.size() > DecodeLimits::kFileBytes)
     throw error(ExitCode::kData, "[decode] {} bytes, limit {}", bytes.size(),
                 DecodeLimits::kFileBytes);
-  if (starts_with(bytes, "\xFF\xD8\xFF"sv)) return decode_jpeg(bytes, image);
-  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv))
-    return decode_png(bytes, image);
+  switch (image_kind(bytes)) {
+    case ImageKind::kJpeg: return decode_jpeg(bytes, image);
+    case ImageKind::kPng: return decode_png(bytes, image);
+    case ImageKind::kUnknown: break;
+  }
   std::string begin;
   for (std::uint8_t b : bytes.first(std::min<std::size_t>(bytes.size(), 4)))
     begin += fmt::format(" {:02x}", b);

@@ -19,6 +19,10 @@ struct DecodeLimits {
   static constexpr std::int64_t kCodecBytes = std::int64_t{512} << 20;
 };
 
+// By the first bytes.
+enum class ImageKind { kUnknown, kJpeg, kPng };
+ImageKind image_kind(std::span<const std::uint8_t> bytes);
+
 // JPEG or PNG by the first bytes; names and EXIF rotation are ignored.
 void decode_image(std::span<const std::uint8_t> bytes, Image& image);
 

@@ -24,7 +24,7 @@ void* png_realloc(void* p, std::size_t n) {
 
 }  // namespace
 
-// The only place that includes stb_image.
+// The only place that includes stb.
 #define STBI_MALLOC png_malloc
 #define STBI_REALLOC png_realloc
 #define STBI_FREE std::free
@@ -38,6 +38,10 @@ void* png_realloc(void* p, std::size_t n) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"  // of its static functions
 #include <stb/stb_image.h>
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
 static_assert(STBI_MAX_DIMENSIONS == music::data::DecodeLimits::kPngSide);
@@ -101,6 +105,21 @@ void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
   if (!pixels) throw error(ExitCode::kData, "[png] {}", stbi_failure_reason());
   std::uint8_t* out = image.reset(width, height);
   std::memcpy(out, pixels.get(), image.bytes());
+}
+
+std::vector<std::uint8_t> encode_png(const Image& image) {
+  std::vector<std::uint8_t> bytes;
+  const auto append = [](void* to, void* data, int size) {
+    const auto* begin = static_cast<const std::uint8_t*>(data);
+    auto& all = *static_cast<std::vector<std::uint8_t>*>(to);
+    all.insert(all.end(), begin, begin + size);
+  };
+  const int ok = stbi_write_png_to_func(
+      append, &bytes, image.width(), image.height(), Image::kChannels,
+      image.data(), static_cast<int>(image.stride()));
+  MUSIC_CHECK(ok && !bytes.empty(), "[png] cannot encode {} x {} pixels",
+              image.width(), image.height());
+  return bytes;
 }
 
 }  // namespace music::data

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|workers|errors|knn
+#   programs_test.sh BUILD_DIR resume|workers|errors|shards|knn
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
 # workers  one and four loader threads: the same bytes
 # errors   bad input: one line, the right exit code, nothing written
+# shards   training from tar shards is training from the files in them
 # knn      the scores program on a trained run and on files
 set -u
 build=$1
@@ -130,6 +131,30 @@ errors() {
     "$work/run/projector.safetensors" --data "$work/data"
   expect 3 'label|expected' "$build/music_knn" "$work/run" \
     --train "$work/data/train/$(ls "$work/data/train" | head -1)" --test "$work/data/test"
+}
+
+scores() { grep -oE '"top(1|5)": *[0-9.]+' "$1"; }
+shards() {
+  local shard=$build/music_shard
+  "$shard" --data "$work/data" --out "$work/s/train" --shard-mib 1 --in-order \
+    >"$work/said" || fail "music_shard"
+  grep -q '96 images in 1 shards' "$work/said" || fail "said: $(cat "$work/said")"
+  "$shard" --data "$work/data" --split test --out "$work/s/val" >/dev/null ||
+    fail "music_shard --split test"
+  train --out "$work/files" || fail "training from files"
+  "$build/music_train" "${tiny[@]}" --data "$work/s" --out "$work/shards" ||
+    fail "training from shards"
+  [[ $(weights "$work/files") == $(weights "$work/shards") ]] ||
+    fail "weights from shards differ"
+  "$build/music_train" "${tiny[@]}" --data "$work/s/train/train-{000000..000000}.tar" \
+    --out "$work/shards" || fail "the same shards by a pattern"
+  "$build/music_knn" "$work/shards" --data "$work/s" --json --k 5 >"$work/from_shards" &&
+    "$build/music_knn" "$work/shards" --data "$work/data" --json --k 5 >"$work/from_files" ||
+    fail "scoring from shards"
+  [[ -n $(scores "$work/from_files") && $(scores "$work/from_shards") == $(scores "$work/from_files") ]] ||
+    fail "scores from shards differ"
+  expect 2 'already' "$shard" --data "$work/data" --out "$work/s/train"
+  expect 3 'expected' "$shard" --data "$work/no/such" --out "$work/t"
 }
 
 knn() {

@@ -5,37 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "engine/core/error.h"
+#include "tests/data/open_dataset.h"
 #include "tests/data/temporary_folder.h"
 
 TEST_SUITE("dataset") {
   using namespace music::data;
   namespace fs = std::filesystem;
-
-  std::unique_ptr<Dataset> open(const std::string& path,
-                                Split split = Split::kTrain,
-                                DatasetFormat format = DatasetFormat::kAuto) {
-    return open_dataset(path, format, split);
-  }
-
-  // The text of the error, which is a data error of one line.
-  std::string refusal(const std::string& path, Split split = Split::kTrain,
-                      DatasetFormat format = DatasetFormat::kAuto) {
-    try {
-      open(path, split, format);
-    } catch (const music::Error& failure) {
-      CHECK(failure.code() == music::ExitCode::kData);
-      const std::string text = failure.what();
-      CHECK(text.find('\n') == text.npos);
-      return text;
-    }
-    return "no error";
-  }
-
-  bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != text.npos;
-  }
 
   TEST_CASE("class folders: sorted, recursive, other files ignored") {
     const TemporaryFolder f;

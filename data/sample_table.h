@@ -1,0 +1,50 @@
+#pragma once
+// What a data set of files or of shards knows about its images without opening
+// them: a few dozen bytes an image, so that ImageNet's table is small.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace music::data {
+
+// Strings end to end in one block.
+class StringList {
+ public:
+  void add(std::string_view text) {
+    text_.append(text);
+    ends_.push_back(text_.size());
+  }
+  void add(const StringList& other);
+  std::size_t size() const { return ends_.size(); }
+  bool empty() const { return ends_.empty(); }
+  std::string_view operator[](std::size_t i) const {
+    const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return std::string_view(text_).substr(begin, ends_[i] - begin);
+  }
+
+ private:
+  std::string text_;
+  std::vector<std::size_t> ends_;
+};
+
+struct SampleTable {
+  StringList names;         // paths below a root, or names within a shard
+  std::vector<int> labels;  // -1: none
+  std::vector<std::string> classes;
+
+  // Of shards only; otherwise empty.
+  std::vector<std::string> shards;    // paths
+  std::vector<std::uint32_t> shard;   // of each image
+  std::vector<std::uint64_t> offset, bytes;
+
+  std::int64_t size() const { return static_cast<std::int64_t>(names.size()); }
+};
+
+// Throws Error kData when the table has more than 2^32 - 1 images; path is
+// what they came from.
+void check_size(const SampleTable& table, const std::string& path);
+
+}  // namespace music::data
