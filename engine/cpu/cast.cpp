@@ -1,47 +1,17 @@
 #include "engine/ops/cast.h"
 
-#include <bit>
-#include <cmath>
-
-#include "engine/core/half.h"
+#include "engine/core/convert.h"
 #include "engine/cpu/elementwise.h"
 
 namespace music::cpu {
 namespace {
-
-float load(float v) { return v; }
-double load(double v) { return v; }
-float load(std::uint8_t v) { return v; }
-float load(Half v) { return to_float(v); }
-float load(BFloat16 v) { return to_float(v); }
-
-// fp64 to fp32 rounded to odd: what is lost stays in the last bit, so that
-// rounding on to 16 bits rounds as if once.
-float narrow(double v) {
-  const float f = static_cast<float>(v);
-  if (static_cast<double>(f) == v || !std::isfinite(f)) return f;
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(f);
-  if (std::abs(static_cast<double>(f)) > std::abs(v)) --bits;
-  return std::bit_cast<float>(bits | 1u);
-}
-float narrow(float v) { return v; }
-
-template <typename To, typename V>
-To store(V v) {
-  if constexpr (std::is_same_v<To, Half>)
-    return to_half(narrow(v));
-  else if constexpr (std::is_same_v<To, BFloat16>)
-    return to_bfloat16(narrow(v));
-  else
-    return static_cast<To>(v);
-}
 
 template <typename From, typename To>
 std::unique_ptr<Kernel> make(std::int64_t n) {
   return function_kernel([n](const KernelArgs& args) {
     const auto* x = static_cast<const From*>(args.in[0].data);
     auto* y = static_cast<To*>(args.out[0].data);
-    for_elements(n, [=](std::int64_t i) { y[i] = store<To>(load(x[i])); });
+    for_elements(n, [=](std::int64_t i) { y[i] = convert<To>(x[i]); });
   });
 }
 

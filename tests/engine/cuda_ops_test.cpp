@@ -35,7 +35,11 @@ void check_op(const std::string& op) {
 }
 
 TEST_SUITE("cuda_ops") {
+  TEST_CASE("add") { check_op("add"); }
+  TEST_CASE("cast") { check_op("cast"); }
+  TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
+  TEST_CASE("scale") { check_op("scale"); }
 }
 
 }  // namespace
