@@ -56,7 +56,7 @@ fs::path split_folder(const fs::path& folder, Split split) {
     if (!test.empty()) return test;
     throw error(ExitCode::kData,
                 "[dataset] {} has no test split: expected a folder val or test "
-                "in it, or CIFAR-10 binary files",
+                "in it, or CIFAR or STL-10 binary files",
                 folder.string());
   }
   return fs::is_directory(train) && !test.empty() ? train : folder;
@@ -66,7 +66,9 @@ DatasetFormat guess(const std::string& path, bool folder, Split split) {
   if (!folder)
     return looks_like_shards(path) ? DatasetFormat::kWebDataset
                                    : DatasetFormat::kList;
-  if (looks_like_cifar10(path)) return DatasetFormat::kCifar10;
+  for (const auto format : {DatasetFormat::kCifar10, DatasetFormat::kCifar100})
+    if (looks_like_cifar(path, format)) return format;
+  if (looks_like_stl10(path)) return DatasetFormat::kStl10;
   return looks_like_shards(split_folder(path, split).string())
              ? DatasetFormat::kWebDataset
              : DatasetFormat::kFolder;
@@ -80,7 +82,7 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
   if (!fs::exists(status) && !pattern)
     throw error(ExitCode::kData,
                 "[dataset] {}: no such file or folder; expected images in "
-                "folders, a list file, tar shards, or CIFAR-10",
+                "folders, a list file, tar shards, CIFAR or STL-10",
                 path);
   const bool folder = fs::is_directory(status);
   if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
@@ -95,7 +97,9 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
                 "for it",
                 path, either ? "set of shards" : "list");
   switch (format) {
-    case DatasetFormat::kCifar10: return open_cifar10(path, split);
+    case DatasetFormat::kCifar10:
+    case DatasetFormat::kCifar100: return open_cifar(path, format, split);
+    case DatasetFormat::kStl10: return open_stl10(path, split);
     case DatasetFormat::kList: return open_list(path);
     case DatasetFormat::kWebDataset:
       return open_shards(folder ? split_folder(path, split).string() : path);

@@ -13,6 +13,10 @@
 //           data/dataset_shards.cpp.
 //  cifar10  cifar-10-batches-bin: data_batch_*.bin, test_batch.bin, or the
 //           folder that contains it.
+//  cifar100 cifar-100-binary: train.bin, test.bin, or the folder that contains
+//           it; the 100 fine labels.
+//  stl10    stl10_binary: train_X.bin, train_y.bin, test_*, unlabeled_X.bin, or
+//           the folder that contains it.
 
 #include <cstdint>
 #include <memory>
@@ -43,11 +47,15 @@ class Dataset {
                          std::vector<std::uint8_t>& bytes) const;
 };
 
-enum class DatasetFormat { kAuto, kFolder, kList, kCifar10, kWebDataset };
-enum class Split { kTrain, kTest };
+enum class DatasetFormat {
+  kAuto, kFolder, kList, kCifar10, kWebDataset, kCifar100, kStl10
+};
+// kPretrain: what to learn from without labels. It is kTrain, except in STL-10:
+// its labelled and its unlabelled images, all without labels.
+enum class Split { kTrain, kTest, kPretrain };
 
 // Throws Error kData in one line: what was found, what was expected. kTest is
-// an error where no such split exists; kTrain takes the whole then.
+// an error where no such split exists; the others take the whole then.
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 

@@ -1,9 +1,11 @@
-// CIFAR-10, binary version: records of one label byte and 32 x 32 red, green
-// and blue planes (www.cs.toronto.edu/~kriz/cifar.html). Held in memory.
+// CIFAR-10 and CIFAR-100, binary version (www.cs.toronto.edu/~kriz/cifar.html):
+// records of label bytes and 32 x 32 red, green and blue planes. CIFAR-100 has
+// two labels a record; the second, of 100 classes, is used. Held in memory.
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include "data/dataset_files.h"
@@ -14,49 +16,74 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSide = 32, kClasses = 10;
+constexpr int kSide = 32;
 constexpr std::size_t kPlane = kSide * kSide, kPixels = 3 * kPlane;
-constexpr std::size_t kRecord = 1 + kPixels;
-constexpr const char* kFolder = "cifar-10-batches-bin";
 
-fs::path batch_folder(const fs::path& path) {
-  return fs::is_directory(path / kFolder) ? path / kFolder : path;
+struct Version {
+  const char* name;
+  const char* folder;
+  std::size_t labels;  // bytes before the pixels; the last is the class
+  int classes;
+  const char* class_names;
+  std::vector<std::string> train, test;
+  std::string python;  // a file of the Python version
+};
+
+const Version& version_of(DatasetFormat format) {
+  static const Version ten{
+      "CIFAR-10", "cifar-10-batches-bin", 1, 10, "batches.meta.txt",
+      {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+       "data_batch_4.bin", "data_batch_5.bin"},
+      {"test_batch.bin"}, "data_batch_1"};
+  static const Version hundred{
+      "CIFAR-100", "cifar-100-binary", 2, 100, "fine_label_names.txt",
+      {"train.bin"}, {"test.bin"}, "meta"};
+  return format == DatasetFormat::kCifar10 ? ten : hundred;
 }
 
-class Cifar10 : public Dataset {
+fs::path batch_folder(const fs::path& path, const Version& version) {
+  return fs::is_directory(path / version.folder) ? path / version.folder : path;
+}
+
+class Cifar : public Dataset {
  public:
-  explicit Cifar10(const fs::path& folder) { read_names(folder); }
+  Cifar(const Version& version, const fs::path& folder) : version_(version) {
+    classes_ = read_class_names(folder / version.class_names, version.classes);
+  }
 
   // One file of records; pixels are interleaved here, once.
   void add(const fs::path& path) {
+    const std::size_t record_bytes = version_.labels + kPixels;
     std::error_code failure;
     const std::uintmax_t size = fs::file_size(path, failure);
     std::ifstream stream(path, std::ios::binary);
     if (failure || !stream)
       throw error(ExitCode::kData, "[dataset] cannot read {}", path.string());
-    if (size == 0 || size % kRecord != 0)
+    if (size == 0 || size % record_bytes != 0)
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} "
-                  "(CIFAR-10 records)",
-                  path.string(), size, kRecord);
-    const std::size_t count = size / kRecord, first = labels_.size();
+                  "({} records)",
+                  path.string(), size, record_bytes, version_.name);
+    const std::size_t count = size / record_bytes, first = labels_.size();
     files_.push_back({path.filename().string(), first});
     labels_.resize(first + count);
     pixels_.resize((first + count) * kPixels);
-    std::vector<char> record(kRecord);
+    std::vector<char> record(record_bytes);
     for (std::size_t i = first; i < first + count; ++i) {
-      if (!stream.read(record.data(), kRecord))
+      if (!stream.read(record.data(),
+                       static_cast<std::streamsize>(record_bytes)))
         throw error(ExitCode::kData, "[dataset] cannot read {}", path.string());
-      labels_[i] = static_cast<std::uint8_t>(record[0]);
-      if (labels_[i] >= kClasses)
+      labels_[i] = static_cast<std::uint8_t>(record[version_.labels - 1]);
+      if (labels_[i] >= version_.classes)
         throw error(ExitCode::kData,
                     "[dataset] {}: record {} has label {}, expected 0 to {}",
-                    path.string(), i - first, labels_[i], kClasses - 1);
+                    path.string(), i - first, labels_[i],
+                    version_.classes - 1);
+      const char* in = record.data() + version_.labels;
       std::uint8_t* out = pixels_.data() + i * kPixels;
       for (std::size_t p = 0; p < kPlane; ++p)
         for (std::size_t c = 0; c < 3; ++c)
-          out[3 * p + c] =
-              static_cast<std::uint8_t>(record[1 + c * kPlane + p]);
+          out[3 * p + c] = static_cast<std::uint8_t>(in[c * kPlane + p]);
     }
   }
 
@@ -85,17 +112,7 @@ class Cifar10 : public Dataset {
     std::size_t first;  // number of its first image
   };
 
-  void read_names(const fs::path& folder) {
-    std::ifstream stream(folder / "batches.meta.txt");
-    for (std::string line; std::getline(stream, line);) {
-      if (!line.empty() && line.back() == '\r') line.pop_back();
-      if (!line.empty()) classes_.push_back(line);
-    }
-    if (classes_.size() == kClasses) return;
-    classes_.clear();
-    for (int c = 0; c < kClasses; ++c) classes_.push_back(std::to_string(c));
-  }
-
+  const Version& version_;
   std::vector<File> files_;
   std::vector<std::string> classes_;
   std::vector<std::uint8_t> labels_, pixels_;
@@ -103,35 +120,49 @@ class Cifar10 : public Dataset {
 
 }  // namespace
 
-bool looks_like_cifar10(const std::string& path) {
-  const fs::path folder = batch_folder(path);
-  for (const char* name :
-       {"data_batch_1.bin", "test_batch.bin", "data_batch_1"})
-    if (fs::is_regular_file(folder / name)) return true;
-  return folder != fs::path(path);
+std::vector<std::string> read_class_names(const fs::path& path, int classes) {
+  const auto count = static_cast<std::size_t>(classes);
+  std::vector<std::string> names;
+  std::ifstream stream(path);
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) names.push_back(line);
+  }
+  if (names.size() >= count) return names;
+  names.clear();
+  for (int c = 0; c < classes; ++c) names.push_back(std::to_string(c));
+  return names;
 }
 
-std::unique_ptr<Dataset> open_cifar10(const std::string& path, Split split) {
-  const fs::path folder = batch_folder(path);
-  std::vector<fs::path> batches;
-  if (split == Split::kTest) {
-    batches.push_back(folder / "test_batch.bin");
-  } else {
-    for (int b = 1; b <= 5; ++b)
-      batches.push_back(folder / fmt::format("data_batch_{}.bin", b));
-  }
-  std::erase_if(batches, [](const auto& b) { return !fs::is_regular_file(b); });
-  if (batches.empty())
-    throw error(ExitCode::kData, "[dataset] {}: expected {} of CIFAR-10{}",
-                folder.string(),
-                split == Split::kTest ? "test_batch.bin"
-                                      : "data_batch_1.bin to data_batch_5.bin",
-                fs::is_regular_file(folder / "data_batch_1")
-                    ? "'s binary version, found its Python version"
-                    : "");
-  auto dataset = std::make_unique<Cifar10>(folder);
-  for (const fs::path& batch : batches) dataset->add(batch);
-  return dataset;
+bool looks_like_cifar(const std::string& path, DatasetFormat format) {
+  const Version& version = version_of(format);
+  const fs::path folder = batch_folder(path, version);
+  if (folder != fs::path(path)) return true;
+  // CIFAR-100's file names could be anybody's.
+  if (format == DatasetFormat::kCifar100)
+    return fs::is_regular_file(folder / version.class_names) &&
+           (fs::is_regular_file(folder / version.train.front()) ||
+            fs::is_regular_file(folder / version.test.front()));
+  return fs::is_regular_file(folder / version.train.front()) ||
+         fs::is_regular_file(folder / version.test.front()) ||
+         fs::is_regular_file(folder / version.python);
+}
+
+std::unique_ptr<Dataset> open_cifar(const std::string& path,
+                                    DatasetFormat format, Split split) {
+  const Version& version = version_of(format);
+  const fs::path folder = batch_folder(path, version);
+  const auto& names = split == Split::kTest ? version.test : version.train;
+  auto dataset = std::make_unique<Cifar>(version, folder);
+  for (const std::string& name : names)
+    if (fs::is_regular_file(folder / name)) dataset->add(folder / name);
+  if (dataset->size() > 0) return dataset;
+  throw error(ExitCode::kData, "[dataset] {}: expected {}{} of {}{}",
+              folder.string(), names.front(),
+              names.size() > 1 ? " to " + names.back() : "", version.name,
+              fs::is_regular_file(folder / version.python)
+                  ? "'s binary version, found its Python version"
+                  : "");
 }
 
 }  // namespace music::data

@@ -1,8 +1,10 @@
 #pragma once
 // The bodies behind open_dataset. Errors as there.
 
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 
@@ -10,14 +12,23 @@ namespace music::data {
 
 std::unique_ptr<Dataset> open_folder(const std::string& path);
 std::unique_ptr<Dataset> open_list(const std::string& path);
-std::unique_ptr<Dataset> open_cifar10(const std::string& path, Split split);
+// format: kCifar10 or kCifar100
+std::unique_ptr<Dataset> open_cifar(const std::string& path,
+                                    DatasetFormat format, Split split);
+std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split);
 std::unique_ptr<Dataset> open_shards(const std::string& path);
 
-// The folder, or its sub-folder cifar-10-batches-bin, has CIFAR-10 in it, in
+// The folder, or its sub-folder of the usual name, has that data set in it, in
 // the binary or (an error on opening) the Python version.
-bool looks_like_cifar10(const std::string& path);
+bool looks_like_cifar(const std::string& path, DatasetFormat format);
+bool looks_like_stl10(const std::string& path);
 // A .tar file, a pattern with braces, or a folder with .tar files and no
 // sub-folder.
 bool looks_like_shards(const std::string& path);
+
+// The lines of a file that names the classes; their numbers as text when there
+// is no such file or it has fewer lines.
+std::vector<std::string> read_class_names(const std::filesystem::path& path,
+                                          int classes);
 
 }  // namespace music::data

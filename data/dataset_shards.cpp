@@ -12,7 +12,6 @@
 #include <charconv>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -231,24 +230,6 @@ std::vector<std::string> shards_in(const fs::path& folder) {
   return shards;
 }
 
-// classes.txt beside the shards, one name a line; otherwise the numbers.
-std::vector<std::string> class_names(const fs::path& folder, int count) {
-  std::vector<std::string> names;
-  std::ifstream stream(folder / "classes.txt");
-  for (std::string line; std::getline(stream, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) names.push_back(line);
-  }
-  if (names.empty())
-    for (int c = 0; c < count; ++c) names.push_back(std::to_string(c));
-  if (static_cast<int>(names.size()) < count)
-    throw error(ExitCode::kData,
-                "[dataset] {}: the shards have class {}, classes.txt has {} "
-                "lines",
-                folder.string(), count - 1, names.size());
-  return names;
-}
-
 }  // namespace
 
 bool looks_like_shards(const std::string& path) {
@@ -302,8 +283,8 @@ std::unique_ptr<Dataset> open_shards(const std::string& path) {
                 in_quotes(table.names[static_cast<std::size_t>(
                     least - table.labels.begin())]));
   if (*most >= 0)
-    table.classes = class_names(fs::path(shards.front()).parent_path(),
-                                *most + 1);
+    table.classes = read_class_names(
+        fs::path(shards.front()).parent_path() / "classes.txt", *most + 1);
   return std::make_unique<ShardDataset>(std::move(table));
 }
 

@@ -53,12 +53,12 @@ std::vector<ConfigKey> make_keys() {
   return {
       // data
       {.name = "data.path", .field = FIELD(data.path),
-       .help = "images to learn from: a folder, a file list, tar shards, or a "
-               "folder of CIFAR-10 binary batches",
+       .help = "images to learn from: a folder, a file list, tar shards, or "
+               "CIFAR-10, CIFAR-100 or STL-10 in their binary versions",
        .decides = false, .aliases = {"data", "data-dir"}},
       {.name = "data.format",
        .field = WORDS(data.format, "auto", "folder", "list", "cifar10",
-                      "webdataset"),
+                      "webdataset", "cifar100", "stl10"),
        .help = "how to read data.path; auto looks at it"},
       {.name = "data.eval_train", .field = FIELD(data.eval_train),
        .help = "labelled images that kNN votes with",

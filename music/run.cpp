@@ -85,7 +85,7 @@ class Run {
         communicator_(dist::make_local_communicator()),
         dataset_(data::subset(
             data::open_dataset(config_.data.path, config_.data.format,
-                               data::Split::kTrain),
+                               data::Split::kPretrain),
             config_.data.limit, config_.train.seed)),
         fingerprint_(fingerprint(*dataset_)),
         eval_(open_eval(config_)),

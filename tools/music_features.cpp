@@ -37,7 +37,7 @@ int features_main(int argc, char** argv) {
   std::uint64_t seed = 0;
   bool with_pixels = false;
   options.add_to(app);
-  app.add_option("--data", path, "images: a folder, a list, shards, or CIFAR-10")
+  app.add_option("--data", path, "images: a folder, a list, shards, CIFAR or STL-10")
       ->required();
   app.add_option("--split", split, "train or test")
       ->check(CLI::IsMember({"train", "test"}));

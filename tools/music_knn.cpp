@@ -27,7 +27,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& o) {
   o.encoder.add_to(app);
-  app.add_option("--data", o.data, "labelled images with both splits: CIFAR-10, "
+  app.add_option("--data", o.data, "labelled images with both splits: CIFAR, STL-10, "
                  "or a folder with train/ and val/ or test/");
   app.add_option("--train", o.train, "labelled training images");
   app.add_option("--test", o.test, "labelled test images");

@@ -25,7 +25,7 @@ int largest_label(const data::Dataset& d, const std::string& path) {
     if (label < 0)
       throw error(ExitCode::kData,
                   "[eval] {} in {} has no label: expected class sub-folders, a "
-                  "list with labels, or CIFAR-10", d.name(i), path);
+                  "list with labels, CIFAR or STL-10", d.name(i), path);
     largest = std::max(largest, label);
   }
   return largest;

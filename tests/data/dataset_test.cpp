@@ -186,6 +186,80 @@ TEST_SUITE("dataset") {
     CHECK(has(refusal(python.path()), "found its Python version"));
   }
 
+  TEST_CASE("CIFAR-100: the fine labels, and only with its class names") {
+    const TemporaryFolder f;
+    const auto two_labels = [](int coarse, int fine, int base) {
+      return static_cast<char>(coarse) + record(fine, base);
+    };
+    f.write("train.bin", two_labels(19, 99, 0) + two_labels(3, 4, 1));
+    f.write("test.bin", two_labels(0, 1, 2));
+    CHECK(has(refusal(f.path()), "no image found"));  // anybody's file names
+    std::string names;
+    for (int c = 0; c < 100; ++c) names += "class" + std::to_string(c) + "\n";
+    f.write("fine_label_names.txt", names);
+    const auto d = open(f.path());
+    REQUIRE(d->size() == 2);
+    CHECK(d->classes()[99] == "class99");
+    CHECK(d->label(0) == 99);
+    CHECK(d->name(1) == "train.bin:1");
+    Image image;
+    d->read(1, image);
+    CHECK(image.row(4)[3 * 6 + 1] == 50 + 6 + 1);  // green
+    CHECK(open(f.path(), Split::kTest)->label(0) == 1);
+    f.write("test.bin", two_labels(0, 100, 2));
+    CHECK(has(refusal(f.path(), Split::kTest), "has label 100, expected 0 to"));
+    f.write("test.bin", record(1, 2));
+    CHECK(has(refusal(f.path(), Split::kTest), "multiple of 3074"));
+  }
+
+  TEST_CASE("STL-10: columns, labels from 1, unlabelled images to learn from") {
+    const TemporaryFolder f;
+    const auto image_of = [](int base) {
+      std::string bytes(3 * 96 * 96, '\0');
+      for (std::size_t i = 0; i < bytes.size(); ++i)  // channel, x, y
+        bytes[i] = static_cast<char>(i / 9216 * 70 + i % 96 / 2 +
+                                     i / 96 % 96 / 4 +
+                                     static_cast<std::size_t>(base));
+      return bytes;
+    };
+    const std::string in = "stl10_binary/";
+    f.write(in + "train_X.bin", image_of(0) + image_of(1));
+    f.write(in + "train_y.bin", "\x01\x0a");
+    f.write(in + "test_X.bin", image_of(2));
+    f.write(in + "test_y.bin", "\x05");
+    f.write(in + "class_names.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+    const auto train = open(f.path());
+    REQUIRE(train->size() == 2);
+    CHECK(train->label(0) == 0);
+    CHECK(train->label(1) == 9);
+    CHECK(train->classes()[9] == "j");
+    Image image;
+    train->read(1, image);
+    REQUIRE(image.width() == 96);
+    CHECK(image.row(10)[3 * 40] == 10 / 2 + 40 / 4 + 1);          // red
+    CHECK(image.row(10)[3 * 40 + 2] == 140 + 10 / 2 + 40 / 4 + 1);  // blue
+    CHECK(open(f.path(in), Split::kTest)->label(0) == 4);
+    CHECK(open(f.path(), Split::kPretrain)->size() == 2);
+    f.write(in + "unlabeled_X.bin", image_of(7) + image_of(8) + image_of(9));
+    CHECK(open(f.path())->size() == 2);
+    const auto all = open(f.path(), Split::kPretrain);
+    REQUIRE(all->size() == 5);
+    CHECK(all->classes().empty());
+    for (std::int64_t i = 0; i < 5; ++i) CHECK(all->label(i) == -1);
+    CHECK(all->name(4) == "unlabeled_X.bin:2");
+    all->read(4, image);
+    CHECK(image.row(0)[0] == 9);
+
+    f.write(in + "train_y.bin", "\x01");
+    CHECK(has(refusal(f.path()), "has 1 labels"));
+    f.write(in + "train_y.bin", "\x01\x0b");
+    CHECK(has(refusal(f.path()), "image 1 has label 11, expected 1 to 10"));
+    f.write(in + "test_X.bin", "short");
+    CHECK(has(refusal(f.path(), Split::kTest), "multiple of 27648"));
+    fs::remove(f.path(in + "train_y.bin"));
+    CHECK(has(refusal(f.path()), "expected train_y.bin of STL-10"));
+  }
+
   TEST_CASE("a subset is drawn by seed and keeps names and labels") {
     const TemporaryFolder f;
     for (int i = 0; i < 20; ++i)
