@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "engine/core/dtype.h"
+#include "engine/core/error.h"
 
 namespace music::cuda {
 
@@ -17,10 +18,38 @@ struct GemmSpec {
   std::int64_t m = 0, n = 0, k = 0;
   std::int64_t lda = 0, ldb = 0, ldc = 0;
   bool transpose_a = false, transpose_b = false;
-  DType input = DType::kF32;   // of A, B and the bias: F32, F16 or BF16
-  DType output = DType::kF32;  // of C: F32, or that of the input
+  DType input = DType::kF32;   // of A and B: F32, F16 or BF16
+  DType output = DType::kF32;  // of C and the bias: F32, or that of the input
   bool bias = false;
+  // Bytes that the pointers are multiples of; less when one is to a column
+  // inside a matrix. Rows that are no multiple of it are found from the leading
+  // dimensions.
+  int alignment = 16;
 };
+
+// kInternal unless the sizes make sense: every row fits its leading dimension.
+inline void check_gemm(const GemmSpec& s) {
+  MUSIC_CHECK(s.m > 0 && s.n > 0 && s.k > 0 &&
+                  s.lda >= (s.transpose_a ? s.m : s.k) &&
+                  s.ldb >= (s.transpose_b ? s.k : s.n) && s.ldc >= s.n,
+              "[gemm] {}x{}x{} with leading dimensions {}, {}, {}", s.m, s.n,
+              s.k, s.lda, s.ldb, s.ldc);
+  MUSIC_CHECK((s.input == DType::kF32 || s.input == DType::kF16 ||
+               s.input == DType::kBF16) &&
+                  (s.output == DType::kF32 || s.output == s.input),
+              "[gemm] {} from {}", name_of(s.output), name_of(s.input));
+}
+// The same of the pointers of one run.
+inline void check_gemm(const GemmSpec& s, const void* a, const void* b,
+                       const void* c, const void* bias) {
+  const auto fits = [&](const void* p) {
+    return p && reinterpret_cast<std::uintptr_t>(p) %
+                        static_cast<std::uintptr_t>(s.alignment) == 0;
+  };
+  MUSIC_CHECK(fits(a) && fits(b) && fits(c) && s.bias == (bias != nullptr),
+              "[gemm] pointers {}, {}, {}, bias {}: expected multiples of {}",
+              a, b, c, bias, s.alignment);
+}
 
 class Gemm {
  public:
@@ -30,8 +59,8 @@ class Gemm {
   Gemm& operator=(Gemm&&) noexcept;
   ~Gemm();
   std::size_t workspace_bytes() const;
-  // Pointers into device memory, aligned to 16 bytes where the sizes allow it;
-  // bias is null unless spec.bias.
+  // Pointers into device memory; bias is null unless spec.bias. The workspace
+  // is aligned to 256 bytes.
   void run(const void* a, const void* b, void* c, const void* bias, float alpha,
            float beta, void* workspace, void* stream) const;
 

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/cuda/check.h"
@@ -43,6 +44,12 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape,
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
+}
+
+// Bytes a part of a workspace takes when another follows: every part starts on
+// 256 bytes, as an allocation does.
+constexpr std::size_t workspace_part(std::size_t bytes) {
+  return (bytes + 255) / 256 * 256;
 }
 
 // Blocks for a loop over n items in strides of the whole grid: enough to fill

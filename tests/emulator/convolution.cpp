@@ -3,6 +3,7 @@
 
 #include "engine/cuda/convolution.h"
 
+#include <cstring>
 #include <vector>
 
 #include "engine/core/error.h"
@@ -47,12 +48,15 @@ Convolution::Convolution(Convolution&&) noexcept = default;
 Convolution& Convolution::operator=(Convolution&&) noexcept = default;
 Convolution::~Convolution() = default;
 
-std::size_t Convolution::workspace_bytes() const { return 0; }
+// Overwritten before and after each run, as the library might.
+constexpr std::size_t kWorkspace = 300;
+std::size_t Convolution::workspace_bytes() const { return kWorkspace; }
 
-void Convolution::run(const void* a, const void* b, void* out, void*,
-                      void* stream) const {
+void Convolution::run(const void* a, const void* b, void* out,
+                      void* workspace, void* stream) const {
   const Body body = *body_;
   const auto work = [=] {
+    std::memset(workspace, 0xFF, kWorkspace);
     const auto& p = body.problem;
     const Shape& result = body.pass == ConvolutionPass::kForward        ? p.y
                           : body.pass == ConvolutionPass::kBackwardData ? p.x
@@ -76,6 +80,7 @@ void Convolution::run(const void* a, const void* b, void* out, void*,
     });
     for (std::size_t i = 0; i < sum.size(); ++i)
       emulator::set_real(out, p.dtype, static_cast<std::int64_t>(i), sum[i]);
+    std::memset(workspace, 0xFF, kWorkspace);
   };
   MUSIC_CHECK(emulator::queue(static_cast<emulator::Stream*>(stream), work),
               "[convolution] the default stream during a capture");

@@ -2,8 +2,9 @@
 
 #include "engine/cuda/gemm.h"
 
+#include <cstring>
+
 #include "engine/core/half.h"
-#include "engine/core/error.h"
 #include "tests/emulator/reals.h"
 
 namespace music::cuda {
@@ -13,19 +14,23 @@ struct Gemm::Body {
 };
 
 Gemm::Gemm(const GemmSpec& spec) : body_(std::make_unique<Body>(spec)) {
-  MUSIC_CHECK(spec.output == DType::kF32 || spec.output == spec.input,
-              "[gemm] {} from {}", name_of(spec.output), name_of(spec.input));
+  check_gemm(spec);
 }
 Gemm::Gemm(Gemm&&) noexcept = default;
 Gemm& Gemm::operator=(Gemm&&) noexcept = default;
 Gemm::~Gemm() = default;
 
-std::size_t Gemm::workspace_bytes() const { return 0; }
+// Overwritten before and after each run, as the library might.
+constexpr std::size_t kWorkspace = 300;
+std::size_t Gemm::workspace_bytes() const { return kWorkspace; }
 
 void Gemm::run(const void* a, const void* b, void* c, const void* bias,
-               float alpha, float beta, void*, void* stream) const {
+               float alpha, float beta, void* workspace,
+               void* stream) const {
   const GemmSpec s = body_->spec;
+  check_gemm(s, a, b, c, bias);
   const auto work = [=] {
+    std::memset(workspace, 0xFF, kWorkspace);
     for (std::int64_t i = 0; i < s.m; ++i)
       for (std::int64_t j = 0; j < s.n; ++j) {
         double sum = 0;
@@ -39,9 +44,10 @@ void Gemm::run(const void* a, const void* b, void* c, const void* bias,
         // As BLAS: C is not read when beta is 0.
         if (beta != 0)
           sum += static_cast<double>(beta) * emulator::real(c, s.output, at);
-        if (s.bias) sum += emulator::real(bias, s.input, j);
+        if (s.bias) sum += emulator::real(bias, s.output, j);
         emulator::set_real(c, s.output, at, sum);
       }
+    std::memset(workspace, 0xFF, kWorkspace);
   };
   MUSIC_CHECK(emulator::queue(static_cast<emulator::Stream*>(stream), work),
               "[gemm] the default stream during a capture");

@@ -1,0 +1,79 @@
+#pragma once
+// Cases of what only a GPU computes: tensors of 16 bits beside F32, a fourth
+// channel of zeros.
+
+#include "engine/ops/conv2d.h"
+#include "engine/ops/linear.h"
+#include "tests/support/op_case.h"
+
+namespace music::test {
+
+// x has a fourth channel that the weight has not: whatever it holds counts as
+// zero, and its gradient is zero.
+inline void add_padded_conv2d_cases(std::vector<OpCase>& cases) {
+  struct Row { std::int64_t n, h, w, k, r; int stride, pad; };
+  for (const Row& d : std::initializer_list<Row>{
+           {2, 17, 15, 64, 7, 2, 3}, {1, 6, 5, 16, 3, 1, 1},
+           {1, 5, 5, 33, 1, 1, 0}}) {
+    OpCase c;
+    c.name = fmt::format("conv2d {}x{}x{}x4 to {}, {}x{}x3 stride {} pad {}",
+                         d.n, d.h, d.w, d.k, d.r, d.r, d.stride, d.pad);
+    c.tensors = {{uniform("x", {d.n, d.h, d.w, 4})},
+                 {uniform("w", {d.k, d.r, d.r, 3})}};
+    c.record = [d](Graph& g, Values v) {
+      return conv2d(g, v[0], v[1], {d.stride, d.pad});
+    };
+    c.reference = [d](CaseResult& r, const Array& dy) {
+      Array w({d.k, d.r, d.r, 4});
+      const auto& narrow = r.tensors[1].data;
+      for (std::size_t i = 0; i < narrow.size(); ++i)
+        w.data[i / 3 * 4 + i % 3] = narrow[i];
+      r.y = reference::conv2d(r.tensors[0], w, d.stride, d.pad);
+      const auto g =
+          reference::conv2d_backward(r.tensors[0], w, dy, d.stride, d.pad);
+      Array dw({d.k, d.r, d.r, 3});
+      for (std::size_t i = 0; i < dw.data.size(); ++i)
+        dw.data[i] = g.dw.data[i / 3 * 4 + i % 3];
+      r.gradients = {g.dx, dw};
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
+// The F32 result of 16-bit inputs has more digits than they have; a bias
+// gradient of several slabs of rows.
+inline void add_wide_linear_cases(std::vector<OpCase>& cases) {
+  struct Row { std::int64_t m, i, o; };
+  for (const Row& d : std::initializer_list<Row>{
+           {5, 33, 17}, {16, 64, 40}, {200, 3, 260}, {321, 8, 264}})
+    for (const bool bias : {false, true}) {
+      OpCase c;
+      c.name = fmt::format("linear {}x{} to {} in F32{}", d.m, d.i, d.o,
+                           bias ? " with bias" : "");
+      c.tensors = {{uniform("x", {d.m, d.i})}, {uniform("w", {d.o, d.i})}};
+      if (bias) c.tensors.push_back({uniform("b", {d.o})});
+      c.record = [bias](Graph& g, Values v) {
+        const Value y =
+            linear(g, v[0], v[1], bias ? v[2] : Value{}, DType::kF32);
+        CHECK(g.info(y).dtype == DType::kF32);
+        return y;
+      };
+      c.reference = [bias](CaseResult& r, const Array& dy) {
+        const auto& t = r.tensors;
+        r.y = reference::linear(t[0], t[1], bias ? &t[2] : nullptr);
+        const auto g = reference::linear_backward(t[0], t[1], dy);
+        r.gradients[0] = g.dx, r.gradients[1] = g.dw;
+        if (bias) r.gradients[2] = g.db;
+      };
+      cases.push_back(std::move(c));
+    }
+}
+
+inline std::vector<OpCase> gpu_cases() {
+  std::vector<OpCase> cases;
+  add_padded_conv2d_cases(cases);
+  add_wide_linear_cases(cases);
+  return cases;
+}
+
+}  // namespace music::test
