@@ -17,6 +17,8 @@ struct DecodeLimits {
   static constexpr int kPngSide = 16'384;
   static constexpr int kJpegScans = 100;
   static constexpr std::int64_t kCodecBytes = std::int64_t{512} << 20;
+  // Besides: a JPEG has at most 512 pixels a byte, and no buffer of a PNG is
+  // larger than its size calls for, so that a small file stays cheap.
 };
 
 // By the first bytes.

@@ -1,7 +1,12 @@
 #include "data/loader.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -13,6 +18,8 @@
 
 namespace music::data {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr int kReplacements = 16;       // draws before giving up
 constexpr std::int64_t kBadAllowed = 3;  // in an epoch, however short
@@ -36,16 +43,20 @@ class Quarantine {
       if (bad.sample.sample == batch.samples[static_cast<std::size_t>(bad.row)])
         ++count_;
     }
-    if (count_ > limit_)
+    if (count_ > limit_ && !filled.bad.empty())
       throw error(ExitCode::kData,
                   "[loader] {} of the epoch's {} images cannot be read, limit "
                   "{}; the last is {}: {}",
-                  count_, samples_, limit_, list_.back().name,
-                  list_.back().reason);
+                  count_, samples_, limit_, filled.bad.back().sample.name,
+                  filled.bad.back().sample.reason);
   }
   const std::vector<BadSample>& list() const { return list_; }
-  // The epoch is read again: count its images anew.
-  void restart() { epoch_ = -1; }
+  std::set<std::int64_t>& known() { return known_; }
+  // Goes on within an epoch that had so many bad images.
+  void restart(std::int64_t epoch, std::int64_t count) {
+    epoch_ = epoch;
+    count_ = count;
+  }
 
  private:
   std::int64_t samples_, limit_, epoch_ = -1, count_ = 0;
@@ -53,13 +64,44 @@ class Quarantine {
   std::vector<BadSample> list_;
 };
 
+// Warns of images that take long, at most once in ten seconds: all are slow
+// when a file system is.
+class SlowImages {
+ public:
+  explicit SlowImages(double limit) : limit_(limit) {}
+
+  void check(const Dataset& dataset, std::int64_t sample,
+             Clock::duration took) {
+    const double seconds = std::chrono::duration<double>(took).count();
+    if (seconds <= limit_) return;
+    const std::lock_guard lock(mutex_);
+    const Clock::time_point now = Clock::now();
+    ++unsaid_;
+    if (said_ && now - *said_ < std::chrono::seconds(10)) return;
+    spdlog::warn("[loader] {} took {:.1f} s to read{}", dataset.name(sample),
+                 seconds,
+                 unsaid_ > 1 ? fmt::format(", as did {} others", unsaid_ - 1)
+                             : "");
+    said_ = now;
+    unsaid_ = 0;
+  }
+
+ private:
+  const double limit_;
+  std::mutex mutex_;
+  std::optional<Clock::time_point> said_;
+  std::int64_t unsaid_ = 0;
+};
+
 // Reads sample into image; false: it is bad and now recorded. An error that is
 // not of the image's making passes.
 bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
               const Batch& batch, std::int64_t row, Image& image,
-              std::vector<FilledBatch::Bad>& bad) {
+              std::vector<FilledBatch::Bad>& bad, SlowImages& slow) {
   try {
+    const Clock::time_point begin = Clock::now();
     dataset.read(sample, image);
+    slow.check(dataset, sample, Clock::now() - begin);
     return true;
   } catch (const Error& failure) {
     if (failure.code() != ExitCode::kData) throw;
@@ -71,10 +113,23 @@ bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
   }
 }
 
+std::int64_t view_bytes(const Batch& batch) {
+  const Shape& s = batch.pixels.shape;
+  return s[1] * s[2] * s[3];
+}
+
 std::uint8_t* pixels_of(const Batch& batch, std::int64_t image) {
-  const std::int64_t bytes = batch.pixels.shape[1] * batch.pixels.shape[2] *
-                             batch.pixels.shape[3];
-  return batch.pixels.as<std::uint8_t>() + image * bytes;
+  return batch.pixels.as<std::uint8_t>() + image * view_bytes(batch);
+}
+
+// What kZero shows of a bad image.
+void blacken(Batch& batch, std::int64_t row, std::int64_t views,
+             const Dataset& dataset) {
+  const auto at = static_cast<std::size_t>(row);
+  batch.labels[at] = dataset.label(batch.samples[at]);
+  for (std::int64_t view = 0; view < views; ++view)
+    std::memset(pixels_of(batch, view * batch.n + row), 0,
+                static_cast<std::size_t>(view_bytes(batch)));
 }
 
 }  // namespace
@@ -84,7 +139,8 @@ class Loader::Source : public BatchSource {
   Source(const Dataset& dataset, const LoaderSpec& spec)
       : dataset(dataset), spec(spec),
         sampler(dataset.size(), spec.batch, spec.seed, spec.rank, spec.world),
-        quarantine(sampler.samples_per_epoch(), spec.bad_share) {}
+        quarantine(sampler.samples_per_epoch(), spec.bad_share),
+        slow(spec.slow_seconds) {}
 
   bool plan(Batch& batch) override {
     batch.epoch = epoch;
@@ -105,10 +161,12 @@ class Loader::Source : public BatchSource {
     const auto sample32 = static_cast<std::uint32_t>(sample);
     const auto read = [&](std::int64_t i) {
       return try_read(dataset, i, spec.bad_image, batch, row, scratch.image,
-                      bad);
+                      bad, slow);
     };
     std::int64_t shown = sample;
     if (!read(shown)) {
+      if (spec.bad_image == BadImage::kZero)
+        return blacken(batch, row, 2, dataset);
       Rng rng(spec.seed, RngPurpose::kReplace, epoch32, sample32);
       int draws = 0;
       do {
@@ -133,7 +191,21 @@ class Loader::Source : public BatchSource {
   const Dataset& dataset;
   const LoaderSpec spec;
   Sampler sampler;
+  // Bad images among the first batches of an epoch.
+  std::int64_t count_bad(std::int64_t in_epoch, std::int64_t batches) {
+    if (quarantine.known().empty()) return 0;
+    std::int64_t count = 0;
+    std::vector<std::int64_t> samples;
+    for (std::int64_t b = 0; b < batches; ++b) {
+      sampler.indices(in_epoch, b, samples);
+      for (const std::int64_t s : samples)
+        count += quarantine.known().contains(s);
+    }
+    return count;
+  }
+
   Quarantine quarantine;
+  mutable SlowImages slow;
   std::int64_t epoch = 0, index = 0;  // of the next batch to plan
 };
 
@@ -150,9 +222,14 @@ void Loader::seek(std::int64_t epoch, std::int64_t index) {
               "[loader] cannot seek to epoch {}, batch {} of {}", epoch, index,
               batches);
   ring_->stop();
-  source_->quarantine.restart();
   source_->epoch = epoch + index / batches;
   source_->index = index % batches;
+  source_->quarantine.restart(
+      source_->epoch, source_->count_bad(source_->epoch, source_->index));
+}
+
+void Loader::recall(std::span<const std::int64_t> bad) {
+  source_->quarantine.known().insert(bad.begin(), bad.end());
 }
 
 const Batch& Loader::next() {
@@ -178,7 +255,8 @@ class EvalLoader::Source : public BatchSource {
  public:
   Source(const Dataset& dataset, const EvalLoaderSpec& spec)
       : dataset(dataset), spec(spec),
-        quarantine(dataset.size(), spec.bad_share) {}
+        quarantine(dataset.size(), spec.bad_share),
+        slow(spec.slow_seconds) {}
 
   bool plan(Batch& batch) override {
     const std::int64_t first = index * spec.batch;
@@ -196,8 +274,10 @@ class EvalLoader::Source : public BatchSource {
     const auto at = static_cast<std::size_t>(row);
     const std::int64_t sample = batch.samples[at];
     if (!try_read(dataset, sample, spec.bad_image, batch, row, scratch.image,
-                  bad))
+                  bad, slow)) {
+      if (spec.bad_image == BadImage::kZero) blacken(batch, row, 1, dataset);
       return;
+    }
     batch.labels[at] = dataset.label(sample);
     eval_view(scratch.image, spec.eval.resize, spec.eval.size,
               spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
@@ -206,6 +286,7 @@ class EvalLoader::Source : public BatchSource {
   const Dataset& dataset;
   const EvalLoaderSpec spec;
   Quarantine quarantine;
+  mutable SlowImages slow;
   std::int64_t index = 0;  // of the next batch to plan
 };
 
@@ -220,9 +301,11 @@ const Batch* EvalLoader::next() {
   while (FilledBatch* filled = ring_->next()) {
     source_->quarantine.add(*filled);
     Batch& batch = filled->batch;
-    // Close the gaps that bad images left.
+    // Close the gaps that images left out have left.
     std::int64_t kept = 0;
-    auto bad = filled->bad.begin();
+    auto bad = source_->spec.bad_image == BadImage::kZero
+                   ? filled->bad.end()
+                   : filled->bad.begin();
     const auto row_bytes = static_cast<std::size_t>(
         batch.pixels.elements() / std::max<std::int64_t>(batch.n, 1));
     for (std::int64_t row = 0; row < batch.n; ++row) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,12 @@
 
 namespace music::data {
 
-enum class BadImage { kSkip, kAbort };
+// What becomes of an image that cannot be read. kSkip and kZero record it.
+enum class BadImage {
+  kSkip,   // another one takes its place; evaluation leaves it out
+  kAbort,  // Error kData that names it
+  kZero    // black pixels, under its own label
+};
 
 struct LoaderSpec {
   AugmentSpec augment;
@@ -22,11 +28,11 @@ struct LoaderSpec {
   std::uint64_t seed = 0;
   int workers = 1;           // threads, at least 1
   int rank = 0, world = 1;
-  // kSkip: a bad image is recorded and another one, drawn from (seed, epoch,
-  // sample), takes its place. Error kData once more than bad_share of the
-  // epoch, and more than three images, were bad.
+  // kSkip draws the replacement from (seed, epoch, sample). Error kData once
+  // more than bad_share of the epoch, and more than three images, were bad.
   BadImage bad_image = BadImage::kSkip;
   double bad_share = 0.1;
+  double slow_seconds = 2;  // reading an image longer than this is warned of
 };
 
 // Deterministic scoring input: Resize(short side), CenterCrop(size). An image
@@ -41,8 +47,9 @@ struct EvalLoaderSpec {
   EvalSpec eval;
   std::int64_t batch = 256;
   int workers = 1;
-  BadImage bad_image = BadImage::kSkip;  // kSkip leaves the image out
+  BadImage bad_image = BadImage::kSkip;
   double bad_share = 0.1;
+  double slow_seconds = 2;
 };
 
 struct Batch {
@@ -76,6 +83,9 @@ class Loader {
   // The next batch becomes (epoch, index); index == batches_per_epoch() means
   // the next epoch's first. Starts at (0, 0).
   void seek(std::int64_t epoch, std::int64_t index);
+  // Images an earlier process found bad: not listed again, and those among the
+  // batches that a later seek() passes over count towards bad_share.
+  void recall(std::span<const std::int64_t> bad);
   // Valid until the next call of next() or seek(). Throws what a worker threw.
   const Batch& next();
   std::int64_t batches_per_epoch() const;

@@ -1,5 +1,6 @@
 #include "data/png.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -10,16 +11,15 @@
 
 namespace {
 
-// stb grows its inflate buffer for as long as the stream asks: cap each block.
+// stb grows its inflate buffer for as long as the stream asks: no block may be
+// larger than this image needs.
+thread_local std::size_t block_limit = 0;
+
 void* png_malloc(std::size_t n) {
-  return n > static_cast<std::size_t>(music::data::DecodeLimits::kCodecBytes)
-             ? nullptr
-             : std::malloc(n);
+  return n > block_limit ? nullptr : std::malloc(n);
 }
 void* png_realloc(void* p, std::size_t n) {
-  return n > static_cast<std::size_t>(music::data::DecodeLimits::kCodecBytes)
-             ? nullptr
-             : std::realloc(p, n);
+  return n > block_limit ? nullptr : std::realloc(p, n);
 }
 
 }  // namespace
@@ -93,11 +93,17 @@ void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
   const auto* in = bytes.data();
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
+  block_limit = 4096;  // of the header
   if (!stbi_info_from_memory(in, size, &width, &height, &channels))
     throw error(ExitCode::kData, "[png] {}", stbi_failure_reason());
   if (std::int64_t{width} * height > DecodeLimits::kPixels)
     throw error(ExitCode::kData, "[png] {} x {} pixels, limit {} in all",
                 width, height, DecodeLimits::kPixels);
+  // The file itself, gathered in a buffer that doubles; its pixels, up to 8
+  // bytes each, in one that may double too.
+  const std::size_t pixel_bytes = 16 * static_cast<std::size_t>(width) * height;
+  block_limit = std::min(static_cast<std::size_t>(DecodeLimits::kCodecBytes),
+                         4096 + 2 * bytes.size() + pixel_bytes);
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(in, size, &width, &height, &channels,
                             Image::kChannels),

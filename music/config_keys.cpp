@@ -73,8 +73,9 @@ std::vector<ConfigKey> make_keys() {
        .help = "loader threads; 0 = one per core", .min = 0, .max = 1024,
        .decides = false, .aliases = {"workers"}},
       {.name = "data.bad_image",
-       .field = WORDS(data.bad_image, "skip", "abort"),
-       .help = "an image that cannot be read: replace and count it, or stop",
+       .field = WORDS(data.bad_image, "skip", "abort", "zero"),
+       .help = "an image that cannot be read: replace and count it, stop, or "
+               "show black and count it",
        .decides = false, .aliases = {"bad-image"}},
       {.name = "data.bad_max", .field = FIELD(data.bad_max),
        .help = "share of an epoch's images that may be bad before the run "

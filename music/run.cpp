@@ -68,6 +68,9 @@ class Quarantine {
     }
   }
   std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
+  std::vector<std::int64_t> samples() const {
+    return {known_.begin(), known_.end()};
+  }
 
  private:
   AppendFile file_;
@@ -156,7 +159,7 @@ void Run::resume() {
                 "[run] {} is not the data this run was started on ({}, was {}): "
                 "use another train.out", config_.data.path, fingerprint_,
                 it->second);
-  trainer_.restore(*checkpoint);
+  trainer_.restore(*checkpoint, quarantine_.samples());
   metrics_.truncate_to(s.metrics_bytes);
   if (const auto it = s.extra.find("seconds"); it != s.extra.end())
     seconds_before_ = std::stod(it->second);

@@ -122,7 +122,8 @@ std::vector<TensorEntry> Trainer::tensors() const {
   return entries;
 }
 
-void Trainer::restore(const Checkpoint& checkpoint) {
+void Trainer::restore(const Checkpoint& checkpoint,
+                      std::span<const std::int64_t> bad_images) {
   for_each_state(model_->parameters(), [&](const std::string& name, Tensor t) {
     const TensorEntry* entry = checkpoint.find(name);
     if (!entry || entry->dtype != t.dtype || entry->data.size() != t.bytes())
@@ -142,6 +143,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   };
   skipped_ = counter("skipped_steps");
   skipped_in_a_row_ = counter("skipped_in_a_row");
+  loader_->recall(bad_images);
   loader_->seek(step_ / steps_per_epoch_, step_ % steps_per_epoch_);
 }
 

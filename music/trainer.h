@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "data/dataset.h"
@@ -52,8 +53,10 @@ class Trainer {
   // byte offsets to the state.
   CheckpointState state() const;
   std::vector<TensorEntry> tensors() const;
-  // Throws kNoCheckpoint naming a tensor that does not fit.
-  void restore(const Checkpoint& checkpoint);
+  // bad_images: samples this run could not read before. Throws kNoCheckpoint
+  // naming a tensor that does not fit.
+  void restore(const Checkpoint& checkpoint,
+               std::span<const std::int64_t> bad_images);
 
   EncoderInfo encoder_info() const;
   void save_weights(const std::filesystem::path& directory,

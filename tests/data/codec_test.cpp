@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -9,8 +10,10 @@
 
 #include "data/decode.h"
 #include "data/jpeg.h"
+#include "data/png.h"
 #include "engine/core/error.h"
 #include "tests/data/image_goldens.h"
+#include "tests/data/png_checksums.h"
 
 TEST_SUITE("codec") {
   using namespace music::data;
@@ -90,6 +93,45 @@ TEST_SUITE("codec") {
       break;
     }
     CHECK(refusal(jpeg).find("limit 178956970") != std::string::npos);
+  }
+
+  TEST_CASE("a small file is refused the memory of a large image") {
+    const ImageGoldens goldens;
+    const auto file = goldens.of("file").front().bytes;
+    std::vector<std::uint8_t> jpeg(file.begin(), file.end());
+    for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {
+      if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC0) continue;
+      jpeg[i + 5] = jpeg[i + 7] = 0x2F;  // 12,0xx each way
+      break;
+    }
+    CHECK(refusal(jpeg).find("pixels cannot be in ") != std::string::npos);
+
+    // A PNG of 1 x 1 pixels whose data inflate to 48 MiB.
+    Image big;
+    std::fill_n(big.reset(4096, 4096), std::size_t{3} * 4096 * 4096, 0);
+    std::vector<std::uint8_t> bomb = encode_png(big);
+    CHECK(bomb.size() < 1'000'000);
+    CHECK(refusal(bomb).empty());
+    bomb[18] = bomb[22] = 0;  // 4096 is 0x1000: width and height
+    bomb[19] = bomb[23] = 1;
+    fix_checksums(bomb);
+    CHECK(refusal(bomb) == "[png] outofmem");
+  }
+
+  TEST_CASE("a progressive JPEG of more coefficients than the limit") {
+    const ImageGoldens goldens;
+    for (const GoldenCase& c : goldens.of("file")) {
+      if (c.parameters[0] != "422_progressive") continue;
+      std::vector<std::uint8_t> jpeg(c.bytes.begin(), c.bytes.end());
+      for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {
+        if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC2) continue;
+        jpeg[i + 5] = jpeg[i + 7] = 0x33;  // 13,1xx each way: 690 MB at 4:2:2
+        break;
+      }
+      // So large that its pixels might be in it.
+      jpeg.resize(500'000);
+      CHECK(refusal(jpeg) == "[jpeg] Backing store not supported");
+    }
   }
 
   TEST_CASE("a JPEG of very many scans is refused") {

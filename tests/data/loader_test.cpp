@@ -2,11 +2,15 @@
 // any start, bad images included.
 
 #include <doctest/doctest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -233,6 +237,93 @@ TEST_SUITE("loader") {
     CHECK(failure_of(loader, 1) ==
           "[loader] image 0 cannot be read, nor can 16 images drawn in its "
           "place");
+  }
+
+  TEST_CASE("the share of bad images counts on after a resume") {
+    // Five of 100 are bad, four are allowed; one comes in each batch.
+    std::set<std::int64_t> five;
+    const auto order = permutation(100, 5, 1);  // of epoch 1
+    for (std::size_t b = 0; b < 5; ++b) five.insert(order[b * 20]);
+    const Made data(100, five);
+    LoaderSpec s = spec(2, 20);
+    s.bad_share = 0.045;
+    Loader straight(data, s);
+    straight.seek(1, 0);
+    CHECK(failure_of(straight, 4) == "no error");
+    CHECK(failure_of(straight, 1) != "no error");
+    for (std::int64_t from : {1, 3, 4}) {
+      Loader resumed(data, s);
+      std::vector<std::int64_t> before;
+      for (std::int64_t b = 0; b < from; ++b)
+        before.push_back(order[static_cast<std::size_t>(b) * 20]);
+      resumed.recall(before);
+      resumed.seek(1, from);
+      CHECK(failure_of(resumed, static_cast<int>(4 - from)) == "no error");
+      CHECK(failure_of(resumed, 1).find("5 of the epoch's 100 images") !=
+            std::string::npos);
+      // Those of before are not listed again.
+      CHECK(resumed.quarantine().size() == 5 - before.size());
+    }
+    // What is known to be bad later in the epoch is no count of its own.
+    Loader ahead(data, s);
+    ahead.recall(std::vector<std::int64_t>(five.begin(), five.end()));
+    ahead.seek(1, 2);
+    CHECK(failure_of(ahead, 2) == "no error");
+    CHECK(failure_of(ahead, 1) != "no error");
+    // Within one process too.
+    straight.seek(1, 4);
+    CHECK(failure_of(straight, 1) != "no error");
+  }
+
+  TEST_CASE("policy zero: black pixels, recorded, under its own label") {
+    const Made data(20, {5});
+    LoaderSpec s = spec(2, 20);
+    s.bad_image = BadImage::kZero;
+    Loader loader(data, s);
+    const Batch& b = loader.next();
+    for (std::int64_t row = 0; row < 20; ++row) {
+      const auto at = static_cast<std::size_t>(row);
+      CHECK(b.labels[at] == b.samples[at] % 2);
+      for (std::int64_t view = 0; view < 2; ++view) {
+        const auto* p =
+            b.pixels.as<std::uint8_t>() + (view * 20 + row) * 3 * 12 * 12;
+        const bool black = std::all_of(p, p + 3 * 12 * 12,
+                                       [](std::uint8_t v) { return v == 0; });
+        CHECK(black == (b.samples[at] == 5));
+      }
+    }
+    REQUIRE(loader.quarantine().size() == 1);
+    CHECK(loader.quarantine()[0].sample == 5);
+
+    EvalLoaderSpec e;
+    e.eval.resize = e.eval.size = 12;
+    e.bad_image = BadImage::kZero;
+    EvalLoader all(data, e);
+    const Batch* one = all.next();
+    REQUIRE(one->n == 20);
+    CHECK(one->labels[5] == 1);
+    CHECK(one->pixels.as<std::uint8_t>()[5 * 3 * 12 * 12 + 7] == 0);
+    CHECK(all.quarantine().size() == 1);
+  }
+
+  TEST_CASE("an image that takes long is warned of, but not every one") {
+    std::ostringstream said;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(said)));
+    const Made data(20);
+    LoaderSpec s = spec(2);
+    Loader quick(data, s);
+    take(quick, 2);
+    CHECK(said.str().empty());
+    s.slow_seconds = 0;
+    {
+      Loader slow(data, s);
+      take(slow, 4);
+    }
+    spdlog::set_default_logger(before);
+    CHECK(said.str().find("[loader] image ") != std::string::npos);
+    CHECK(said.str().find("s to read") == said.str().rfind("s to read"));
   }
 
   TEST_CASE("policy abort names the first bad image") {
