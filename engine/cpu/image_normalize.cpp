@@ -11,8 +11,8 @@ std::unique_ptr<Kernel> make_image_normalize(const KernelRequest& r,
   const std::int64_t pixels = r.out[0].shape.elements() / 3;
   std::array<float, 3> scale{}, shift{};
   for (std::size_t c = 0; c < 3; ++c) {
-    scale[c] = 1.0f / (255.0f * spec.std[c]);
-    shift[c] = -spec.mean[c] / spec.std[c];
+    scale[c] = spec.scale(c);
+    shift[c] = spec.shift(c);
   }
   return function_kernel([=](const KernelArgs& args) {
     const std::uint8_t* x = args.in[0].as<std::uint8_t>();

@@ -41,4 +41,13 @@ __device__ inline T block_sum(T v) {
   return v;
 }
 
+// y = sum of x[0..n) / divisor; one block.
+template <typename T>
+__global__ void mean_of(const double* x, std::int64_t n, double divisor, T* y) {
+  double sum = 0;
+  for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += x[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *y = static_cast<T>(sum / divisor);
+}
+
 }  // namespace music::cuda

@@ -27,6 +27,7 @@ __global__ void cast_elements(const From* x, To* y, std::int64_t n) {
       for (int j = 0; j < kPack; ++j) to.v[j] = convert<To>(from.v[j]);
       *reinterpret_cast<Eight<To>*>(y + i) = to;
     } else {
+#pragma unroll 1
       for (std::int64_t j = i; j < n; ++j) y[j] = convert<To>(x[j]);
     }
   }

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/core/dtype.h"
 #include "engine/core/half.h"
@@ -60,9 +61,22 @@ __device__ inline void store8(T* p, const float (&v)[kPack]) {
   *reinterpret_cast<uint4*>(p) = {w[0], w[1], w[2], w[3]};
 }
 
-// The same for the elements [i, n) of p, eight or what is left; elements
-// behind the end read as 0 and are not written. i is a multiple of 8, p
-// aligned to 16 bytes.
+// kWidth elements, eight (p aligned to 16 bytes) or one.
+template <int kWidth, typename T>
+__device__ inline void load_elements(const T* p, float (&v)[kWidth]) {
+  static_assert(kWidth == kPack || kWidth == 1);
+  if constexpr (kWidth == kPack) load8(p, v);
+  else v[0] = to_real(*p);
+}
+template <int kWidth, typename T>
+__device__ inline void store_elements(T* p, const float (&v)[kWidth]) {
+  static_assert(kWidth == kPack || kWidth == 1);
+  if constexpr (kWidth == kPack) store8(p, v);
+  else *p = from_real<T>(v[0]);
+}
+
+// The elements [i, n) of p, eight or what is left; elements behind the end read
+// as 0 and are not written. i is a multiple of 8, p aligned to 16 bytes.
 template <typename T>
 __device__ inline void load_tail(const T* p, std::int64_t i, std::int64_t n,
                                  float (&v)[kPack]) {
@@ -90,6 +104,19 @@ void with_real_type(DType dtype, const char* op, F&& fn) {
       throw error(ExitCode::kInternal, "[{}] on a GPU: F32, F16 or BF16, not {}",
                   op, name_of(dtype));
   }
+}
+
+// The same for rows of `channels`, which are read kWidth at a time:
+// fn(T{}, std::integral_constant<int, kWidth>{}).
+template <typename F>
+void with_channel_packs(DType dtype, std::int64_t channels, const char* op,
+                        F&& fn) {
+  with_real_type(dtype, op, [&](auto real) {
+    if (channels % kPack == 0)
+      fn(real, std::integral_constant<int, kPack>{});
+    else
+      fn(real, std::integral_constant<int, 1>{});
+  });
 }
 
 }  // namespace music::cuda

@@ -15,6 +15,11 @@
 #ifndef MUSIC_SHARED
 #define MUSIC_SHARED(type, name, count) __shared__ type name[count]
 #endif
+// Blocks of a loop in strides of the grid, at most: 16 for each multiprocessor
+// of an H100. The tests' is so small that such loops wrap.
+#ifndef MUSIC_MOST_BLOCKS
+#define MUSIC_MOST_BLOCKS (132 * 16)
+#endif
 
 namespace music::cuda {
 
@@ -55,8 +60,14 @@ constexpr std::size_t workspace_part(std::size_t bytes) {
 // Blocks for a loop over n items in strides of the whole grid: enough to fill
 // any device, few enough that a thread's set-up is shared by several items.
 inline LaunchShape grid_stride(std::int64_t n, int threads = 256,
-                               std::int64_t most = 132 * 16) {
+                               std::int64_t most = MUSIC_MOST_BLOCKS) {
   return {std::min(ceil_div(n, threads), most), 1, 1, threads};
+}
+
+// One block a row, whose threads share the row's items evenly.
+inline LaunchShape block_per_row(std::int64_t rows, std::int64_t items) {
+  const std::int64_t share = ceil_div(items, ceil_div(items, 256));
+  return {rows, 1, 1, static_cast<int>(ceil_div(share, 32) * 32)};
 }
 
 }  // namespace music::cuda

@@ -6,9 +6,6 @@
 namespace music::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kBlocks = 1024;  // at most; one thread each at the end
-
 // The sum of what block b meets in strides of the grid -> partial[b].
 template <typename T>
 __global__ void sum_blocks(const T* x, std::int64_t n, double* partial) {
@@ -26,16 +23,6 @@ __global__ void sum_blocks(const T* x, std::int64_t n, double* partial) {
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// y = sum of partial / divisor; one block.
-__global__ void sum_partial(const double* partial, int count, double divisor,
-                            float* y) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads)
-    sum += partial[i];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *y = static_cast<float>(sum / divisor);
-}
-
 struct Fill {
   const float* value;
   float factor;
@@ -47,7 +34,7 @@ struct Fill {
 std::unique_ptr<Kernel> make_reduce_forward(const KernelRequest& r,
                                             ReduceKind kind) {
   const std::int64_t n = r.in[0].shape.elements();
-  const LaunchShape grid = grid_stride(ceil_div(n, kPack), kThreads, kBlocks);
+  const LaunchShape grid = grid_stride(ceil_div(n, kPack));
   const double divisor = kind == ReduceKind::kMean ? static_cast<double>(n) : 1;
   std::unique_ptr<Kernel> kernel;
   with_real_type(r.in[0].dtype, "reduce", [&]<typename T>(T) {
@@ -57,8 +44,8 @@ std::unique_ptr<Kernel> make_reduce_forward(const KernelRequest& r,
           auto* partial = static_cast<double*>(args.workspace);
           launch(sum_blocks<T>, grid, args.stream,
                  static_cast<const T*>(args.in[0].data), n, partial);
-          launch(sum_partial, {1, 1, 1, kThreads}, args.stream, partial,
-                 static_cast<int>(grid.blocks_x), divisor, args.out[0].f32());
+          launch(mean_of<float>, {}, args.stream, partial, grid.blocks_x,
+                 divisor, args.out[0].f32());
         });
   });
   return kernel;

@@ -1,7 +1,8 @@
 #pragma once
 // Mean cross-entropy of logits [M,K] against integer labels [M] (i32). The
 // gradient is formed in the forward pass; backward scales it.
-// A label outside [0,K) is an error at run time.
+// A label outside [0,K) is kData at run time on the CPU; a GPU's step has no
+// way to throw, so there the loss and the row of the gradient become NaN.
 
 #include "engine/ops/kernel.h"
 

@@ -4,6 +4,7 @@
 // zero (tensor cores take channels by fours). No gradient.
 
 #include <array>
+#include <cstddef>
 
 #include "engine/ops/kernel.h"
 
@@ -13,6 +14,10 @@ struct ImageNormalizeSpec {
   std::array<float, 3> mean{}, std{1, 1, 1};
   int channels = 3;  // or 4
   DType dtype = DType::kF32;
+
+  // y = x * scale + shift.
+  float scale(std::size_t channel) const { return 1 / (255 * std[channel]); }
+  float shift(std::size_t channel) const { return -mean[channel] / std[channel]; }
 };
 
 Value image_normalize(Graph& graph, Value x, const ImageNormalizeSpec& spec);

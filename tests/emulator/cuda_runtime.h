@@ -31,6 +31,8 @@
   type* const name = static_cast<type*>(::music::emulator::shared( \
       &name##_key, sizeof(type) * static_cast<std::size_t>(count)))
 
+#define MUSIC_MOST_BLOCKS 3
+
 struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(8) float2 { float x, y; };

@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "tests/support/cases.h"
 #include "tests/support/cases_gpu.h"
@@ -38,6 +41,29 @@ void check_op(const std::string& op) {
   });
 }
 
+bool is_nan(float v) { return std::isnan(v); }
+
+// A NaN in the input of a max_pool or a relu of these channels and dtype.
+void check_nan(bool pool, std::int64_t channels, DType dtype) {
+  Parameters p;
+  p.set_storage({.device = Device::kCuda});
+  p.allocate();
+  Graph g(p);
+  const Value x = g.input("x", {1, 4, 4, channels}, DType::kF32);
+  const Value narrow = cast(g, x, dtype);
+  const Value y = cast(
+      g, pool ? max_pool(g, narrow, {3, 2, 1}) : relu(g, narrow), DType::kF32);
+  g.keep(y);
+  BoundExecutable run(std::move(g), p);
+  std::vector<float> data(static_cast<std::size_t>(16 * channels), 1.0f);
+  data[static_cast<std::size_t>(5 * channels)] = std::nanf("");
+  run.set_input(x, data.data());
+  run->run();
+  const auto result = floats(run->tensor(y), Device::kCuda);
+  // Position (1,1) is in each of the four windows.
+  CHECK(std::count_if(result.begin(), result.end(), is_nan) == (pool ? 4 : 1));
+}
+
 TEST_SUITE("cuda_ops") {
   TEST_CASE("add") { check_op("add"); }
   TEST_CASE("cast") { check_op("cast"); }
@@ -47,10 +73,48 @@ TEST_SUITE("cuda_ops") {
     check_op("conv2d");
     unsetenv("MUSIC_CONV_1X1");
   }
+  TEST_CASE("cross_entropy") { check_op("cross_entropy"); }
+  TEST_CASE("global_avg_pool") { check_op("global_avg_pool"); }
+  TEST_CASE("image_normalize") { check_op("image_normalize"); }
   TEST_CASE("linear") { check_op("linear"); }
+  TEST_CASE("max_pool") { check_op("max_pool"); }
   TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
   TEST_CASE("scale") { check_op("scale"); }
+  TEST_CASE("segment_softmax") { check_op("segment_softmax"); }
+
+  TEST_CASE("a NaN comes through relu and max_pool") {
+    on_device([] {
+      for (const bool pool : {false, true})
+        for (const std::int64_t channels : {3, 8})
+          for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16})
+            check_nan(pool, channels, dtype);
+    });
+  }
+
+  TEST_CASE("a label outside the classes makes its row and the loss NaN") {
+    on_device([] {
+      for (const std::int32_t bad : {-1, 4, std::int32_t{1} << 30}) {
+        Parameters p;
+        const int slot = p.add("z", {3, 4}, {});
+        p.set_storage({.training = true, .device = Device::kCuda});
+        p.allocate();
+        Graph g(p);
+        const Value labels = g.input("labels", {3}, DType::kI32);
+        const Value loss = cross_entropy(g, g.parameter(slot), labels);
+        g.keep(loss);
+        backward(g, loss, g.constant({1}, 1));
+        BoundExecutable run(std::move(g), p);
+        const std::vector<std::int32_t> y = {0, bad, 3};
+        run.set_input(labels, y.data());
+        run->run();
+        CHECK(is_nan(floats(run->tensor(loss), Device::kCuda)[0]));
+        const auto d = floats(p.gradient(slot), Device::kCuda);
+        for (std::size_t i = 0; i < d.size(); ++i)
+          CHECK(is_nan(d[i]) == (i / 4 == 1));
+      }
+    });
+  }
 }
 
 }  // namespace

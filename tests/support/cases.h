@@ -18,6 +18,7 @@ inline std::vector<OpCase> op_cases() {
   add_linear_cases(cases);
   add_softmax_cases(cases);
   add_elementwise_cases(cases);
+  cases.push_back(image_normalize_case({3, 5, 7, 3}));
   add_cast_cases(cases);
   return cases;
 }

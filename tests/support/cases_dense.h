@@ -35,16 +35,15 @@ inline void add_linear_cases(std::vector<OpCase>& cases) {
     }
 }
 
-inline void add_softmax_cases(std::vector<OpCase>& cases) {
-  struct Row {
-    std::int64_t m;
-    std::vector<std::int64_t> begin;
-    double t, scale;
-  };
-  for (const Row& d : std::initializer_list<Row>{
-           {5, {0, 8, 16, 24}, 1, 4},     {1, {0, 1}, 1, 4},
-           {3, {0, 3, 10, 12, 45}, 1, 4}, {7, {0, 80, 160}, 0.25, 4},
-           {2, {0, 100}, 2, 300},         {33, {0, 2, 3, 67}, 1, 4}}) {
+struct SegmentSoftmaxRow {
+  std::int64_t m;
+  std::vector<std::int64_t> begin;
+  double t, scale;
+};
+
+inline void add_segment_softmax_cases(
+    std::vector<OpCase>& cases, const std::vector<SegmentSoftmaxRow>& rows) {
+  for (const SegmentSoftmaxRow& d : rows) {
     OpCase c;
     c.wide_only = true;
     c.name = fmt::format("segment_softmax {} rows, segments at {}, t {}", d.m,
@@ -60,12 +59,21 @@ inline void add_softmax_cases(std::vector<OpCase>& cases) {
     };
     cases.push_back(std::move(c));
   }
-  for (const auto& [m, k, scale] :
-       {std::tuple{1, 1, 4.0}, {5, 10, 4.0}, {33, 3, 200.0}, {16, 100, 4.0}}) {
+}
+
+struct CrossEntropyRow {
+  std::int64_t m, k;
+  double scale = 4;
+};
+
+inline void add_cross_entropy_cases(std::vector<OpCase>& cases,
+                                    const std::vector<CrossEntropyRow>& rows) {
+  for (const auto& [m, k, scale] : rows) {
     OpCase c;
     c.wide_only = true;
     c.name = fmt::format("cross_entropy {}x{}, logits +-{}", m, k, scale / 2);
-    Array labels = uniform("labels", {m}, k, k / 2.0);
+    const double classes = static_cast<double>(k);
+    Array labels = uniform("labels", {m}, classes, classes / 2);
     for (double& v : labels.data) v = std::floor(v);
     c.tensors = {{uniform("logits", {m, k}, scale)},
                  {labels, Role::kData, DType::kI32}};
@@ -79,6 +87,14 @@ inline void add_softmax_cases(std::vector<OpCase>& cases) {
     };
     cases.push_back(std::move(c));
   }
+}
+
+inline void add_softmax_cases(std::vector<OpCase>& cases) {
+  add_segment_softmax_cases(
+      cases, {{5, {0, 8, 16, 24}, 1, 4},     {1, {0, 1}, 1, 4},
+              {3, {0, 3, 10, 12, 45}, 1, 4}, {7, {0, 80, 160}, 0.25, 4},
+              {2, {0, 100}, 2, 300},         {33, {0, 2, 3, 67}, 1, 4}});
+  add_cross_entropy_cases(cases, {{1, 1}, {5, 10}, {33, 3, 200}, {16, 100}});
 }
 
 }  // namespace music::test

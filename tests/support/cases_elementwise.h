@@ -13,9 +13,11 @@
 
 namespace music::test {
 
-inline void add_elementwise_cases(std::vector<OpCase>& cases) {
-  for (const Dims& dims : std::initializer_list<Dims>{
-           {1}, {2, 3, 5, 33}, {1, 7, 7, 1}, {40001}}) {
+inline void add_elementwise_cases(std::vector<OpCase>& cases,
+                                  const std::vector<Dims>& shapes = {
+                                      {1}, {2, 3, 5, 33}, {1, 7, 7, 1},
+                                      {40001}}) {
+  for (const Dims& dims : shapes) {
     const std::string suffix = fmt::format(" [{}]", fmt::join(dims, ","));
     const Array x = uniform("e/x", dims), other = uniform("e/b", dims);
     OpCase c;
@@ -68,21 +70,33 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases) {
     };
     cases.push_back(c);
   }
+}
+
+inline OpCase image_normalize_case(const Dims& dims, int channels = 3,
+                                   DType dtype = DType::kF32) {
   OpCase c;
   c.wide_only = true;
-  c.name = "image_normalize";
-  Array pixels = uniform("pixels", {3, 5, 7, 3}, 256, 128);
+  c.name = fmt::format("image_normalize [{}] to {} channels of {}",
+                       fmt::join(dims, ","), channels, name_of(dtype));
+  Array pixels = uniform("pixels", dims, 256, 128);
   for (double& v : pixels.data) v = std::floor(v);
   c.tensors = {{pixels, Role::kData, DType::kU8}};
-  c.record = [](Graph& g, Values v) {
+  c.record = [channels, dtype](Graph& g, Values v) {
     return image_normalize(g, v[0], {{0.485f, 0.456f, 0.406f},
-                                     {0.229f, 0.224f, 0.225f}});
+                                     {0.229f, 0.224f, 0.225f},
+                                     channels,
+                                     dtype});
   };
-  c.reference = [](CaseResult& r, const Array&) {
-    r.y = reference::image_normalize(r.tensors[0], {0.485, 0.456, 0.406},
-                                     {0.229, 0.224, 0.225});
+  c.reference = [channels](CaseResult& r, const Array&) {
+    const Array three = reference::image_normalize(
+        r.tensors[0], {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225});
+    Dims shape = three.shape;
+    shape.back() = channels;
+    r.y = Array(shape);
+    for (std::int64_t i = 0; i < three.size(); ++i)
+      r.y[i / 3 * channels + i % 3] = three[i];
   };
-  cases.push_back(std::move(c));
+  return c;
 }
 
 // Chains of casts that start and end at F32: every pair of float types, and

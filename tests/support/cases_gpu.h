@@ -1,10 +1,10 @@
 #pragma once
-// Cases of what only a GPU computes: tensors of 16 bits beside F32, a fourth
-// channel of zeros.
+// Cases of what only a GPU computes (tensors of 16 bits beside F32, a fourth
+// channel of zeros) and of the ends of warps, blocks and 16-byte accesses.
 
-#include "engine/ops/conv2d.h"
-#include "engine/ops/linear.h"
-#include "tests/support/op_case.h"
+#include "tests/support/cases_dense.h"
+#include "tests/support/cases_elementwise.h"
+#include "tests/support/cases_spatial.h"
 
 namespace music::test {
 
@@ -69,10 +69,46 @@ inline void add_wide_linear_cases(std::vector<OpCase>& cases) {
     }
 }
 
+inline void add_block_size_cases(std::vector<OpCase>& cases) {
+  // Around one access, one warp's and one block's share.
+  add_elementwise_cases(
+      cases, {{7}, {8}, {9}, {31}, {33}, {257}, {2047}, {2048}, {2049}});
+
+  for (const Dims& dims : std::initializer_list<Dims>{
+           {1, 1, 1, 3}, {1, 1, 31, 3}, {1, 3, 11, 3}, {1, 32, 32, 3},
+           {2, 37, 41, 3}, {1, 67, 131, 3}})
+    for (const int channels : {3, 4})
+      for (const auto& [dtype, tolerance] :
+           {std::pair{DType::kF32, OpCase::kFp32}, {DType::kF16, 1e-6},
+            {DType::kBF16, 1e-5}}) {
+        cases.push_back(image_normalize_case(dims, channels, dtype));
+        cases.back().tolerance = tolerance;
+      }
+
+  // More in a row than a block has threads; one channel less and more than
+  // eight; strides beyond the window leave inputs without one.
+  add_max_pool_cases(cases, {{{1, 5, 67, 64}, {3, 2, 1}},
+                             {{2, 6, 300, 3}, {3, 2, 1}},
+                             {{3, 5, 5, 7}, {3, 2, 1}, true},
+                             {{2, 5, 5, 8}, {3, 2, 1}, true},
+                             {{1, 5, 6, 9}, {3, 2, 1}},
+                             {{2, 11, 8, 8}, {2, 5, 0}},
+                             {{1, 9, 9, 16}, {9, 1, 4}, true}});
+  add_global_avg_pool_cases(
+      cases, {{1, 2, 3, 2056}, {2, 2, 70, 64}, {1, 1, 2, 257}, {3, 4, 4, 8}});
+
+  std::vector<std::int64_t> begin{0};
+  for (const std::int64_t size : {1, 31, 32, 33, 2, 63, 65, 129, 7, 300, 1})
+    begin.push_back(begin.back() + size);
+  add_segment_softmax_cases(cases, {{5, begin, 0.5, 4}, {100, {0, 5}, 1, 4}});
+  add_cross_entropy_cases(cases, {{70, 1001}, {7, 31}, {9, 33, 200}, {257, 2}});
+}
+
 inline std::vector<OpCase> gpu_cases() {
   std::vector<OpCase> cases;
   add_padded_conv2d_cases(cases);
   add_wide_linear_cases(cases);
+  add_block_size_cases(cases);
   return cases;
 }
 

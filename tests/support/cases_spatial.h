@@ -39,13 +39,15 @@ inline void add_conv2d_cases(std::vector<OpCase>& cases) {
   }
 }
 
-inline void add_pool_cases(std::vector<OpCase>& cases) {
-  struct Row { Dims dims; MaxPoolSpec spec; bool ties = false; };
-  for (const Row& d : std::initializer_list<Row>{
-           {{2, 8, 8, 64}, {3, 2, 1}},       {{1, 7, 9, 3}, {3, 2, 1}},
-           {{2, 5, 5, 1}, {2, 2, 0}},        {{1, 1, 1, 16}, {3, 2, 1}},
-           {{3, 6, 7, 33}, {3, 1, 1}},       {{2, 9, 9, 100}, {5, 3, 2}},
-           {{2, 7, 7, 16}, {3, 2, 1}, true}, {{1, 8, 6, 3}, {2, 1, 1}, true}}) {
+struct MaxPoolRow {
+  Dims dims;
+  MaxPoolSpec spec;
+  bool ties = false;
+};
+
+inline void add_max_pool_cases(std::vector<OpCase>& cases,
+                               const std::vector<MaxPoolRow>& rows) {
+  for (const MaxPoolRow& d : rows) {
     OpCase c;
     c.name = fmt::format("max_pool [{}] size {} stride {} pad {}{}",
                          fmt::join(d.dims, ","), d.spec.size, d.spec.stride,
@@ -64,11 +66,11 @@ inline void add_pool_cases(std::vector<OpCase>& cases) {
     c.tolerance = 1e-12;  // selection; the gradient adds overlapping windows
     cases.push_back(std::move(c));
   }
-  for (const Dims& dims : std::initializer_list<Dims>{{2, 7, 7, 64},
-                                                      {1, 1, 1, 3},
-                                                      {3, 5, 2, 33},
-                                                      {1, 4, 4, 1},
-                                                      {2, 3, 3, 100}}) {
+}
+
+inline void add_global_avg_pool_cases(std::vector<OpCase>& cases,
+                                      const std::vector<Dims>& shapes) {
+  for (const Dims& dims : shapes) {
     OpCase c;
     c.name = fmt::format("global_avg_pool [{}]", fmt::join(dims, ","));
     c.tensors = {{uniform("avg/x", dims)}};
@@ -79,6 +81,19 @@ inline void add_pool_cases(std::vector<OpCase>& cases) {
     };
     cases.push_back(std::move(c));
   }
+}
+
+inline void add_pool_cases(std::vector<OpCase>& cases) {
+  add_max_pool_cases(
+      cases, {{{2, 8, 8, 64}, {3, 2, 1}},       {{1, 7, 9, 3}, {3, 2, 1}},
+              {{2, 5, 5, 1}, {2, 2, 0}},        {{1, 1, 1, 16}, {3, 2, 1}},
+              {{3, 6, 7, 33}, {3, 1, 1}},       {{2, 9, 9, 100}, {5, 3, 2}},
+              {{2, 7, 7, 16}, {3, 2, 1}, true}, {{1, 8, 6, 3}, {2, 1, 1}, true}});
+  add_global_avg_pool_cases(cases, {{2, 7, 7, 64},
+                                    {1, 1, 1, 3},
+                                    {3, 5, 2, 33},
+                                    {1, 4, 4, 1},
+                                    {2, 3, 3, 100}});
 }
 
 }  // namespace music::test
