@@ -11,11 +11,14 @@
 
 #include "data/augment.h"
 #include "data/loader.h"
+#include "data/partial_reader.h"
 #include "engine/core/buffer.h"
 
 namespace music::data {
 
 struct WorkerScratch {
+  std::vector<std::uint8_t> file;
+  PartialReader reader;
   Image image;
   AugmentScratch augment;
 };

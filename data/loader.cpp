@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <mutex>
@@ -93,14 +94,15 @@ class SlowImages {
   std::int64_t unsaid_ = 0;
 };
 
-// Reads sample into image; false: it is bad and now recorded. An error that is
-// not of the image's making passes.
+// Runs read, which reads sample; false: it is bad and now recorded. An error
+// that is not of the image's making passes.
+template <typename Read>
 bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
-              const Batch& batch, std::int64_t row, Image& image,
+              const Batch& batch, std::int64_t row, Read read,
               std::vector<FilledBatch::Bad>& bad, SlowImages& slow) {
   try {
     const Clock::time_point begin = Clock::now();
-    dataset.read(sample, image);
+    read();
     slow.check(dataset, sample, Clock::now() - begin);
     return true;
   } catch (const Error& failure) {
@@ -111,6 +113,13 @@ bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
     bad.push_back({row, {batch.epoch, sample, name, failure.what()}});
     return false;
   }
+}
+
+// The smallest box with both in it.
+Box join(const Box& a, const Box& b) {
+  const int x = std::min(a.x, b.x), y = std::min(a.y, b.y);
+  return {x, y, std::max(a.x + a.width, b.x + b.width) - x,
+          std::max(a.y + a.height, b.y + b.height) - y};
 }
 
 std::int64_t view_bytes(const Batch& batch) {
@@ -159,9 +168,12 @@ class Loader::Source : public BatchSource {
     const std::int64_t sample = batch.samples[at];
     const auto epoch32 = static_cast<std::uint32_t>(batch.epoch);
     const auto sample32 = static_cast<std::uint32_t>(sample);
+    std::array<ViewParameters, 2> views;
     const auto read = [&](std::int64_t i) {
-      return try_read(dataset, i, spec.bad_image, batch, row, scratch.image,
-                      bad, slow);
+      return try_read(
+          dataset, i, spec.bad_image, batch, row,
+          [&] { views = read_views(i, epoch32, sample32, scratch); }, bad,
+          slow);
     };
     std::int64_t shown = sample;
     if (!read(shown)) {
@@ -179,18 +191,42 @@ class Loader::Source : public BatchSource {
       } while (shown == sample || !read(shown));
     }
     batch.labels[at] = dataset.label(shown);
-    for (int view = 0; view < 2; ++view) {
-      const ViewParameters parameters =
-          sample_view(spec.augment, spec.seed, epoch32, sample32, view,
-                      scratch.image.width(), scratch.image.height());
-      apply_view(scratch.image, parameters, spec.augment,
-                 pixels_of(batch, view * batch.n + row), scratch.augment);
-    }
+    for (std::size_t view = 0; view < 2; ++view)
+      apply_view(scratch.image, views[view], spec.augment,
+                 pixels_of(batch, static_cast<std::int64_t>(view) * batch.n +
+                                      row),
+                 scratch.augment);
   }
 
-  const Dataset& dataset;
-  const LoaderSpec spec;
-  Sampler sampler;
+  // Reads image i, in fast mode no more of it than both views need. Returns the
+  // views of the sample it stands for, their crops within scratch.image.
+  std::array<ViewParameters, 2> read_views(std::int64_t i, std::uint32_t epoch32,
+                                           std::uint32_t sample32,
+                                           WorkerScratch& scratch) const {
+    std::array<ViewParameters, 2> views;
+    const auto draw = [&](int width, int height) {
+      for (int view = 0; view < 2; ++view)
+        views[static_cast<std::size_t>(view)] =
+            sample_view(spec.augment, spec.seed, epoch32, sample32, view, width,
+                        height);
+    };
+    if (spec.augment.mode == AugmentMode::kFast &&
+        dataset.read_file(i, scratch.file)) {
+      scratch.reader.open(scratch.file);
+      draw(scratch.reader.width(), scratch.reader.height());
+      const Box held = scratch.reader.read(join(views[0].crop, views[1].crop),
+                                           scratch.image);
+      for (ViewParameters& view : views) {
+        view.crop.x -= held.x;
+        view.crop.y -= held.y;
+      }
+    } else {
+      dataset.read(i, scratch.image);
+      draw(scratch.image.width(), scratch.image.height());
+    }
+    return views;
+  }
+
   // Bad images among the first batches of an epoch.
   std::int64_t count_bad(std::int64_t in_epoch, std::int64_t batches) {
     if (quarantine.known().empty()) return 0;
@@ -204,6 +240,9 @@ class Loader::Source : public BatchSource {
     return count;
   }
 
+  const Dataset& dataset;
+  const LoaderSpec spec;
+  Sampler sampler;
   Quarantine quarantine;
   mutable SlowImages slow;
   std::int64_t epoch = 0, index = 0;  // of the next batch to plan
@@ -273,8 +312,9 @@ class EvalLoader::Source : public BatchSource {
             std::vector<FilledBatch::Bad>& bad) const override {
     const auto at = static_cast<std::size_t>(row);
     const std::int64_t sample = batch.samples[at];
-    if (!try_read(dataset, sample, spec.bad_image, batch, row, scratch.image,
-                  bad, slow)) {
+    if (!try_read(
+            dataset, sample, spec.bad_image, batch, row,
+            [&] { dataset.read(sample, scratch.image); }, bad, slow)) {
       if (spec.bad_image == BadImage::kZero) blacken(batch, row, 1, dataset);
       return;
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/golden/images.{txt,bin}: what Pillow and torchvision make of
-small images, for the tests of data/. Needs Pillow 9.4, torchvision 0.14, numpy.
+small images, for the tests of data/. Needs Pillow 10.2 or later, torchvision, numpy.
 
 images.txt has one case a line: its kind, its parameters, and last the offset
 and the size of its bytes in images.bin (for "all": a CRC-32 instead).
@@ -93,6 +93,13 @@ def codecs():
     for name, image, how in [
         ("420", photo_, dict(format="JPEG", quality=75)),
         ("444", photo_, dict(format="JPEG", quality=95, subsampling=0)),
+        ("422", photo_, dict(format="JPEG", quality=85, subsampling=1)),
+        ("420_restarts", photo_,
+         dict(format="JPEG", quality=70, restart_marker_blocks=3)),
+        ("444_restarts", photo_, dict(format="JPEG", quality=98, subsampling=0,
+                                      restart_marker_rows=1, optimize=True)),
+        ("narrow", photo_.crop((0, 0, 4, 45)), dict(format="JPEG", quality=75)),
+        ("rgb_jpeg", photo_, dict(format="JPEG", quality=90, keep_rgb=True)),
         ("422_progressive", photo_,
          dict(format="JPEG", quality=60, subsampling=1, progressive=True)),
         ("gray", photo_.convert("L"), dict(format="JPEG", quality=80)),
@@ -107,7 +114,7 @@ def codecs():
         file = io.BytesIO()
         image.save(file, **how)
         case("file", name, data=file.getvalue())
-        case("decoded", name, *photo_.size,
+        case("decoded", name, *image.size,
              data=Image.open(file).convert("RGB").tobytes())
 
 
