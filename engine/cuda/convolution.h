@@ -23,7 +23,8 @@ struct ConvolutionProblem {
 class Convolution {
  public:
   // Chooses an algorithm: by timing those that fit, or by the library's advice
-  // with MUSIC_TUNE=0. kUsage when there is none.
+  // with MUSIC_TUNE=0 (then the same in every process, so runs repeat to the
+  // bit) or where memory is short. kUsage when there is none.
   Convolution(const ConvolutionProblem& problem, ConvolutionPass pass);
   Convolution(Convolution&&) noexcept;
   Convolution& operator=(Convolution&&) noexcept;

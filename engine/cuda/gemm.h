@@ -2,8 +2,9 @@
 // Matrix product on the GPU (cuBLASLt), prepared once and run many times:
 //   C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C + bias[n] on every row
 // row-major, leading dimensions in elements. Products are accumulated in fp32;
-// fp32 inputs are multiplied as fp32 (no TF32). Tests compile a plain body in
-// place of gemm.cpp (tests/emulator).
+// fp32 inputs are multiplied as fp32 (no TF32); the library's own choice of
+// algorithm, the same bits each run. Tests compile a plain body in place of
+// gemm.cpp (tests/emulator).
 
 #include <cstddef>
 #include <cstdint>
@@ -21,16 +22,17 @@ struct GemmSpec {
   DType input = DType::kF32;   // of A and B: F32, F16 or BF16
   DType output = DType::kF32;  // of C and the bias: F32, or that of the input
   bool bias = false;
-  // Bytes that the pointers are multiples of; less when one is to a column
-  // inside a matrix. Rows that are no multiple of it are found from the leading
-  // dimensions.
+  // Bytes that the pointers to A, B and C are multiples of, a power of two: less
+  // than 16 where one is to a column inside a matrix. What their rows are
+  // multiples of follows from the leading dimensions.
   int alignment = 16;
 };
+constexpr int kBiasAlignment = 16;
 
 // kInternal unless the sizes make sense: every row fits its leading dimension.
 inline void check_gemm(const GemmSpec& s) {
   MUSIC_CHECK(s.m > 0 && s.n > 0 && s.k > 0 &&
-                  s.lda >= (s.transpose_a ? s.m : s.k) &&
+                  s.alignment > 0 && s.lda >= (s.transpose_a ? s.m : s.k) &&
                   s.ldb >= (s.transpose_b ? s.k : s.n) && s.ldc >= s.n,
               "[gemm] {}x{}x{} with leading dimensions {}, {}, {}", s.m, s.n,
               s.k, s.lda, s.ldb, s.ldc);
@@ -42,13 +44,16 @@ inline void check_gemm(const GemmSpec& s) {
 // The same of the pointers of one run.
 inline void check_gemm(const GemmSpec& s, const void* a, const void* b,
                        const void* c, const void* bias) {
-  const auto fits = [&](const void* p) {
-    return p && reinterpret_cast<std::uintptr_t>(p) %
-                        static_cast<std::uintptr_t>(s.alignment) == 0;
+  const auto fits = [](const void* p, int alignment) {
+    return reinterpret_cast<std::uintptr_t>(p) %
+               static_cast<std::uintptr_t>(alignment) == 0;
   };
-  MUSIC_CHECK(fits(a) && fits(b) && fits(c) && s.bias == (bias != nullptr),
-              "[gemm] pointers {}, {}, {}, bias {}: expected multiples of {}",
-              a, b, c, bias, s.alignment);
+  MUSIC_CHECK(fits(a, s.alignment) && fits(b, s.alignment) &&
+                  fits(c, s.alignment) && fits(bias, kBiasAlignment),
+              "[gemm] pointers {}, {}, {}, bias {}: expected multiples of {}, "
+              "bias of {}", a, b, c, bias, s.alignment, kBiasAlignment);
+  MUSIC_CHECK(s.bias == (bias != nullptr), "[gemm] bias is {}, expected {}",
+              bias ? "given" : "null", s.bias ? "one" : "null");
 }
 
 class Gemm {
