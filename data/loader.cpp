@@ -16,6 +16,7 @@
 #include "data/sampler.h"
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
+#include "engine/core/shard.h"
 
 namespace music::data {
 namespace {
@@ -154,6 +155,7 @@ class Loader::Source : public BatchSource {
   bool plan(Batch& batch) override {
     batch.epoch = epoch;
     batch.index = index;
+    batch.total = sampler.batch_total(index);
     sampler.indices(epoch, index, batch.samples);
     if (++index == sampler.batches_per_epoch()) {
       ++epoch;
@@ -250,8 +252,9 @@ class Loader::Source : public BatchSource {
 
 Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
     : source_(std::make_unique<Source>(dataset, spec)),
-      ring_(std::make_unique<BatchRing>(*source_, spec.batch, 2,
-                                        spec.augment.size, spec.workers)) {}
+      ring_(std::make_unique<BatchRing>(
+          *source_, shard_size(spec.batch, spec.rank, spec.world), 2,
+          spec.augment.size, spec.workers)) {}
 
 Loader::~Loader() = default;
 
@@ -282,8 +285,8 @@ const Batch& Loader::next() {
 std::int64_t Loader::batches_per_epoch() const {
   return source_->sampler.batches_per_epoch();
 }
-std::int64_t Loader::batch_size(std::int64_t index) const {
-  return source_->sampler.batch_size(index);
+std::int64_t Loader::batch_total(std::int64_t index) const {
+  return source_->sampler.batch_total(index);
 }
 const std::vector<BadSample>& Loader::quarantine() const {
   return source_->quarantine.list();

@@ -24,7 +24,7 @@ enum class BadImage {
 
 struct LoaderSpec {
   AugmentSpec augment;
-  std::int64_t batch = 256;  // samples of this rank in a batch
+  std::int64_t batch = 256;  // samples of all ranks in a batch
   std::uint64_t seed = 0;
   int workers = 1;           // threads, at least 1
   int rank = 0, world = 1;
@@ -54,7 +54,8 @@ struct EvalLoaderSpec {
 
 struct Batch {
   std::int64_t epoch = 0, index = 0;  // index within the epoch
-  std::int64_t n = 0;                 // samples
+  std::int64_t n = 0;                 // samples, of this rank
+  std::int64_t total = 0;             // of all ranks
   // U8 [views * n, size, size, 3], RGB 0..255: all of view 1, then of view 2.
   Tensor pixels;
   std::vector<std::int64_t> samples;  // n; a replaced image keeps its number
@@ -89,7 +90,7 @@ class Loader {
   // Valid until the next call of next() or seek(). Throws what a worker threw.
   const Batch& next();
   std::int64_t batches_per_epoch() const;
-  std::int64_t batch_size(std::int64_t index) const;
+  std::int64_t batch_total(std::int64_t index) const;  // of all ranks
   // Bad images of the batches delivered, in order, each image once.
   const std::vector<BadSample>& quarantine() const;
   const LoaderStats& stats() const;

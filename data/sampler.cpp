@@ -6,6 +6,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
+#include "engine/core/shard.h"
 
 namespace music::data {
 
@@ -21,19 +22,30 @@ std::vector<std::uint32_t> permutation(std::int64_t n, std::uint64_t seed,
 
 Sampler::Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed,
                  int rank, int world)
-    : n_(n), batch_(batch), per_rank_((n + world - 1) / world), seed_(seed),
-      rank_(rank), world_(world) {
+    : n_(n), batch_(batch), seed_(seed), rank_(rank), world_(world) {
   MUSIC_CHECK(n >= 1 && n <= std::numeric_limits<std::uint32_t>::max(),
               "[sampler] {} samples, expected 1 to 2^32 - 1", n);
-  MUSIC_CHECK(batch >= 1, "[sampler] batch is {}, expected >= 1", batch);
   MUSIC_CHECK(rank >= 0 && rank < world, "[sampler] rank {} of {}", rank,
               world);
+  MUSIC_CHECK(batch >= world,
+              "[sampler] a batch of {} samples for {} ranks, expected at least "
+              "one each", batch, world);
+}
+
+std::int64_t Sampler::batch_total(std::int64_t index) const {
+  MUSIC_CHECK(index >= 0 && index < batches_per_epoch(),
+              "[sampler] batch {} of {}", index, batches_per_epoch());
+  const std::int64_t left = n_ - index * batch_;
+  return std::min(batch_, std::max<std::int64_t>(left, world_));
 }
 
 std::int64_t Sampler::batch_size(std::int64_t index) const {
-  MUSIC_CHECK(index >= 0 && index < batches_per_epoch(),
-              "[sampler] batch {} of {}", index, batches_per_epoch());
-  return std::min(batch_, per_rank_ - index * batch_);
+  return shard_size(batch_total(index), rank_, world_);
+}
+
+std::int64_t Sampler::samples_per_epoch() const {
+  const std::int64_t last = batches_per_epoch() - 1;
+  return last * shard_size(batch_, rank_, world_) + batch_size(last);
 }
 
 void Sampler::indices(std::int64_t epoch, std::int64_t index,
@@ -45,7 +57,7 @@ void Sampler::indices(std::int64_t epoch, std::int64_t index,
   }
   out.resize(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t position = rank_ + world_ * (index * batch_ + i);
+    const std::int64_t position = index * batch_ + rank_ + world_ * i;
     out[static_cast<std::size_t>(i)] =
         order_[static_cast<std::size_t>(position % n_)];
   }

@@ -1,7 +1,7 @@
 #pragma once
-// Which samples form which batch: torch's DistributedSampler with shuffling
-// and drop_last=false, but keyed by Philox. A pure function of (n, batch, seed,
-// epoch, batch index, rank, world).
+// Which samples form which batch: a pure function of (n, batch, seed, epoch,
+// batch index, rank, world). What a batch holds does not depend on the number
+// of processes that share it; nothing is dropped.
 
 #include <cstdint>
 #include <vector>
@@ -14,25 +14,27 @@ std::vector<std::uint32_t> permutation(std::int64_t n, std::uint64_t seed,
 
 class Sampler {
  public:
-  // batch: samples of one rank in one step. The epoch's permutation is padded
-  // by repetition to a multiple of world; rank takes every world-th element,
-  // so step k of R ranks with N/R samples has the samples of one rank with N.
+  // batch: samples of all ranks in one step, at least one each. Batch k is the
+  // k-th piece of the epoch's permutation, and a rank takes every world-th of
+  // it, from its own number on. The last piece is shorter; only where it has
+  // fewer samples than there are ranks does the permutation begin again, so
+  // that each rank has one.
   Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed, int rank = 0,
           int world = 1);
 
-  std::int64_t samples_per_epoch() const { return per_rank_; }  // of this rank
-  std::int64_t batches_per_epoch() const {
-    return (per_rank_ + batch_ - 1) / batch_;
-  }
-  // batch, or less for the last of an epoch; equal on all ranks.
+  std::int64_t batches_per_epoch() const { return (n_ + batch_ - 1) / batch_; }
+  // Samples of all ranks: batch, or less for the last of an epoch.
+  std::int64_t batch_total(std::int64_t index) const;
+  // Samples of this rank; ranks differ by at most one.
   std::int64_t batch_size(std::int64_t index) const;
+  std::int64_t samples_per_epoch() const;  // of this rank
   // Sample numbers of one batch. Keeps the last epoch's permutation; not
   // thread-safe.
   void indices(std::int64_t epoch, std::int64_t index,
                std::vector<std::int64_t>& out);
 
  private:
-  std::int64_t n_, batch_, per_rank_;
+  std::int64_t n_, batch_;
   std::uint64_t seed_;
   int rank_, world_;
   std::int64_t epoch_ = -1;

@@ -133,10 +133,4 @@ std::unique_ptr<Communicator> make_local_communicator();
 // throws ExitCode::kUsage.
 std::unique_ptr<Communicator> make_mpi_communicator();
 
-// What a sample split is: rank r of `world` takes samples r, r + world, ... of a
-// batch of n. Ranks differ by at most one sample.
-constexpr std::int64_t shard_size(std::int64_t n, int rank, int world) {
-  return (n - rank + world - 1) / world;
-}
-
 }  // namespace music::dist

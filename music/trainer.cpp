@@ -47,7 +47,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                           : static_cast<int>(std::thread::hardware_concurrency()));
   data::LoaderSpec loading;
   loading.augment = config.augment;
-  loading.batch = batch / communicator.size();
+  loading.batch = batch;
   loading.seed = config.train.seed;
   loading.workers = config.data.workers > 0
                         ? config.data.workers
@@ -74,7 +74,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   training_step_ = std::make_unique<TrainingStep>(
       *model_, step,
       std::initializer_list<std::int64_t>{
-          loader_->batch_size(0), loader_->batch_size(steps_per_epoch_ - 1)},
+          loader_->batch_total(0), loader_->batch_total(steps_per_epoch_ - 1)},
       executable_options_from_environment());
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/core/buffer.h"
 #include "engine/core/error.h"
+#include "engine/core/shard.h"
 #include "music/cpu/segment_loss.h"
 #include "music/joint_entropy_math.h"
 
@@ -30,10 +31,10 @@ void check(const JointEntropyProblem& problem) {
   if (problem.communicator) {
     const int rank = problem.communicator->rank();
     const int size = problem.communicator->size();
-    MUSIC_CHECK(problem.n == dist::shard_size(problem.batch, rank, size),
+    MUSIC_CHECK(problem.n == shard_size(problem.batch, rank, size),
                 "[joint_entropy] rank {} of {} has {} of {} samples, expected "
                 "{}", rank, size, problem.n, problem.batch,
-                dist::shard_size(problem.batch, rank, size));
+                shard_size(problem.batch, rank, size));
   }
   if (!std::isfinite(s.de) || !std::isfinite(s.oe) || !std::isfinite(s.ti))
     throw error(ExitCode::kUsage,

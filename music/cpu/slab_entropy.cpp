@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/buffer.h"
+#include "engine/core/shard.h"
 
 namespace music::cpu {
 namespace {
@@ -64,8 +65,7 @@ SlabEntropy::SlabEntropy(dist::Communicator& communicator,
     : communicator_(&communicator),
       samples_(samples),
       units_(segments.units()),
-      mine_(dist::shard_size(samples, communicator.rank(),
-                             communicator.size())),
+      mine_(shard_size(samples, communicator.rank(), communicator.size())),
       first_(0),
       gradient_(gradient),
       panel_(samples, segments, threads, gradient),
@@ -78,7 +78,7 @@ SlabEntropy::SlabEntropy(dist::Communicator& communicator,
            slab_[static_cast<std::size_t>(r)];
   };
   for (int r = 0; r < communicator.size(); ++r) {
-    shard_.push_back(dist::shard_size(samples, r, communicator.size()));
+    shard_.push_back(shard_size(samples, r, communicator.size()));
     if (r < rank) first_ += shard_.back();
     sent_.push_back(mine_ * columns(r));
     received_.push_back(shard_.back() * columns(rank));

@@ -22,12 +22,15 @@ TEST_SUITE("sampler") {
     return all;
   }
 
-  TEST_CASE("ImageNet on 32 ranks: 626 steps, the last of 37") {
-    const Sampler sampler(1'281'167, 64, 0, 5, 32);
-    CHECK(sampler.samples_per_epoch() == 40'037);
-    CHECK(sampler.batches_per_epoch() == 626);
-    CHECK(sampler.batch_size(624) == 64);
-    CHECK(sampler.batch_size(625) == 37);
+  TEST_CASE("ImageNet on 32 ranks: 626 steps, the last of 1167") {
+    for (int rank : {0, 14, 15, 31}) {
+      const Sampler sampler(1'281'167, 2048, 0, rank, 32);
+      CHECK(sampler.batches_per_epoch() == 626);
+      CHECK(sampler.batch_size(624) == 64);
+      CHECK(sampler.batch_total(625) == 1167);
+      CHECK(sampler.batch_size(625) == (rank < 15 ? 37 : 36));
+      CHECK(sampler.samples_per_epoch() == 625 * 64 + (rank < 15 ? 37 : 36));
+    }
   }
 
   TEST_CASE("an epoch is a permutation; epochs and seeds differ") {
@@ -58,33 +61,41 @@ TEST_SUITE("sampler") {
     }
   }
 
-  TEST_CASE("ranks share the batches of one process") {
-    // 4 ranks x 8 = 1 rank x 32; 103 samples are padded to 104 by the first.
+  TEST_CASE("ranks share the batches of one process, whatever their number") {
     Sampler one(103, 32, 9);
-    std::vector<std::int64_t> whole, part, joined;
-    const auto order = permutation(103, 9, 2);
-    for (std::int64_t b = 0; b < 4; ++b) {
-      joined.clear();
-      for (int rank = 0; rank < 4; ++rank) {
-        Sampler sampler(103, 8, 9, rank, 4);
-        CHECK(sampler.batches_per_epoch() == 4);
-        sampler.indices(2, b, part);
-        joined.insert(joined.end(), part.begin(), part.end());
+    std::vector<std::int64_t> whole, part;
+    for (int world = 1; world <= 7; ++world)
+      for (std::int64_t b = 0; b < 4; ++b) {
+        CAPTURE(world);
+        one.indices(2, b, whole);
+        std::vector<std::int64_t> joined(whole.size());
+        for (int rank = 0; rank < world; ++rank) {
+          Sampler sampler(103, 32, 9, rank, world);
+          CHECK(sampler.batches_per_epoch() == 4);
+          sampler.indices(2, b, part);
+          const auto stride = static_cast<std::size_t>(world);
+          for (std::size_t i = 0; i < part.size(); ++i)
+            joined.at(static_cast<std::size_t>(rank) + i * stride) = part[i];
+        }
+        CHECK(joined == whole);
       }
-      one.indices(2, b, whole);
-      if (b == 3) whole.push_back(order[0]);
-      std::sort(joined.begin(), joined.end());
-      std::sort(whole.begin(), whole.end());
-      CHECK(joined == whole);
-    }
   }
 
-  TEST_CASE("fewer samples than ranks: repeated as often as needed") {
+  TEST_CASE("fewer samples left than ranks: the epoch's first fill up") {
+    const auto order = permutation(18, 0, 0);
+    std::vector<std::int64_t> got;
     for (int rank = 0; rank < 7; ++rank) {
-      Sampler sampler(2, 4, 0, rank, 7);
-      const auto got = epoch_of(sampler, 0);
+      Sampler sampler(18, 16, 0, rank, 7);
+      CHECK(sampler.batch_total(1) == 7);
+      sampler.indices(0, 1, got);
       REQUIRE(got.size() == 1);
-      CHECK(got[0] == permutation(2, 0, 0)[static_cast<std::size_t>(rank % 2)]);
+      CHECK(got[0] == order[static_cast<std::size_t>((16 + rank) % 18)]);
+    }
+    for (int rank = 0; rank < 7; ++rank) {
+      Sampler sampler(2, 8, 0, rank, 7);
+      const auto few = epoch_of(sampler, 0);
+      REQUIRE(few.size() == 1);
+      CHECK(few[0] == permutation(2, 0, 0)[static_cast<std::size_t>(rank % 2)]);
     }
   }
 
@@ -100,7 +111,8 @@ TEST_SUITE("sampler") {
   TEST_CASE("misuse is an error") {
     CHECK_THROWS_AS(Sampler(0, 1, 0), music::Error);
     CHECK_THROWS_AS(Sampler(5, 0, 0), music::Error);
-    CHECK_THROWS_AS(Sampler(5, 1, 0, 2, 2), music::Error);
+    CHECK_THROWS_AS(Sampler(5, 2, 0, 2, 2), music::Error);
+    CHECK_THROWS_AS(Sampler(5, 1, 0, 0, 2), music::Error);
     CHECK_THROWS_AS(Sampler(5, 1, 0).batch_size(5), music::Error);
   }
 }

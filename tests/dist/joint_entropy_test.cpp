@@ -6,6 +6,7 @@
 
 #include "engine/core/buffer.h"
 #include "engine/core/rng.h"
+#include "engine/core/shard.h"
 #include "music/cpu/joint_entropy.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
@@ -209,7 +210,7 @@ TEST_SUITE("joint_entropy") {
       for (int r = 0; r < ranks; ++r) {
         Pretended job(r, ranks);
         most = std::max(most, cpu::JointEntropy(
-            {dist::shard_size(2048, r, ranks), &segments, {}, 1, &job, 2048})
+            {shard_size(2048, r, ranks), &segments, {}, 1, &job, 2048})
                 .workspace_bytes());
       }
       return most;
