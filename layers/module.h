@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "dist/communicator.h"
 #include "engine/graph/graph.h"
 
 namespace music {
@@ -13,6 +14,8 @@ namespace music {
 struct ForwardMode {
   bool training = true;  // batch statistics, running statistics updated
   int groups = 1;        // statistics groups on the batch axis (2 = two views)
+  // Training with other processes: statistics are those of all their samples.
+  dist::Communicator* communicator = nullptr;
 };
 
 // "backbone" + "conv1" -> "backbone.conv1"

@@ -1,5 +1,6 @@
 #include "layers/norm.h"
 
+#include "dist/sum_over_ranks.h"
 #include "engine/ops/batch_norm.h"
 
 namespace music {
@@ -18,9 +19,15 @@ Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
   spec.relu = relu;
   const Value gamma = graph.parameter(weight_), beta = graph.parameter(bias_);
   const Value mean = graph.buffer(mean_), var = graph.buffer(var_);
-  return mode.training ? batch_norm(graph, x, gamma, beta, mean, var, residual, spec)
-                       : batch_norm_inference(graph, x, gamma, beta, mean, var,
-                                              residual, spec);
+  if (!mode.training)
+    return batch_norm_inference(graph, x, gamma, beta, mean, var, residual,
+                                spec);
+  StatisticsHook combine;
+  if (mode.communicator && mode.communicator->size() > 1)
+    combine = [&c = *mode.communicator](Graph& g, Value statistics) {
+      return dist::sum_over_ranks(g, statistics, c);
+    };
+  return batch_norm(graph, x, gamma, beta, mean, var, residual, spec, combine);
 }
 
 }  // namespace music

@@ -5,7 +5,8 @@
 namespace music {
 
 JointEntropyValues joint_entropy(Graph& graph, Value z, const Segments& segments,
-                                 const JointEntropySpec& spec) {
+                                 const JointEntropySpec& spec,
+                                 const SharedBatch& batch) {
   const Shape zs = graph.shape(z);
   MUSIC_CHECK(zs.rank() == 2 && zs[0] % 2 == 0 && zs[1] == segments.units(),
               "[joint_entropy] logits {}, expected [2N,{}]", zs.str(),
@@ -14,7 +15,7 @@ JointEntropyValues joint_entropy(Graph& graph, Value z, const Segments& segments
   node.op = "joint_entropy";
   node.inputs = {z};
   node.make = [=](const KernelRequest& r) {
-    return MUSIC_MAKE(make_joint_entropy, r, segments, spec);
+    return MUSIC_MAKE(make_joint_entropy, r, segments, spec, batch);
   };
   node.backward = [](Graph& g, const Node& n, const std::vector<GradientParts>& d) {
     MUSIC_CHECK(d[2].empty() && d[3].empty(),

@@ -2,6 +2,7 @@
 // The MUSIC loss as one graph node (paper eq. 2-5; docs/numerics.md). The
 // gradient is formed in the forward pass; backward scales it.
 
+#include "dist/communicator.h"
 #include "engine/ops/kernel.h"
 #include "music/coding.h"
 #include "music/joint_entropy_spec.h"
@@ -14,11 +15,20 @@ struct JointEntropyValues {
   Value mean_q;  // [2,D]: mean code of each view over the batch
 };
 
-// z [2N,D]: logits of view 1, then of view 2. terms and mean_q are kept.
+// A batch that processes share; this one has shard_size() of its samples. No
+// communicator: all of them.
+struct SharedBatch {
+  dist::Communicator* communicator = nullptr;
+  std::int64_t samples = 0;  // of all processes
+};
+
+// z [2N,D]: logits of view 1, then of view 2, of this process's samples.
+// terms and mean_q, of the whole batch, are kept.
 JointEntropyValues joint_entropy(Graph& graph, Value z, const Segments& segments,
-                                 const JointEntropySpec& spec);
+                                 const JointEntropySpec& spec,
+                                 const SharedBatch& batch = {});
 
 // in: z; out: total [1], dz [2N,D], terms f64 [4], mean_q [2,D]
-MUSIC_KERNEL(make_joint_entropy, Segments, JointEntropySpec)
+MUSIC_KERNEL(make_joint_entropy, Segments, JointEntropySpec, SharedBatch)
 
 }  // namespace music

@@ -1,5 +1,6 @@
 #include "music/model.h"
 
+#include "engine/core/shard.h"
 #include "engine/graph/autograd.h"
 #include "engine/ops/image_normalize.h"
 
@@ -23,19 +24,25 @@ Model::Model(const ModelSpec& spec, bool with_training)
 StepGraph Model::step_graph(std::int64_t samples, int image_size,
                             const data::PixelStats& pixels,
                             const Segments& segments,
-                            const JointEntropySpec& loss) const {
+                            const JointEntropySpec& loss,
+                            dist::Communicator* communicator) const {
   MUSIC_CHECK(projector_, "[model] training needs a projector");
   StepGraph step{Graph(parameters_), {}, {}};
   Graph& g = step.graph;
-  step.pixels = g.input("pixels", {2 * samples, image_size, image_size, 3},
+  const std::int64_t n =
+      communicator ? shard_size(samples, communicator->rank(),
+                                communicator->size())
+                   : samples;
+  step.pixels = g.input("pixels", {2 * n, image_size, image_size, 3},
                         DType::kU8);
   // Both views in one pass, normalised by their own statistics: the same
   // numbers as two passes, with half the launches.
-  const ForwardMode mode{.training = true, .groups = 2};
+  const ForwardMode mode{
+      .training = true, .groups = 2, .communicator = communicator};
   const Value x = normalised(g, step.pixels, pixels);
   const Value h = encoder_.forward(g, x, mode);
   const Value z = projector_->forward(g, h, mode);
-  step.loss = joint_entropy(g, z, segments, loss);
+  step.loss = joint_entropy(g, z, segments, loss, {communicator, samples});
   backward(g, step.loss.total, g.constant({1}, 1.0));
   return step;
 }

@@ -42,9 +42,12 @@ class Model {
   // Registers and allocates; values are zero until initialised or imported.
   Model(const ModelSpec& spec, bool with_training);
 
+  // samples: of the batch; with a communicator, of all its processes, and n of
+  // the graph is shard_size() of them.
   StepGraph step_graph(std::int64_t samples, int image_size,
                        const data::PixelStats& pixels, const Segments& segments,
-                       const JointEntropySpec& loss) const;
+                       const JointEntropySpec& loss,
+                       dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels) const;
 

@@ -7,33 +7,46 @@ namespace music {
 
 TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
                            std::initializer_list<std::int64_t> batch_sizes,
-                           ExecutableOptions options)
+                           ExecutableOptions options,
+                           dist::Communicator* communicator)
     : model_(model) {
+  if (communicator && communicator->size() > 1)
+    reducer_.emplace(*communicator, model.parameters());
   std::size_t arena = 0, workspace = 0;
   for (const std::int64_t n : batch_sizes) {
     if (prepared_.contains(n)) continue;
     StepGraph step = model.step_graph(n, spec.image_size, spec.pixels,
-                                      spec.segments, spec.loss);
+                                      spec.segments, spec.loss, communicator);
     Prepared p{step.pixels, step.loss,
                std::make_unique<Executable>(std::move(step.graph),
-                                            model.parameters(), options)};
+                                            model.parameters(), options),
+               {}};
     arena = std::max(arena, p.executable->arena_bytes());
     workspace = std::max(workspace, p.executable->workspace_bytes());
     prepared_.emplace(n, std::move(p));
   }
   arena_ = Buffer(arena);
   workspace_ = Buffer(workspace);
-  for (auto& [n, p] : prepared_)
+  for (auto& [n, p] : prepared_) {
     p.executable->bind(arena_.data(), workspace_.data());
+    if (!reducer_) continue;
+    p.schedule = reducer_->schedule(p.executable->graph());
+    p.executable->set_observer([this, &p](std::size_t node) {
+      reducer_->after_node(p.schedule, node, nullptr);
+    });
+  }
   optimizer_ = make_optimizer(model.parameters(), spec.optimizer);
 }
 
-StepOutcome TrainingStep::forward_backward(const void* pixels, std::int64_t n) {
-  const auto it = prepared_.find(n);
-  MUSIC_CHECK(it != prepared_.end(), "[step] batch of {} samples not prepared", n);
+StepOutcome TrainingStep::forward_backward(const void* pixels,
+                                           std::int64_t samples) {
+  const auto it = prepared_.find(samples);
+  MUSIC_CHECK(it != prepared_.end(), "[step] batch of {} samples not prepared",
+              samples);
   const Prepared& p = it->second;
   p.executable->set_input(p.pixels, pixels);
   p.executable->run();
+  if (reducer_) reducer_->finish(nullptr);
   const double* t = p.executable->tensor(p.loss.terms).as<double>();
   StepOutcome outcome;
   outcome.terms.de = t[0], outcome.terms.oe = t[1];
@@ -42,8 +55,9 @@ StepOutcome TrainingStep::forward_backward(const void* pixels, std::int64_t n) {
   return outcome;
 }
 
-StepOutcome TrainingStep::run(const void* pixels, std::int64_t n, double rate) {
-  StepOutcome outcome = forward_backward(pixels, n);
+StepOutcome TrainingStep::run(const void* pixels, std::int64_t samples,
+                              double rate) {
+  StepOutcome outcome = forward_backward(pixels, samples);
   outcome.applied = std::isfinite(outcome.terms.total) && gradients_finite();
   if (outcome.applied) optimizer_->step(rate);
   return outcome;

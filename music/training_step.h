@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 
+#include "dist/gradient_reducer.h"
 #include "engine/graph/executable.h"
 #include "engine/optim/optimizer.h"
 #include "music/model.h"
@@ -29,17 +31,21 @@ struct StepOutcome {
 
 class TrainingStep {
  public:
-  // batch_sizes: samples, each size that run() will see. model must outlive it.
+  // batch_sizes: samples of all processes, each size that run() will see. model
+  // must outlive it; so must communicator, null for a process on its own.
   TrainingStep(Model& model, const TrainingStepSpec& spec,
                std::initializer_list<std::int64_t> batch_sizes,
-               ExecutableOptions options);
+               ExecutableOptions options,
+               dist::Communicator* communicator = nullptr);
 
-  // pixels u8 [2n, size, size, 3]. A loss or gradient that is not finite
+  // pixels u8 [2n, size, size, 3] of this process's shard of a batch of
+  // `samples`. All processes end up with the same weights. A loss or gradient that is not finite
   // leaves weights and momentum alone (running statistics have moved).
-  StepOutcome run(const void* pixels, std::int64_t n, double rate);
+  StepOutcome run(const void* pixels, std::int64_t samples, double rate);
 
-  // Without the optimiser: gradients stay in the model's gradient block.
-  StepOutcome forward_backward(const void* pixels, std::int64_t n);
+  // Without the optimiser: gradients of the whole batch stay in the model's
+  // gradient block.
+  StepOutcome forward_backward(const void* pixels, std::int64_t samples);
   void update(double rate) { optimizer_->step(rate); }
 
   struct Memory { std::size_t arena, workspace; };
@@ -52,10 +58,12 @@ class TrainingStep {
     Value pixels;
     JointEntropyValues loss;
     std::unique_ptr<Executable> executable;
+    dist::GradientReducer::Schedule schedule;
   };
   bool gradients_finite() const;
 
   Model& model_;
+  std::optional<dist::GradientReducer> reducer_;  // of several processes
   std::map<std::int64_t, Prepared> prepared_;
   Buffer arena_, workspace_;
   std::unique_ptr<Optimizer> optimizer_;

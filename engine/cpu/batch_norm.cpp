@@ -228,7 +228,8 @@ class BackwardStatistics final : public Kernel {
 
 class BackwardApply final : public Kernel {
  public:
-  explicit BackwardApply(const BatchNormRows& rows) : r_(rows) {}
+  BackwardApply(const BatchNormRows& rows, const BatchNormForm& form)
+      : r_(rows), form_(form) {}
   std::size_t workspace_bytes() const override { return channel_bytes(r_, 4); }
   void run(const KernelArgs& args) override {
     const float* dy = args.in[0].f32();
@@ -236,6 +237,8 @@ class BackwardApply final : public Kernel {
     const float* saved = args.in[2].f32();
     const double* stats = args.in[3].as<double>();
     const float* gamma = args.in[4].f32();
+    const double* own =
+        form_.combined ? args.in.back().as<double>() : stats;
     float* dx = args.out[0].f32();
     float* dgamma = args.out[1].f32();
     float* dbeta = args.out[2].f32();
@@ -249,8 +252,8 @@ class BackwardApply final : public Kernel {
         const double* s = stats + g * (2 * c + 1);
         const double n = s[2 * c], invstd = saved[(2 * g + 1) * c + j];
         const double a = gamma[j] * invstd;
-        sum_beta += s[j];
-        sum_gamma += s[c + j];
+        sum_beta += own[g * (2 * c + 1) + j];
+        sum_gamma += own[g * (2 * c + 1) + c + j];
         float* v = w + g * 4 * width;
         for (std::int64_t i = j; i < width; i += c) {
           v[i] = static_cast<float>(a);
@@ -279,6 +282,7 @@ class BackwardApply final : public Kernel {
 
  private:
   BatchNormRows r_;
+  BatchNormForm form_;
 };
 
 }  // namespace
@@ -310,7 +314,7 @@ std::unique_ptr<Kernel> make_batch_norm_backward_statistics(
 std::unique_ptr<Kernel> make_batch_norm_backward_apply(const KernelRequest& r,
                                                        BatchNormForm form) {
   return std::make_unique<BackwardApply>(
-      BatchNormRows(r.in[1].shape, form.spec.groups));
+      BatchNormRows(r.in[1].shape, form.spec.groups), form);
 }
 
 }  // namespace music::cpu

@@ -132,9 +132,11 @@ void Executable::run(void* stream) {
   MUSIC_CHECK(bound_, "[executable] run() before bind()");
   for (std::size_t n = 0; n < steps_.size(); ++n) {
     run_node(n, stream);
-    if (!options_.check_finite) continue;
-    if (options_.device == Device::kCuda) cuda::synchronize(stream);
-    check_node(n);
+    if (options_.check_finite) {
+      if (options_.device == Device::kCuda) cuda::synchronize(stream);
+      check_node(n);
+    }
+    if (observer_) observer_(n);
   }
 }
 

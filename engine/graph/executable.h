@@ -10,6 +10,7 @@
 //   step.set_input(images, batch.pixels);
 //   step.run();
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,6 +50,12 @@ class Executable {
   // kernel that used their bytes left there.
   Tensor tensor(Value v) const { return tensors_[static_cast<std::size_t>(v.id)]; }
 
+  // Called with a node's number after run() has run it (on a GPU: queued it);
+  // also while run() is captured.
+  void set_observer(std::function<void(std::size_t node)> observer) {
+    observer_ = std::move(observer);
+  }
+
   // On a GPU queues the work on `stream` and returns, unless a debugging option
   // asks for more.
   void run(void* stream = nullptr);
@@ -79,6 +86,7 @@ class Executable {
   std::vector<Tensor> tensors_;
   std::vector<Buffer> constants_;
   std::vector<NodeTime> times_;
+  std::function<void(std::size_t)> observer_;
 };
 
 }  // namespace music

@@ -24,6 +24,7 @@ void check(const Graph& graph, Value x, Value gamma, Value beta, Value mean,
 }
 
 std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
+                            const StatisticsHook& combine,
                             const std::vector<GradientParts>& dy) {
   const Value x = n.inputs[0], gamma = n.inputs[2];
   const Value saved = n.outputs[1];
@@ -55,10 +56,14 @@ std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
   const auto reduced = g.add(std::move(reduce), outs);
   const Value dmasked = form.masked_dy ? reduced[1] : parts[0];
 
+  const Value own = reduced[0];
+  const Value stats = combine ? combine(g, own) : own;
+
   Node apply;
   apply.op = "batch_norm_backward";
-  apply.inputs = {dmasked, x, saved, reduced[0], gamma};
+  apply.inputs = {dmasked, x, saved, stats, gamma};
   if (form.spec.relu && !form.masked_dy) apply.inputs.push_back(n.outputs[2]);
+  if (form.combined) apply.inputs.push_back(own);
   apply.in_place = {0, -1, -1};
   apply.make = [form](const KernelRequest& r) {
     return MUSIC_MAKE(make_batch_norm_backward_apply, r, form);
@@ -77,10 +82,11 @@ std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
 
 Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                  Value running_mean, Value running_var, Value residual,
-                 BatchNormSpec spec) {
+                 BatchNormSpec spec, const StatisticsHook& combine) {
   check(graph, x, gamma, beta, running_mean, running_var, residual, spec);
   const Shape xs = graph.shape(x);
   BatchNormForm form{spec, bool(residual), bool(running_mean)};
+  form.combined = bool(combine);
   form.mask = spec.relu && graph.device() == Device::kCuda;
 
   Node statistics;
@@ -89,8 +95,9 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
   statistics.make = [form](const KernelRequest& r) {
     return MUSIC_MAKE(make_batch_norm_statistics, r, form);
   };
-  const Value stats = graph.add1(
+  Value stats = graph.add1(
       std::move(statistics), Shape{spec.groups, 2 * xs[-1] + 1}, DType::kF64);
+  if (combine) stats = combine(graph, stats);
 
   Node apply;
   apply.op = "batch_norm";
@@ -101,9 +108,9 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
   apply.make = [form](const KernelRequest& r) {
     return MUSIC_MAKE(make_batch_norm_apply, r, form);
   };
-  apply.backward = [form](Graph& g, const Node& n,
-                          const std::vector<GradientParts>& dy) {
-    return gradient(g, n, form, dy);
+  apply.backward = [form, combine](Graph& g, const Node& n,
+                                   const std::vector<GradientParts>& dy) {
+    return gradient(g, n, form, combine, dy);
   };
   std::vector<OutputSpec> outs = {{xs, graph.info(x).dtype},
                                   {Shape{spec.groups, 2, xs[-1]}}};

@@ -10,9 +10,12 @@
 // Split as statistics | apply, so that processes can sum statistics between:
 //   statistics: x -> [groups, 2C+1] f64: sums, sums of squares, count
 //   backward statistics -> [groups, 2C+1] f64: sum dy', sum dy' xhat, count
-// where dy' is dy behind the ReLU.
+// where dy' is dy behind the ReLU. A StatisticsHook is called with each of the
+// two, and what it returns is applied.
 //
 // x may be F32, F16 or BF16; everything a channel has one of is F32 or F64.
+
+#include <functional>
 
 #include "engine/ops/kernel.h"
 
@@ -25,11 +28,16 @@ struct BatchNormSpec {
   double momentum = 0.1;
 };
 
+// Appends what makes statistics of this process's samples those of more.
+using StatisticsHook = std::function<Value(Graph&, Value statistics)>;
+
 // x [..., C]; gamma, beta [C]; running_mean, running_var [C] buffers, or both
-// invalid: then none are kept. residual: x's shape, or invalid.
+// invalid: then none are kept. residual: x's shape, or invalid. combine: null
+// for the statistics of x alone; the gradients of gamma and beta are x's share
+// all the same.
 Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                  Value running_mean, Value running_var, Value residual,
-                 BatchNormSpec spec);
+                 BatchNormSpec spec, const StatisticsHook& combine = nullptr);
 
 // Evaluation: normalises by the running statistics; no gradient.
 Value batch_norm_inference(Graph& graph, Value x, Value gamma, Value beta,
@@ -46,6 +54,8 @@ struct BatchNormForm {
   int parts = 1;         // backward: dy arrives in this many parts (1 or 2)
   bool masked_dy = false;  // backward: dy' is written, because it is a sum, or
                            // the residual's gradient, or there is no mask
+  bool combined = false;   // backward: stats were combined; those of x alone,
+                           // for dgamma and dbeta, are the last input
 };
 
 // The mask of n elements: u8 [ceil(n / 8)], bit i % 8 of byte i / 8 is set
@@ -62,7 +72,7 @@ MUSIC_KERNEL(make_batch_norm_inference, BatchNormForm)
 // out: stats, [dy' if masked_dy]
 MUSIC_KERNEL(make_batch_norm_backward_statistics, BatchNormForm)
 // in: dy' (dy, with relu but without masked_dy), x, saved, stats, gamma, [mask
-// if relu without masked_dy]; out: dx, dgamma, dbeta
+// if relu without masked_dy], [own stats if combined]; out: dx, dgamma, dbeta
 MUSIC_KERNEL(make_batch_norm_backward_apply, BatchNormForm)
 
 }  // namespace music

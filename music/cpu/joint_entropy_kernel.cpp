@@ -9,8 +9,9 @@ namespace {
 class JointEntropyKernel final : public Kernel {
  public:
   JointEntropyKernel(std::int64_t n, const Segments& segments,
-                     const JointEntropySpec& spec)
-      : half_(n * segments.units()), body_({n, &segments, spec}) {}
+                     const JointEntropySpec& spec, const SharedBatch& batch)
+      : half_(n * segments.units()),
+        body_({n, &segments, spec, 0, batch.communicator, batch.samples}) {}
   std::size_t workspace_bytes() const override { return body_.workspace_bytes(); }
   void run(const KernelArgs& args) override {
     const float* z = args.in[0].f32();
@@ -32,9 +33,10 @@ class JointEntropyKernel final : public Kernel {
 
 std::unique_ptr<Kernel> make_joint_entropy(const KernelRequest& r,
                                            Segments segments,
-                                           JointEntropySpec spec) {
+                                           JointEntropySpec spec,
+                                           SharedBatch batch) {
   return std::make_unique<JointEntropyKernel>(r.in[0].shape[0] / 2, segments,
-                                              spec);
+                                              spec, batch);
 }
 
 }  // namespace music::cpu

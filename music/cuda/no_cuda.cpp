@@ -5,6 +5,6 @@
 
 namespace music::cuda {
 
-MUSIC_NO_CUDA(make_joint_entropy, Segments, JointEntropySpec)
+MUSIC_NO_CUDA(make_joint_entropy, Segments, JointEntropySpec, SharedBatch)
 
 }  // namespace music::cuda

@@ -1,0 +1,20 @@
+#include "dist/sum_over_ranks.h"
+
+#include "engine/ops/function_kernel.h"
+
+namespace music::dist {
+
+Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator) {
+  Node node;
+  node.op = "sum_over_ranks";
+  node.inputs = {x};
+  node.in_place = {0};
+  node.make = [&communicator](const KernelRequest&) {
+    return function_kernel([&communicator](const KernelArgs& a) {
+      communicator.run(Collective::all_reduce(a.in[0], a.out[0]), a.stream);
+    });
+  };
+  return graph.add1(std::move(node), graph.shape(x), graph.info(x).dtype);
+}
+
+}  // namespace music::dist

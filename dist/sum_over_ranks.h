@@ -1,0 +1,14 @@
+#pragma once
+// A value of the graph, summed over processes.
+
+#include "dist/communicator.h"
+#include "engine/graph/graph.h"
+
+namespace music::dist {
+
+// The sum over the ranks of x (F32 or F64); blocking in the order of the graph,
+// so all ranks record it at the same places. No gradient: the ops that call it
+// (batch_norm) record their own. communicator must outlive the graph.
+Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator);
+
+}  // namespace music::dist
