@@ -40,11 +40,15 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
   }
   if (d.residual) c.tensors.push_back({uniform("residual", d.dims)});
   const BatchNormSpec spec{.groups = d.groups, .relu = d.relu};
-  const auto op = inference ? batch_norm_inference : batch_norm;
-  c.record = [d, op, spec](Graph& g, Values v) {
-    const Value y = op(g, v[0], v[1], v[2], d.running ? v[3] : Value{},
-                       d.running ? v[4] : Value{},
-                       d.residual ? v.back() : Value{}, spec);
+  c.record = [d, inference, spec](Graph& g, Values v) {
+    const Value mean = d.running ? v[3] : Value{};
+    const Value var = d.running ? v[4] : Value{};
+    const Value residual = d.residual ? v.back() : Value{};
+    const Value y =
+        inference
+            ? batch_norm_inference(g, v[0], v[1], v[2], mean, var, residual,
+                                   spec)
+            : batch_norm(g, v[0], v[1], v[2], mean, var, residual, spec);
     if (d.uses == 1) return y;
     const Value two = add(g, y, relu(g, y));
     return d.uses == 2 ? two : add(g, two, y);
