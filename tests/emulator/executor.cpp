@@ -1,5 +1,8 @@
+// The fortified longjmp refuses to go to another stack.
+#undef _FORTIFY_SOURCE
 #include "tests/emulator/executor.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <bit>
@@ -26,18 +29,26 @@ constexpr int kWarp = 32;
 
 Schedule schedule = Schedule::kForward;
 
-// A context and its stack; runs one thread after the other until one waits.
-struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack{new char[kStack]};
-  Thread thread;
-  bool waiting = false;
+// Where a fiber or the scheduler goes on.
+struct Context {
+  ucontext_t start;
+  jmp_buf here;
+  bool started = false;  // `here` holds a place
 };
 
+// A context and its stack; runs one thread after the other until one waits.
+struct Fiber {
+  Context context;
+  std::unique_ptr<char[]> stack{new char[kStack]};
+  Thread thread;
+};
+
+// Lanes bring values; the last to arrive hands out results.
 struct Warp {
   int arrived = 0;
   unsigned mask = 0;
-  std::uint64_t value[kWarp] = {};
+  std::uint64_t value[kWarp] = {}, result[kWarp] = {};
+  int source[kWarp] = {};
   std::vector<Fiber*> waiters;
 };
 
@@ -54,7 +65,7 @@ struct Block {
 
 Block* block = nullptr;
 Fiber* running = nullptr;
-ucontext_t scheduler;
+Context scheduler;
 std::vector<std::unique_ptr<Fiber>> pool;
 std::vector<Fiber*> idle;
 
@@ -71,13 +82,26 @@ void entered(void* fake, const void** from, std::size_t* size) {
 }
 #endif
 
+// swapcontext saves the signal mask with a system call, which would be half of
+// all time; a jump between stacks does not. Sanitizers know swapcontext only.
+void switch_to(Context& from, Context& to) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  swapcontext(&from.start, &to.start);
+#else
+  if (_setjmp(from.here) != 0) return;
+  from.started = true;
+  if (to.started) _longjmp(to.here, 1);
+  setcontext(&to.start);
+#endif
+}
+
 void to_scheduler() {
   Fiber* self = running;
 #if defined(__SANITIZE_ADDRESS__)
   void* fake = nullptr;
   leaving(&fake, scheduler_stack, scheduler_size);
 #endif
-  swapcontext(&self->context, &scheduler);
+  switch_to(self->context, scheduler);
 #if defined(__SANITIZE_ADDRESS__)
   entered(fake, nullptr, nullptr);
 #endif
@@ -91,7 +115,7 @@ void to_fiber(Fiber* fiber) {
 #if defined(__SANITIZE_ADDRESS__)
   leaving(&scheduler_fake, fiber->stack.get(), kStack);
 #endif
-  swapcontext(&scheduler, &fiber->context);
+  switch_to(scheduler, fiber->context);
 #if defined(__SANITIZE_ADDRESS__)
   entered(scheduler_fake, nullptr, nullptr);
 #endif
@@ -142,7 +166,7 @@ void make_context(ucontext_t& context, char* stack) {
 Fiber* fresh_fiber() {
   if (idle.empty()) {
     auto& f = pool.emplace_back(std::make_unique<Fiber>());
-    make_context(f->context, f->stack.get());
+    make_context(f->context.start, f->stack.get());
     return f.get();
   }
   Fiber* f = idle.back();
@@ -225,11 +249,16 @@ void block_barrier() {
 
 namespace {
 
-// Waits until every lane of the mask is here.
-Warp& meet(unsigned mask) {
+Warp& own_warp() {
+  return block->warps[static_cast<std::size_t>(running->thread.warp)];
+}
+
+// Waits until every lane of the mask is here; the last one, before anybody goes
+// on, calls finish(warp).
+template <typename F>
+void meet(unsigned mask, F&& finish) {
   const int lane = running->thread.lane;
-  Warp& w =
-      block->warps[static_cast<std::size_t>(running->thread.warp)];
+  Warp& w = own_warp();
   if ((mask >> lane & 1u) == 0)
     stop(fmt::format("lane {} is not in its own mask {:08x}", lane, mask));
   if (w.arrived == 0) {
@@ -238,39 +267,41 @@ Warp& meet(unsigned mask) {
     stop(fmt::format("lanes of a warp name masks {:08x} and {:08x}", w.mask,
                      mask));
   }
-  if (++w.arrived < std::popcount(mask)) {
-    wait_here(w.waiters);
-  } else {
-    w.arrived = 0;
-    release(w.waiters);
-  }
-  return w;
-}
-
-Warp& own_warp() {
-  return block->warps[static_cast<std::size_t>(running->thread.warp)];
+  if (++w.arrived < std::popcount(mask)) return wait_here(w.waiters);
+  finish(w);
+  w.arrived = 0;
+  release(w.waiters);
 }
 
 }  // namespace
 
 std::uint64_t warp_exchange(unsigned mask, std::uint64_t value, int source) {
+  const int lane = running->thread.lane;
   if ((mask >> source & 1u) == 0)
     stop(fmt::format("a shuffle from lane {}, which is not in mask {:08x}",
                      source, mask));
-  own_warp().value[running->thread.lane] = value;
-  const std::uint64_t result = meet(mask).value[source];
-  meet(mask);  // nobody brings the next value before all have read this one
-  return result;
+  Warp& warp = own_warp();
+  warp.value[lane] = value;
+  warp.source[lane] = source;
+  meet(mask, [](Warp& w) {
+    for (int i = 0; i < kWarp; ++i)
+      if (w.mask >> i & 1u) w.result[i] = w.value[w.source[i]];
+  });
+  return warp.result[lane];
 }
 
 unsigned warp_ballot(unsigned mask, bool predicate) {
-  own_warp().value[running->thread.lane] = predicate;
-  const Warp& w = meet(mask);
-  unsigned votes = 0;
-  for (int i = 0; i < kWarp; ++i)
-    if (mask >> i & 1u) votes |= static_cast<unsigned>(w.value[i]) << i;
-  meet(mask);
-  return votes;
+  const int lane = running->thread.lane;
+  Warp& warp = own_warp();
+  warp.value[lane] = predicate;
+  meet(mask, [](Warp& w) {
+    unsigned votes = 0;
+    for (int i = 0; i < kWarp; ++i)
+      if (w.mask >> i & 1u) votes |= static_cast<unsigned>(w.value[i]) << i;
+    for (int i = 0; i < kWarp; ++i)
+      if (w.mask >> i & 1u) w.result[i] = votes;
+  });
+  return static_cast<unsigned>(warp.result[lane]);
 }
 
 void* shared(const void* key, std::size_t bytes) {
