@@ -158,15 +158,16 @@ std::vector<SampleTable> scan_shards(const std::vector<std::string>& shards) {
   std::vector<std::exception_ptr> failures(shards.size());
   std::vector<std::thread> threads;
   const std::size_t count = std::min(kThreads, shards.size());
-  for (std::size_t t = 0; t < count; ++t)
-    threads.emplace_back([&, t] {
-      for (std::size_t i = t; i < shards.size(); i += count) try {
-          tables[i] = scan_shard(shards[i]);
-        } catch (...) {
-          failures[i] = std::current_exception();
-          return;
-        }
-    });
+  const auto work = [&](std::size_t first) {
+    for (std::size_t i = first; i < shards.size(); i += count) try {
+        tables[i] = scan_shard(shards[i]);
+      } catch (...) {
+        failures[i] = std::current_exception();
+        return;
+      }
+  };
+  for (std::size_t t = 1; t < count; ++t) threads.emplace_back(work, t);
+  work(0);
   for (std::thread& thread : threads) thread.join();
   for (const std::exception_ptr& failure : failures)
     if (failure) std::rethrow_exception(failure);

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|workers|errors|shards|knn
+#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|shards|knn
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
 # workers  one and four loader threads: the same bytes
 # errors   bad input: one line, the right exit code, nothing written
+# corrupt  5 % of the images damaged in ten ways: training ends, each is listed
+#          once, two runs and a resumed one are equal
 # shards   training from tar shards is training from the files in them
 # knn      the scores program on a trained run and on files
 set -u
@@ -131,6 +133,64 @@ errors() {
     "$work/run/projector.safetensors" --data "$work/data"
   expect 3 'label|expected' "$build/music_knn" "$work/run" \
     --train "$work/data/train/$(ls "$work/data/train" | head -1)" --test "$work/data/test"
+}
+
+# corrupt_one WAY FILE
+corrupt_one() {
+  local file=$2
+  cp "$file" "$work/was"
+  case $1 in
+    0) : >"$file" ;;
+    1) head -c 100 "$work/was" >"$file" ;;
+    2) head -c $(($(stat -c %s "$work/was") / 2)) "$work/was" >"$file" ;;
+    3) echo "<html>404 Not Found</html>" >"$file" ;;
+    4) { printf '\xff\xd8\xff'; seq 500; } >"$file" ;;
+    5) { printf 'GIF89a'; tail -c +7 "$work/was"; } >"$file" ;;
+    6) tail -c +2 "$work/was" >"$file" ;;
+    7) ln -sf no/such/file "$file" ;;
+    8) head -c "$(stat -c %s "$work/was")" /dev/zero >"$file" ;;
+    # The start of frame asks for 65,500 x 65,500 pixels.
+    9) LC_ALL=C sed 's/\xff\xc0\x00\x11\x08..../\xff\xc0\x00\x11\x08\xff\xdc\xff\xdc/' \
+      "$work/was" >"$file" ;;
+  esac
+}
+corrupt() {
+  "$build/music_attributes" --out "$work/many" --train 200 --test 1 --size 24 >/dev/null
+  local files bad=() i
+  mapfile -t files < <(find "$work/many/train" -name '*.jpg' | sort)
+  for i in 0 1 2 3 4 5 6 7 8 9; do
+    corrupt_one $i "${files[i * 20 + 3]}"
+    bad+=("${files[i * 20 + 3]}")
+  done
+  local many=("$build/music_train" "${tiny[@]}" --data "$work/many/train" --bad-max 0.06
+    --train.log_level error)
+  "${many[@]}" --out "$work/one" || fail "training with damaged images: exit $?"
+  "${many[@]}" --out "$work/two" --workers 5 || fail "the same again: exit $?"
+  [[ $(weights "$work/one") == $(weights "$work/two") ]] || fail "the two runs differ"
+  cmp "$work/one/quarantine.jsonl" "$work/two/quarantine.jsonl" ||
+    fail "their quarantines differ"
+  listed() { grep -o '"name":"[^"]*"' "$1/quarantine.jsonl" | cut -d'"' -f4 | sort; }
+  [[ $(listed "$work/one") == "$(printf '%s\n' "${bad[@]}" | sort)" ]] ||
+    fail "quarantine: $(listed "$work/one")"
+  "${many[@]}" --out "$work/killed" &
+  local pid=$!
+  for _ in $(seq 2000); do
+    [[ -e $work/killed/metrics.jsonl ]] && (($(steps "$work/killed") >= 20)) && break
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.01
+  done
+  kill -KILL "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+  "${many[@]}" --out "$work/killed" || fail "going on among damaged images"
+  [[ $(weights "$work/killed") == $(weights "$work/one") ]] || fail "the resumed run differs"
+  [[ $(listed "$work/killed") == $(listed "$work/one") ]] ||
+    fail "quarantine after a resume: $(listed "$work/killed")"
+  expect 3 'of the epoch.s 200 images cannot be read, limit 8' "${many[@]}" \
+    --bad-max 0.04 --out "$work/refused"
+  expect 3 'many/train/' "${many[@]}" --bad-image abort --out "$work/aborted"
+  "${many[@]}" --bad-image zero --out "$work/zero" || fail "--bad-image zero"
+  [[ $(weights "$work/zero") != $(weights "$work/one") ]] ||
+    fail "black images train to the same weights as replaced ones"
 }
 
 scores() { grep -oE '"top(1|5)": *[0-9.]+' "$1"; }
