@@ -17,7 +17,8 @@ Value reduce(Graph& graph, Value x, ReduceKind kind) {
     back.make = [kind](const KernelRequest& r) {
       return MUSIC_MAKE(make_reduce_backward, r, kind);
     };
-    return std::vector<Value>{g.add1(std::move(back), g.shape(n.inputs[0]))};
+    const ValueInfo x = g.info(n.inputs[0]);
+    return std::vector<Value>{g.add1(std::move(back), x.shape, x.dtype)};
   };
   return graph.add1(std::move(node), Shape{1});
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Sum or mean of all elements: x [...] -> y [1]. Accumulates in fp64, in an
+// Sum or mean of all elements: x [...] -> y [1] F32. Accumulates in fp64, in an
 // order that does not depend on the thread count.
 
 #include "engine/ops/kernel.h"

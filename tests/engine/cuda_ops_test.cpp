@@ -58,7 +58,7 @@ void check_nan(bool pool, std::int64_t channels, DType dtype) {
   std::vector<float> data(static_cast<std::size_t>(16 * channels), 1.0f);
   data[static_cast<std::size_t>(5 * channels)] = std::nanf("");
   run.set_input(x, data.data());
-  run->run();
+  run.run();
   const auto result = floats(run->tensor(y), Device::kCuda);
   // Position (1,1) is in each of the four windows.
   CHECK(std::count_if(result.begin(), result.end(), is_nan) == (pool ? 4 : 1));
@@ -107,7 +107,7 @@ TEST_SUITE("cuda_ops") {
         BoundExecutable run(std::move(g), p);
         const std::vector<std::int32_t> y = {0, bad, 3};
         run.set_input(labels, y.data());
-        run->run();
+        run.run();
         CHECK(is_nan(floats(run->tensor(loss), Device::kCuda)[0]));
         const auto d = floats(p.gradient(slot), Device::kCuda);
         for (std::size_t i = 0; i < d.size(); ++i)

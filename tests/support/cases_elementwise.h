@@ -45,7 +45,6 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases,
 
     for (const auto kind : {ReduceKind::kSum, ReduceKind::kMean}) {
       const bool mean = kind == ReduceKind::kMean;
-      c.wide_only = true;
       c.name = (mean ? "reduce mean" : "reduce sum") + suffix;
       c.tensors = {{x}};
       c.record = [kind](Graph& g, Values v) { return reduce(g, v[0], kind); };
@@ -59,7 +58,6 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases,
       cases.push_back(c);
     }
 
-    c.wide_only = false;
     c.name = "scale" + suffix;
     c.tensors = {{x, Role::kData}, {uniform("s", {1}), Role::kData}};
     c.tensors[1].wide = true;

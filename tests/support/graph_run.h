@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/core/buffer.h"
+#include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/scale.h"
@@ -178,6 +179,17 @@ struct BoundExecutable {
     executable.bind(arena.data(), workspace.data());
   }
   Executable* operator->() { return &executable; }
+  // Runs once and waits; on a GPU from a captured graph, as training does.
+  void run() {
+    if (device == Device::kCpu) return executable.run();
+    const cuda::Stream stream;
+    cuda::CapturedGraph graph;
+    graph.begin(stream.get());
+    executable.run(stream.get());
+    graph.end(stream.get());
+    graph.launch(stream.get());
+    cuda::synchronize(stream.get());
+  }
   // From host memory, which must stay while the executable runs.
   void set_input(Value v, const void* data) {
     if (device != Device::kCpu) {

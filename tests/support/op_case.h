@@ -196,7 +196,7 @@ inline double check_case(const OpCase& table_row, const CaseTarget& on = {}) {
   step.set_input(r.dy, r.dy_data.data());
   for (std::size_t i = 0; i < r.slots.size(); ++i)
     if (r.slots[i] < 0) step.set_input(r.values[i], r.data[i].data());
-  step->run();
+  step.run();
 
   double worst = 0;
   const auto compare = [&](const std::string& what, std::size_t tensor,
