@@ -1,18 +1,27 @@
 #!/usr/bin/env python3
-"""One MUSIC training step in PyTorch on the CPU: the peer of bench_step.
+"""One MUSIC training step in PyTorch: the peer of bench_step.
 
 Two views through the network one after the other, the loss, backward, LARS or
 SGD. Prints one line of JSON:
 
     {"views_per_s": ..., "step_ms": ..., "peak_rss_mb": ..., ...}
 
-views_per_s is 2 x batch over the median step. Memory layout `auto` times both
-and keeps the faster. By default glibc is told to keep freed memory, as
+views_per_s is 2 x batch over the median step.
+
+On the CPU memory layout `auto` times both and keeps the faster. By default glibc is told to keep freed memory, as
 PyTorch's tuning guide achieves with jemalloc: without it a third of the time of
 a large network goes to page faults; --allocator default leaves glibc alone,
 which is slower and peaks lower.
+
+On a GPU (--device cuda) the step is that of automatic mixed precision: autocast
+to --precision, a gradient scaler with fp16; fp32 without TF32. cuDNN picks its
+algorithms by timing, `auto` is channels_last, --compile puts the network and
+the loss under torch.compile. The views lie on the GPU already. peak_mib, in
+place of peak_rss_mb, is what the process took of the GPU's memory beyond its
+context, as bench_step counts.
 """
 import argparse
+import contextlib
 import ctypes
 import json
 import math
@@ -89,8 +98,10 @@ class Lars(torch.optim.Optimizer):
                 if p.ndim != 1:
                     dp = dp.add(p, alpha=group['weight_decay'])
                     numerator, denominator = p.norm(), dp.norm()
-                    if numerator > 0 and denominator > 0:
-                        dp.mul_(group['eta'] * numerator / denominator)
+                    # Not an if: that would wait for the GPU.
+                    dp.mul_(torch.where((numerator > 0) & (denominator > 0),
+                                        group['eta'] * numerator / denominator,
+                                        torch.ones_like(numerator)))
                 state = self.state[p]
                 if 'mu' not in state:
                     state['mu'] = torch.zeros_like(p)
@@ -106,26 +117,48 @@ def keep_freed_memory():
             raise SystemExit('mallopt failed: use --allocator default')
 
 
+HALF = {'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
 def measure(args, memory_format, warmup, steps, budget):
     """Seconds of each timed step; at least 5, then as the budget allows."""
     torch.manual_seed(0)
     net = Encoder(args.arch, args.width, args.stem)
     projector = make_projector(net.features, args.projector)
-    model = nn.Sequential(net, projector).to(memory_format=memory_format)
+    model = nn.Sequential(net, projector).to(args.device,
+                                             memory_format=memory_format)
     params = list(model.parameters())
     optimizer = (Lars(params, lr=0.01) if args.optimizer == 'lars' else
                  torch.optim.SGD(params, lr=0.01, momentum=0.9, weight_decay=5e-4))
-    views = [torch.randn(args.batch, 3, args.size, args.size)
+    views = [torch.randn(args.batch, 3, args.size, args.size, device=args.device)
              .contiguous(memory_format=memory_format) for _ in range(2)]
+    criterion = music_loss
+    if args.compile:
+        model, criterion = torch.compile(model), torch.compile(music_loss)
+    autocast = contextlib.nullcontext
+    if args.precision in HALF:
+        def autocast():
+            return torch.autocast(args.device, dtype=HALF[args.precision])
+    make_scaler = getattr(torch.amp, 'GradScaler', None) or torch.cuda.amp.GradScaler
+    scaler = make_scaler(enabled=args.precision == 'fp16')
+
+    def wait():
+        if args.device == 'cuda':
+            torch.cuda.synchronize()
+
     times = []
     begin = time.perf_counter()
     for step in range(warmup + steps):
+        wait()
         start = time.perf_counter()
-        z1, z2 = (model(view) for view in views)
-        loss = music_loss(z1, z2, args.segment)
+        with autocast():
+            z1, z2 = (model(view) for view in views)
+            loss = criterion(z1, z2, args.segment)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        wait()
         now = time.perf_counter()
         if step >= warmup:
             times.append(now - start)
@@ -148,6 +181,10 @@ def main():
     parser.add_argument('--projector', default='8192-8160')
     parser.add_argument('--segment', type=int, default=80, help='D_S')
     parser.add_argument('--optimizer', default='lars', choices=['lars', 'sgd'])
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument('--precision', default='fp32',
+                        choices=['fp32', 'fp16', 'bf16'])
+    parser.add_argument('--compile', action='store_true')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--layout', default='auto',
                         choices=['auto', 'channels_last', 'contiguous'])
@@ -160,9 +197,19 @@ def main():
     if args.allocator == 'reuse':
         keep_freed_memory()
     torch.set_num_threads(args.threads)
+    free_before = 0
+    if args.device == 'cuda':
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        free_before = torch.cuda.mem_get_info()[0]
+    elif args.precision == 'fp16':
+        raise SystemExit('--precision fp16 needs --device cuda')
     formats = {'channels_last': torch.channels_last,
                'contiguous': torch.contiguous_format}
     layout = args.layout
+    if layout == 'auto' and args.device == 'cuda':
+        layout = 'channels_last'
     if layout == 'auto':
         probe = {name: min(measure(args, f, 1, 2, 0)) for name, f in formats.items()}
         layout = min(probe, key=probe.get)
@@ -171,14 +218,21 @@ def main():
     times = measure(args, formats[layout], args.warmup, args.steps, args.budget)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
     step = statistics.median(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if args.device == 'cuda':  # the caching allocator keeps the most it had
+        peak = {'peak_mib': (free_before - torch.cuda.mem_get_info()[0]) / 2**20}
+    else:
+        peak = {'peak_rss_mb':
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     print(json.dumps({
         'views_per_s': round(2 * args.batch / step, 2),
         'step_ms': round(1000 * step, 2),
         'fastest_ms': round(1000 * min(times), 2), 'timed_steps': len(times),
-        'peak_rss_mb': round(peak, 1), 'cpu_s': round(cpu, 2),
+        **{key: round(value, 1) for key, value in peak.items()}, 'cpu_s': round(cpu, 2),
         'cpu_per_wall': round(cpu / wall, 2),
-        'layout': layout, 'allocator': args.allocator, 'threads': args.threads, 'torch': torch.__version__}))
+        'device': torch.cuda.get_device_name() if args.device == 'cuda' else 'cpu',
+        'precision': args.precision, 'compiled': args.compile,
+        'layout': layout, 'allocator': args.allocator, 'threads': args.threads,
+        'torch': torch.__version__}))
 
 
 if __name__ == '__main__':
