@@ -4,10 +4,9 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <limits>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -16,7 +15,9 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/index_cache.h"
 #include "engine/core/error.h"
+#include "engine/io/file.h"
 
 namespace music::data {
 namespace {
@@ -29,55 +30,41 @@ constexpr std::string_view kExpected =
     "expected class sub-folders with images, or images (.jpg, .jpeg, .png) "
     "directly in it";
 
-struct File {
-  std::string path;
-  int label = -1;
-};
-
-// Throws Error kData. The buffer is kept between calls.
-void read_whole(const std::string& path, std::vector<std::uint8_t>& bytes) {
-  const auto fail = [](const std::error_code& reason) {
-    return error(ExitCode::kData, "[dataset] cannot read: {}",
-                 reason.message());
-  };
-  std::error_code failure;
-  const std::uintmax_t size = fs::file_size(path, failure);
-  if (failure) throw fail(failure);
-  if (size > DecodeLimits::kFileBytes)
-    throw error(ExitCode::kData, "[dataset] {} bytes, limit {}", size,
-                DecodeLimits::kFileBytes);
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
-      std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) throw fail({errno, std::generic_category()});
-  bytes.resize(size);
-  bytes.resize(std::fread(bytes.data(), 1, size, file.get()));
-  if (std::ferror(file.get())) throw fail({errno, std::generic_category()});
-}
-
+// Images that are files of their own.
 class FileDataset : public Dataset {
  public:
-  FileDataset(std::vector<File> files, std::vector<std::string> classes)
-      : files_(std::move(files)), classes_(std::move(classes)) {}
-
-  std::int64_t size() const override {
-    return static_cast<std::int64_t>(files_.size());
+  // The names in table are relative to root, or absolute.
+  FileDataset(SampleTable table, std::string root)
+      : table_(std::move(table)), root_(std::move(root)) {
+    if (!root_.empty() && root_.back() != '/') root_ += '/';
   }
-  const std::vector<std::string>& classes() const override { return classes_; }
-  int label(std::int64_t i) const override { return at(i).label; }
-  std::string name(std::int64_t i) const override { return at(i).path; }
+
+  std::int64_t size() const override { return table_.size(); }
+  const std::vector<std::string>& classes() const override {
+    return table_.classes;
+  }
+  int label(std::int64_t i) const override {
+    return table_.labels[static_cast<std::size_t>(i)];
+  }
+  std::string name(std::int64_t i) const override {
+    const std::string_view name = table_.names[static_cast<std::size_t>(i)];
+    return name.starts_with('/') ? std::string(name)
+                                 : root_ + std::string(name);
+  }
   bool read_file(std::int64_t i,
                  std::vector<std::uint8_t>& bytes) const override {
-    read_whole(at(i).path, bytes);
+    const FileReader file(name(i));
+    if (file.size() > DecodeLimits::kFileBytes)
+      throw error(ExitCode::kData, "[dataset] {} bytes, limit {}", file.size(),
+                  DecodeLimits::kFileBytes);
+    bytes.resize(file.size());
+    file.read(0, std::as_writable_bytes(std::span(bytes)));
     return true;
   }
 
  private:
-  const File& at(std::int64_t i) const {
-    return files_[static_cast<std::size_t>(i)];
-  }
-
-  std::vector<File> files_;
-  std::vector<std::string> classes_;
+  SampleTable table_;
+  std::string root_;
 };
 
 bool is_image_name(const fs::path& path) {
@@ -113,69 +100,55 @@ Listing list_folder(const fs::path& folder) {
   return listing;
 }
 
-// Adds every image below folder, os.walk's order: the files of a folder before
-// those of its sub-folders. ancestors guards against links that form a loop.
-void collect(const fs::path& folder, int label,
-             std::vector<fs::path>& ancestors, std::vector<File>& files) {
-  const fs::path real = fs::canonical(folder);
-  if (std::find(ancestors.begin(), ancestors.end(), real) != ancestors.end())
-    return;
-  ancestors.push_back(real);
-  const Listing listing = list_folder(folder);
-  for (const std::string& name : listing.images)
-    files.push_back({(folder / name).string(), label});
-  for (const std::string& name : listing.folders)
-    collect(folder / name, label, ancestors, files);
-  ancestors.pop_back();
-}
+// Lists the classes and images below a root.
+class Lister {
+ public:
+  Lister(fs::path root, IndexCache& cache)
+      : root_(std::move(root)), cache_(cache) {}
 
-std::unique_ptr<Dataset> make(std::vector<File> files,
-                              std::vector<std::string> classes,
-                              const std::string& path) {
-  if (files.size() > std::numeric_limits<std::uint32_t>::max())
-    throw error(ExitCode::kData, "[dataset] {}: {} images, limit 2^32 - 1",
-                path, files.size());
-  return std::make_unique<FileDataset>(std::move(files), std::move(classes));
-}
-
-// "path", "path<tab>3" or "path 3". A last word of digits is a label; a path
-// that ends in such a word needs the tab form.
-File parse_line(std::string_view line, const fs::path& base) {
-  File file;
-  const std::size_t tab = line.rfind('\t');
-  const std::size_t cut = tab != line.npos ? tab : line.rfind(' ');
-  if (cut != line.npos) {
-    const std::string_view word = line.substr(cut + 1);
-    int label = 0;
-    const auto [end, failure] =
-        std::from_chars(word.data(), word.data() + word.size(), label);
-    const bool number = failure == std::errc() &&
-                        end == word.data() + word.size() && label >= 0;
-    if (number) file.label = label;
-    if (number || tab != line.npos) {
-      if (!number) file.label = -2;  // the tab promised a label
-      line = line.substr(0, cut);
-    }
+  Listing list(const std::string& folder) {
+    cache_.watch((root_ / folder).string());
+    return list_folder(root_ / folder);
   }
-  line = line.substr(0, line.find_last_not_of(" \t") + 1);
-  file.path = (base / line).string();
-  return file;
-}
+  // Adds every image below folder in os.walk's order: the files of a folder
+  // before those of its sub-folders.
+  void collect(const std::string& folder, int label) {
+    const fs::path real = fs::canonical(root_ / folder);
+    // Links may form a loop.
+    if (std::find(ancestors_.begin(), ancestors_.end(), real) !=
+        ancestors_.end())
+      return;
+    ancestors_.push_back(real);
+    const Listing listing = list(folder);
+    for (const std::string& name : listing.images)
+      add(folder + "/" + name, label);
+    for (const std::string& name : listing.folders)
+      collect(folder + "/" + name, label);
+    ancestors_.pop_back();
+  }
+  void add(std::string_view name, int label) {
+    table.names.add(name);
+    table.labels.push_back(label);
+  }
 
-}  // namespace
+  SampleTable table;
 
-std::unique_ptr<Dataset> open_folder(const std::string& path) {
-  const Listing top = list_folder(path);
-  std::vector<File> files;
-  std::vector<fs::path> ancestors;
+ private:
+  fs::path root_;
+  IndexCache& cache_;
+  std::vector<fs::path> ancestors_;
+};
+
+SampleTable list_images(const std::string& path, IndexCache& cache) {
+  Lister lister(path, cache);
+  const Listing top = lister.list("");
   std::string empty;
   for (std::size_t i = 0; i < top.folders.size(); ++i) {
-    const std::size_t before = files.size();
-    collect(fs::path(path) / top.folders[i], static_cast<int>(i), ancestors,
-            files);
-    if (files.size() == before && empty.empty()) empty = top.folders[i];
+    const std::int64_t before = lister.table.size();
+    lister.collect(top.folders[i], static_cast<int>(i));
+    if (lister.table.size() == before && empty.empty()) empty = top.folders[i];
   }
-  if (!files.empty()) {
+  if (lister.table.size() > 0) {
     if (!empty.empty())
       throw error(ExitCode::kData,
                   "[dataset] {}: class folder {} has no image; fill or remove "
@@ -185,15 +158,56 @@ std::unique_ptr<Dataset> open_folder(const std::string& path) {
       spdlog::warn("[dataset] {}: {} images beside the class folders are left "
                    "out",
                    path, top.images.size());
-    return make(std::move(files), top.folders, path);
+    lister.table.classes = top.folders;
+    return std::move(lister.table);
   }
-  for (const std::string& name : top.images)
-    files.push_back({(fs::path(path) / name).string(), -1});
-  if (files.empty())
+  for (const std::string& name : top.images) lister.add(name, -1);
+  if (lister.table.size() == 0)
     throw error(ExitCode::kData, "[dataset] {}: no image found{}, {}", path,
                 top.folders.empty() ? "" : " in it or its sub-folders",
                 kExpected);
-  return make(std::move(files), {}, path);
+  return std::move(lister.table);
+}
+
+struct Line {
+  std::string_view path;
+  int label = -1;
+};
+
+// "path", "path<tab>3" or "path 3". A last word of digits is a label; a path
+// that ends in such a word needs the tab form.
+Line parse_line(std::string_view line) {
+  Line parsed;
+  const std::size_t tab = line.rfind('\t');
+  const std::size_t cut = tab != line.npos ? tab : line.rfind(' ');
+  if (cut != line.npos) {
+    const std::string_view word = line.substr(cut + 1);
+    int label = 0;
+    const auto [end, failure] =
+        std::from_chars(word.data(), word.data() + word.size(), label);
+    const bool number = failure == std::errc() &&
+                        end == word.data() + word.size() && label >= 0;
+    if (number) parsed.label = label;
+    if (number || tab != line.npos) {
+      if (!number) parsed.label = -2;  // the tab promised a label
+      line = line.substr(0, cut);
+    }
+  }
+  parsed.path = line.substr(0, line.find_last_not_of(" \t") + 1);
+  return parsed;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_folder(const std::string& path) {
+  IndexCache cache("folder", path);
+  std::optional<SampleTable> table = cache.load();
+  if (!table) {
+    table = list_images(path, cache);
+    check_size(*table, path);
+    cache.save(*table);
+  }
+  return std::make_unique<FileDataset>(std::move(*table), path);
 }
 
 std::unique_ptr<Dataset> open_list(const std::string& path) {
@@ -201,8 +215,7 @@ std::unique_ptr<Dataset> open_list(const std::string& path) {
   if (!stream)
     throw error(ExitCode::kData, "[dataset] cannot read {}: {}", path,
                 std::generic_category().message(errno));
-  const fs::path base = fs::path(path).parent_path();
-  std::vector<File> files;
+  SampleTable table;
   std::string line;
   int number = 0, most = -1;
   while (std::getline(stream, line)) {
@@ -214,34 +227,37 @@ std::unique_ptr<Dataset> open_list(const std::string& path) {
                   path);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") == line.npos) continue;
-    files.push_back(parse_line(line, base));
-    const int label = files.back().label;
+    const auto [image, label] = parse_line(line);
     if (label == -2)
       throw error(ExitCode::kData,
                   "[dataset] {}:{}: expected a class number from 0 after the "
                   "tab",
                   path, number);
-    if ((label >= 0) != (files.front().label >= 0))
+    table.names.add(image);
+    table.labels.push_back(label);
+    if ((label >= 0) != (table.labels.front() >= 0))
       throw error(ExitCode::kData,
                   "[dataset] {}:{}: {} label, unlike the lines before", path,
                   number, label >= 0 ? "a" : "no");
     most = std::max(most, label);
   }
-  if (files.empty())
+  if (table.size() == 0)
     throw error(ExitCode::kData,
                 "[dataset] {} lists no image, expected one path a line", path);
   constexpr int kMostClasses = 1'000'000;
   if (most >= kMostClasses)
     throw error(ExitCode::kData, "[dataset] {}: class number {}, limit {}",
                 path, most, kMostClasses - 1);
-  if (!fs::exists(files.front().path))
+  check_size(table, path);
+  for (int c = 0; c <= most; ++c) table.classes.push_back(std::to_string(c));
+  auto dataset = std::make_unique<FileDataset>(
+      std::move(table), fs::path(path).parent_path().string());
+  if (!fs::exists(dataset->name(0)))
     throw error(ExitCode::kData,
                 "[dataset] {}: its first image {} does not exist; paths are "
                 "relative to the list's folder",
-                path, files.front().path);
-  std::vector<std::string> classes;
-  for (int c = 0; c <= most; ++c) classes.push_back(std::to_string(c));
-  return make(std::move(files), std::move(classes), path);
+                path, dataset->name(0));
+  return dataset;
 }
 
 }  // namespace music::data

@@ -19,6 +19,7 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/index_cache.h"
 #include "data/sample_table.h"
 #include "data/tar.h"
 #include "engine/core/error.h"
@@ -231,29 +232,8 @@ std::vector<std::string> shards_in(const fs::path& folder) {
   return shards;
 }
 
-}  // namespace
-
-bool looks_like_shards(const std::string& path) {
-  if (!fs::is_directory(path))
-    return path.ends_with(kSuffix) || path.find('{') != path.npos;
-  bool shards = false;
-  for (const auto& entry : fs::directory_iterator(path)) {
-    const std::string name = entry.path().filename().string();
-    if (name.front() == '.') continue;
-    if (entry.is_directory()) return false;
-    shards |= name.ends_with(kSuffix);
-  }
-  return shards;
-}
-
-std::unique_ptr<Dataset> open_shards(const std::string& path) {
-  const bool folder = fs::is_directory(path);
-  const std::vector<std::string> shards =
-      folder ? shards_in(path) : expand(path);
-  if (shards.empty())
-    throw error(ExitCode::kData, "[dataset] {}: no .tar file in it", path);
+SampleTable scan_all(const std::vector<std::string>& shards) {
   std::vector<SampleTable> parts = scan_shards(shards);
-
   SampleTable table;
   table.shards = shards;
   for (std::size_t s = 0; s < parts.size(); ++s) {
@@ -274,8 +254,11 @@ std::unique_ptr<Dataset> open_shards(const std::string& path) {
                        static_cast<std::uint32_t>(s));
     parts[s] = {};
   }
-  check_size(table, path);
+  return table;
+}
 
+// Class numbers for all images or for none; names for the classes.
+void name_classes(SampleTable& table, const std::string& path) {
   const auto [least, most] =
       std::minmax_element(table.labels.begin(), table.labels.end());
   if (*least < 0 && *most >= 0)
@@ -285,8 +268,42 @@ std::unique_ptr<Dataset> open_shards(const std::string& path) {
                     least - table.labels.begin())]));
   if (*most >= 0)
     table.classes = read_class_names(
-        fs::path(shards.front()).parent_path() / "classes.txt", *most + 1);
-  return std::make_unique<ShardDataset>(std::move(table));
+        fs::path(table.shards.front()).parent_path() / "classes.txt",
+        *most + 1);
+}
+
+}  // namespace
+
+bool looks_like_shards(const std::string& path) {
+  if (!fs::is_directory(path))
+    return path.ends_with(kSuffix) || path.find('{') != path.npos;
+  bool shards = false;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const std::string name = entry.path().filename().string();
+    if (name.front() == '.') continue;
+    if (entry.is_directory()) return false;
+    shards |= name.ends_with(kSuffix);
+  }
+  return shards;
+}
+
+std::unique_ptr<Dataset> open_shards(const std::string& path) {
+  const bool folder = fs::is_directory(path);
+  IndexCache cache("shards", path);
+  std::optional<SampleTable> table = cache.load();
+  if (!table) {
+    if (folder) cache.watch(path);
+    const std::vector<std::string> shards =
+        folder ? shards_in(path) : expand(path);
+    if (shards.empty())
+      throw error(ExitCode::kData, "[dataset] {}: no .tar file in it", path);
+    for (const std::string& shard : shards) cache.watch(shard);
+    table = scan_all(shards);
+    check_size(*table, path);
+    cache.save(*table);
+  }
+  name_classes(*table, path);
+  return std::make_unique<ShardDataset>(std::move(*table));
 }
 
 }  // namespace music::data

@@ -1,10 +1,20 @@
 #include "data/sample_table.h"
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "engine/core/error.h"
 
 namespace music::data {
+
+StringList::StringList(std::string text, std::vector<std::uint64_t> ends)
+    : text_(std::move(text)), ends_(std::move(ends)) {
+  if (!std::is_sorted(ends_.begin(), ends_.end()) ||
+      (ends_.empty() ? 0 : ends_.back()) != text_.size())
+    throw error(ExitCode::kData, "[dataset] {} strings do not fit {} bytes",
+                ends_.size(), text_.size());
+}
 
 void StringList::add(const StringList& other) {
   const std::size_t before = text_.size();

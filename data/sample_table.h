@@ -13,6 +13,10 @@ namespace music::data {
 // Strings end to end in one block.
 class StringList {
  public:
+  StringList() = default;
+  // Throws Error kData unless ends ascend and the last is text's length.
+  StringList(std::string text, std::vector<std::uint64_t> ends);
+
   void add(std::string_view text) {
     text_.append(text);
     ends_.push_back(text_.size());
@@ -24,10 +28,12 @@ class StringList {
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view(text_).substr(begin, ends_[i] - begin);
   }
+  const std::string& text() const { return text_; }
+  const std::vector<std::uint64_t>& ends() const { return ends_; }
 
  private:
   std::string text_;
-  std::vector<std::size_t> ends_;
+  std::vector<std::uint64_t> ends_;
 };
 
 struct SampleTable {

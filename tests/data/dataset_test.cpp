@@ -97,7 +97,8 @@ TEST_SUITE("dataset") {
     CHECK_THROWS_WITH(d->read(1, image), "[decode] the file is empty");
     fs::remove(f.path("a/1.jpg"));
     CHECK_THROWS_WITH(d->read(0, image),
-                      "[dataset] cannot read: No such file or directory");
+                      ("[io] cannot read " + f.path("a/1.jpg") +
+                       ": No such file or directory").c_str());
   }
 
   TEST_CASE("lists: labels, names with spaces, line ends") {

@@ -16,8 +16,8 @@ int main(int argc, char** argv) {
     if (!fs::is_directory(argv[i])) {
       inputs.emplace_back(argv[i]);
     } else {
-      for (const auto& entry : fs::directory_iterator(argv[i]))
-        inputs.push_back(entry.path());
+      for (const auto& entry : fs::recursive_directory_iterator(argv[i]))
+        if (entry.is_regular_file()) inputs.push_back(entry.path());
     }
   }
   std::sort(inputs.begin(), inputs.end());
