@@ -5,6 +5,7 @@
 #include "engine/core/buffer.h"
 #include "engine/cpu/batch_norm_rows.h"
 #include "engine/cpu/elementwise.h"
+#include "engine/ops/batch_norm_channel.h"
 
 namespace music::cpu {
 namespace {
@@ -111,22 +112,15 @@ class Apply final : public Kernel {
       const double n = s[2 * c];
       float* w = channel + g * 3 * r_.width;
       for (std::int64_t j = 0; j < c; ++j) {
-        const double mean = s[j] / n;
-        const double var = std::max(0.0, s[c + j] / n - mean * mean);
-        const double invstd = 1 / std::sqrt(var + form_.spec.epsilon);
-        saved[(2 * g) * c + j] = static_cast<float>(mean);
-        saved[(2 * g + 1) * c + j] = static_cast<float>(invstd);
-        if (form_.running) {
-          // One value a channel has no unbiased variance; keep the biased.
-          const double unbiased = n > 1 ? var * n / (n - 1) : var;
-          running_mean[j] =
-              static_cast<float>((1 - m) * running_mean[j] + m * mean);
-          running_var[j] =
-              static_cast<float>((1 - m) * running_var[j] + m * unbiased);
-        }
+        const BatchMoments b =
+            batch_moments(s[j], s[c + j], n, form_.spec.epsilon);
+        saved[(2 * g) * c + j] = static_cast<float>(b.mean);
+        saved[(2 * g + 1) * c + j] = static_cast<float>(b.invstd);
+        if (form_.running)
+          update_running(b, n, m, running_mean[j], running_var[j]);
         for (std::int64_t k = 0; k < r_.widen; ++k) {
-          w[k * c + j] = static_cast<float>(mean);
-          w[r_.width + k * c + j] = static_cast<float>(invstd * gamma[j]);
+          w[k * c + j] = static_cast<float>(b.mean);
+          w[r_.width + k * c + j] = static_cast<float>(b.invstd * gamma[j]);
           w[2 * r_.width + k * c + j] = beta[j];
         }
       }
@@ -243,39 +237,37 @@ class BackwardApply final : public Kernel {
     float* dgamma = args.out[1].f32();
     float* dbeta = args.out[2].f32();
     const std::int64_t c = r_.channels, width = r_.width;
-    // dx = a (dy' - mean dy') - (x - mean) k, a = gamma invstd,
-    // k = a invstd mean(dy' xhat).
     auto* w = static_cast<float*>(args.workspace);
     for (std::int64_t j = 0; j < c; ++j) {
       double sum_gamma = 0, sum_beta = 0;
       for (std::int64_t g = 0; g < r_.groups; ++g) {
         const double* s = stats + g * (2 * c + 1);
-        const double n = s[2 * c], invstd = saved[(2 * g + 1) * c + j];
-        const double a = gamma[j] * invstd;
+        const BatchNormGradient d = batch_norm_gradient(
+            gamma[j], saved[(2 * g + 1) * c + j], s[j], s[c + j], s[2 * c]);
         sum_beta += own[g * (2 * c + 1) + j];
         sum_gamma += own[g * (2 * c + 1) + c + j];
         float* v = w + g * 4 * width;
         for (std::int64_t i = j; i < width; i += c) {
-          v[i] = static_cast<float>(a);
-          v[width + i] = static_cast<float>(s[j] / n);
+          v[i] = d.scale;
+          v[width + i] = d.mean_dy;
           v[2 * width + i] = saved[2 * g * c + j];
-          v[3 * width + i] = static_cast<float>(a * invstd * s[c + j] / n);
+          v[3 * width + i] = d.slope;
         }
       }
       dgamma[j] = static_cast<float>(sum_gamma);
       dbeta[j] = static_cast<float>(sum_beta);
     }
     r_.for_rows([&](std::int64_t g, std::int64_t first, std::int64_t last) {
-      const float* a = w + g * 4 * width;
-      const float* mean_dy = a + width;
+      const float* scale = w + g * 4 * width;
+      const float* mean_dy = scale + width;
       const float* mean = mean_dy + width;
-      const float* k = mean + width;
+      const float* slope = mean + width;
       for (std::int64_t row = first; row < last; ++row) {
         const std::int64_t at = r_.at(g, row);
 #pragma omp simd
         for (std::int64_t j = 0; j < width; ++j)
-          dx[at + j] = a[j] * (dy[at + j] - mean_dy[j]) -
-                       (x[at + j] - mean[j]) * k[j];
+          dx[at + j] = scale[j] * (dy[at + j] - mean_dy[j]) -
+                       (x[at + j] - mean[j]) * slope[j];
       }
     });
   }

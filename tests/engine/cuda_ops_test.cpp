@@ -66,6 +66,7 @@ void check_nan(bool pool, std::int64_t channels, DType dtype) {
 
 TEST_SUITE("cuda_ops") {
   TEST_CASE("add") { check_op("add"); }
+  TEST_CASE("batch_norm") { check_op("batch_norm"); }
   TEST_CASE("cast") { check_op("cast"); }
   TEST_CASE("conv2d") { check_op("conv2d"); }
   TEST_CASE("conv2d, products by gemm") {

@@ -1,7 +1,9 @@
 #pragma once
 // Cases of batch normalisation.
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "engine/ops/add.h"
 #include "engine/ops/batch_norm.h"
@@ -80,6 +82,69 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
   return c;
 }
 
+// x as part of a batch: statistics and backward statistics are those of the
+// whole, given as data [1, 2C+1]; y = relu(...).
+inline OpCase combined_batch_norm_case(std::int64_t rows, std::int64_t channels,
+                                       bool residual) {
+  OpCase c;
+  c.name = fmt::format("batch_norm combined [{},{}]{}", rows, channels,
+                       residual ? " residual" : "");
+  Array forward({1, 2 * channels + 1}), backward({1, 2 * channels + 1});
+  const Array noise = uniform("combined", {4 * channels});
+  const double count = static_cast<double>(3 * rows);
+  for (std::int64_t j = 0; j < channels; ++j) {
+    const double mean = noise[j], var = 0.3 + 0.2 * noise[channels + j];
+    forward[j] = mean * count;
+    forward[channels + j] = (var + mean * mean) * count;
+    backward[j] = noise[2 * channels + j] * count;
+    backward[channels + j] = noise[3 * channels + j] * count;
+  }
+  forward[2 * channels] = backward[2 * channels] = count;
+  c.tensors = {{uniform("bn/x", {rows, channels})},
+               {uniform("gamma", {channels}, 1, 1)},
+               {uniform("beta", {channels})},
+               {forward, Role::kData, DType::kF64},
+               {backward, Role::kData, DType::kF64}};
+  c.tensors[1].wide = c.tensors[2].wide = true;
+  if (residual) c.tensors.push_back({uniform("residual", {rows, channels})});
+  const BatchNormSpec spec{.relu = true};
+  c.record = [=](Graph& g, Values v) {
+    // Called for the forward pass first.
+    const auto calls = std::make_shared<int>(0);
+    return batch_norm(g, v[0], v[1], v[2], {}, {},
+                      residual ? v.back() : Value{}, spec,
+                      [calls, v3 = v[3], v4 = v[4]](Graph&, Value) {
+                        return (*calls)++ == 0 ? v3 : v4;
+                      });
+  };
+  c.reference = [=](CaseResult& r, const Array& dy) {
+    const auto& t = r.tensors;
+    r.y = t[0];
+    for (const std::size_t i : {0, 1, 2}) r.gradients[i] = t[i];
+    if (residual) r.gradients.back() = t[0];
+    for (std::int64_t j = 0; j < channels; ++j) {
+      const double mean = forward[j] / count;
+      const double invstd = 1 / std::sqrt(forward[channels + j] / count -
+                                          mean * mean + spec.epsilon);
+      double sum = 0, product = 0;
+      for (std::int64_t i = j; i < rows * channels; i += channels) {
+        const double xhat = (t[0][i] - mean) * invstd;
+        const double y =
+            xhat * t[1][j] + t[2][j] + (residual ? t.back()[i] : 0);
+        const double d = y > 0 ? dy[i] : 0;
+        r.y[i] = std::max(0.0, y);
+        r.gradients[0][i] =
+            t[1][j] * invstd *
+            (d - (backward[j] + xhat * backward[channels + j]) / count);
+        if (residual) r.gradients.back()[i] = d;
+        sum += d, product += d * xhat;
+      }
+      r.gradients[1][j] = product, r.gradients[2][j] = sum;
+    }
+  };
+  return c;
+}
+
 inline void add_batch_norm_cases(std::vector<OpCase>& cases) {
   for (const int groups : {1, 2})
     for (const bool relu : {false, true})
@@ -97,9 +162,22 @@ inline void add_batch_norm_cases(std::vector<OpCase>& cases) {
                                        .running = groups == 2},
                                       false));
   cases.push_back(batch_norm_case({{1, 6, 6, 33}}, false));
+  // Several chunks of rows and tiles of channels of every backend.
+  for (const int groups : {1, 2})
+    cases.push_back(batch_norm_case({.dims = {300, 264},
+                                     .groups = groups,
+                                     .relu = true,
+                                     .residual = true,
+                                     .uses = groups},
+                                    false));
+  for (const bool residual : {false, true})
+    for (const std::int64_t channels : {5, 16})
+      cases.push_back(combined_batch_norm_case(12, channels, residual));
   // x far from 0: sums of squares alone would lose the variance.
   cases.push_back(batch_norm_case(
       {.dims = {2, 16, 16, 3}, .groups = 2, .mean = 1e3, .std = 0.5}, false));
+  cases.push_back(batch_norm_case(
+      {.dims = {2, 40, 40, 16}, .mean = 1e3, .std = 0.5}, false));
   cases.push_back(batch_norm_case(
       {.dims = {512, 33}, .relu = true, .mean = -1e3, .std = 0.5}, false));
   for (const bool relu : {false, true})
