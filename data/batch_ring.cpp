@@ -9,7 +9,7 @@
 namespace music::data {
 
 BatchRing::BatchRing(BatchSource& source, std::int64_t batch, int views,
-                     int size, int workers)
+                     int size, int workers, Memory memory)
     : source_(source), views_(views), size_(size), workers_(workers),
       slots_(kSlots) {
   MUSIC_CHECK(batch >= 1, "[loader] batch is {}, expected >= 1", batch);
@@ -17,7 +17,8 @@ BatchRing::BatchRing(BatchSource& source, std::int64_t batch, int views,
   MUSIC_CHECK(workers >= 1, "[loader] {} workers, expected >= 1", workers);
   for (Slot& s : slots_)
     s.pixels = Buffer(static_cast<std::size_t>(views_ * batch * size_ * size_ *
-                                               Image::kChannels));
+                                               Image::kChannels),
+                      memory);
 }
 
 // Plans one more batch where a slot is free. Under the lock.

@@ -49,7 +49,7 @@ class BatchRing {
  public:
   // views * batch * size * size * 3 bytes a slot. source outlives the ring.
   BatchRing(BatchSource& source, std::int64_t batch, int views, int size,
-            int workers);
+            int workers, Memory memory = Memory::kHost);
   ~BatchRing() { stop(); }
 
   // The next complete batch, null at the end; valid until the next call of

@@ -254,7 +254,7 @@ Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
     : source_(std::make_unique<Source>(dataset, spec)),
       ring_(std::make_unique<BatchRing>(
           *source_, shard_size(spec.batch, spec.rank, spec.world), 2,
-          spec.augment.size, spec.workers)) {}
+          spec.augment.size, spec.workers, spec.memory)) {}
 
 Loader::~Loader() = default;
 

@@ -11,6 +11,7 @@
 
 #include "data/augment_spec.h"
 #include "data/dataset.h"
+#include "engine/core/buffer.h"
 #include "engine/core/tensor.h"
 
 namespace music::data {
@@ -28,6 +29,7 @@ struct LoaderSpec {
   std::uint64_t seed = 0;
   int workers = 1;           // threads, at least 1
   int rank = 0, world = 1;
+  Memory memory = Memory::kHost;  // kPinned: for copies to a GPU
   // kSkip draws the replacement from (seed, epoch, sample). Error kData once
   // more than bad_share of the epoch, and more than three images, were bad.
   BadImage bad_image = BadImage::kSkip;

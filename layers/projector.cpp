@@ -52,12 +52,13 @@ Projector::Projector(Parameters& parameters, const std::string& prefix,
 
 Value Projector::forward(Graph& graph, Value x, ForwardMode mode) const {
   Graph::Scope scope(graph, "projector");
+  const DType dtype = graph.info(x).dtype;
   for (const Hidden& h : hidden_)
     x = h.norm.forward(graph,
-                       linear(graph, x, graph.parameter(h.weight),
-                              graph.parameter(h.bias)),
+                       linear(graph, x, graph.parameter(h.weight, dtype),
+                              graph.parameter(h.bias, dtype)),
                        mode, true);
-  return linear(graph, x, graph.parameter(last_), Value{});
+  return linear(graph, x, graph.parameter(last_, dtype), Value{}, DType::kF32);
 }
 
 }  // namespace music

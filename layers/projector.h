@@ -20,7 +20,7 @@ class Projector {
   Projector(Parameters& parameters, const std::string& prefix,
             std::int64_t features, const std::vector<std::int64_t>& widths);
 
-  // x [M, features] -> z [M, units()]
+  // x [M, features] -> z [M, units()], F32 whatever x is
   Value forward(Graph& graph, Value x, ForwardMode mode) const;
   std::int64_t units() const { return units_; }
 

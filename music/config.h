@@ -18,6 +18,7 @@
 #include "engine/optim/optimizer_spec.h"
 #include "engine/optim/schedule.h"
 #include "layers/resnet_spec.h"
+#include "music/compute.h"
 #include "music/coding.h"
 #include "music/joint_entropy_spec.h"
 
@@ -58,6 +59,8 @@ struct TrainConfig {
   std::int64_t epochs = 100;
   std::int64_t batch = 2048;  // samples a step, over all processes
   std::uint64_t seed = 0;
+  DeviceChoice device = DeviceChoice::kAuto;
+  Precision precision = Precision::kAuto;
   int threads = 0;                     // compute threads; 0 = all cores
   std::int64_t checkpoint_every = 0;   // steps; 0 = each epoch
   int keep = 3;                        // checkpoints kept

@@ -29,7 +29,7 @@ const char* read_number(const char* p, const char* end, T& out, bool& ok) {
 
 }  // namespace
 
-void save_weights(const Model& model, const std::filesystem::path& directory,
+void save_weights(Model& model, const std::filesystem::path& directory,
                   const EncoderInfo& info, std::int64_t batches,
                   std::map<std::string, std::string> provenance) {
   provenance[kDepth] = std::to_string(info.encoder.depth);
@@ -41,10 +41,11 @@ void save_weights(const Model& model, const std::filesystem::path& directory,
   provenance[kSize] = std::to_string(info.image_size);
   provenance[kMean] = text(info.pixels.mean);
   provenance[kStd] = text(info.pixels.std);
+  HostParameters parameters(model.parameters());
   for (const auto& [prefix, file] :
        {std::pair{Model::kEncoder, "encoder.safetensors"},
         std::pair{Model::kProjector, "projector.safetensors"}}) {
-    const StateDict state = export_state(model.parameters(), prefix, batches);
+    const StateDict state = export_state(*parameters, prefix, batches);
     write_safetensors(directory / file, state.entries, provenance);
   }
 }

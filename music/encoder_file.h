@@ -21,7 +21,7 @@ struct EncoderInfo {
 // Writes both files of a trained model into the directory. `provenance` goes
 // into the metadata (config hash, version, step, epoch). batches:
 // num_batches_tracked.
-void save_weights(const Model& model, const std::filesystem::path& directory,
+void save_weights(Model& model, const std::filesystem::path& directory,
                   const EncoderInfo& info, std::int64_t batches,
                   std::map<std::string, std::string> provenance);
 

@@ -2,23 +2,34 @@
 
 #include "engine/core/shard.h"
 #include "engine/graph/autograd.h"
+#include "engine/ops/cast.h"
 #include "engine/ops/image_normalize.h"
 
 namespace music {
 namespace {
 
+// Network input in the type the parameters compute with. Tensor cores take
+// channels by fours.
 Value normalised(Graph& graph, Value pixels, const data::PixelStats& stats) {
-  return image_normalize(graph, pixels, {stats.mean, stats.std});
+  const DType dtype = graph.parameters().storage().compute;
+  return image_normalize(
+      graph, pixels,
+      {stats.mean, stats.std, dtype == DType::kF32 ? 3 : 4, dtype});
 }
 
 }  // namespace
 
 Model::Model(const ModelSpec& spec, bool with_training)
+    : Model(spec, ParameterStorage{.training = with_training}) {
+  allocate();
+}
+
+Model::Model(const ModelSpec& spec, const ParameterStorage& storage)
     : spec_(spec), encoder_(parameters_, kEncoder, spec.encoder) {
   if (!spec.projector.empty())
     projector_ = std::make_unique<Projector>(
         parameters_, kProjector, spec.encoder.features(), spec.projector);
-  parameters_.allocate(with_training);
+  parameters_.set_storage(storage);
 }
 
 StepGraph Model::step_graph(std::int64_t samples, int image_size,
@@ -27,7 +38,7 @@ StepGraph Model::step_graph(std::int64_t samples, int image_size,
                             const JointEntropySpec& loss,
                             dist::Communicator* communicator) const {
   MUSIC_CHECK(projector_, "[model] training needs a projector");
-  StepGraph step{Graph(parameters_), {}, {}};
+  StepGraph step{Graph(parameters_), {}, {}, {}};
   Graph& g = step.graph;
   const std::int64_t n =
       communicator ? shard_size(samples, communicator->rank(),
@@ -43,7 +54,8 @@ StepGraph Model::step_graph(std::int64_t samples, int image_size,
   const Value h = encoder_.forward(g, x, mode);
   const Value z = projector_->forward(g, h, mode);
   step.loss = joint_entropy(g, z, segments, loss, {communicator, samples});
-  backward(g, step.loss.total, g.constant({1}, 1.0));
+  step.loss_scale = g.input("loss_scale", {1}, DType::kF32);
+  backward(g, step.loss.total, step.loss_scale);
   return step;
 }
 
@@ -53,7 +65,10 @@ FeatureGraph Model::feature_graph(std::int64_t images, int image_size,
   f.pixels = f.graph.input("pixels", {images, image_size, image_size, 3},
                            DType::kU8);
   const Value x = normalised(f.graph, f.pixels, pixels);
-  f.features = encoder_.forward(f.graph, x, {.training = false, .groups = 1});
+  f.features = cast(
+      f.graph,
+      encoder_.forward(f.graph, x, {.training = false, .groups = 1}),
+      DType::kF32);
   f.graph.keep(f.features);
   return f;
 }

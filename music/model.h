@@ -24,6 +24,7 @@ struct ModelSpec {
 struct StepGraph {
   Graph graph;
   Value pixels;  // input, u8 [2n, size, size, 3]: view 1, then view 2
+  Value loss_scale;  // input, f32 [1]: gradients come multiplied by it
   JointEntropyValues loss;
 };
 
@@ -39,7 +40,12 @@ class Model {
   static constexpr const char* kEncoder = "backbone";
   static constexpr const char* kProjector = "projector";
 
-  // Registers and allocates; values are zero until initialised or imported.
+  // Registers the parameters. Graphs can be recorded and planned at once, for
+  // storage's device and precision; running them takes allocate().
+  Model(const ModelSpec& spec, const ParameterStorage& storage);
+  // Values are zero until initialised or imported.
+  void allocate() { parameters_.allocate(); }
+  // On the CPU, allocated.
   Model(const ModelSpec& spec, bool with_training);
 
   // samples: of the batch; with a communicator, of all its processes, and n of

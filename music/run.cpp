@@ -78,11 +78,22 @@ class Quarantine {
   std::size_t seen_ = 0;
 };
 
+// With the device and the precision the run will have, so that a checkpoint is
+// not continued in another precision.
+Config settled(Config config) {
+  const Compute compute =
+      choose_compute(config.train.device, config.train.precision);
+  config.train.device = compute.device == Device::kCpu ? DeviceChoice::kCpu
+                                                       : DeviceChoice::kCuda;
+  config.train.precision = precision_of(compute);
+  return config;
+}
+
 class Run {
  public:
   Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
       const std::function<void(const RunProgress&)>& observe)
-      : config_(config.value),
+      : config_(settled(config.value)),
         argv_(argv),
         observe_(observe),
         communicator_(dist::make_local_communicator()),
@@ -174,6 +185,7 @@ void Run::describe() const {
                "rate up to {:.4g}, {} threads", dataset_->size(),
                trainer_.steps_per_epoch(), trainer_.total_steps(),
                trainer_.schedule().peak, omp_get_max_threads());
+  spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
   spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
                "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
                static_cast<double>(p.count()) / 1e6,

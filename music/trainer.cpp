@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -35,6 +36,7 @@ void for_each_state(const Parameters& p, F&& fn) {
 Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                  const dist::Communicator& communicator)
     : config_(config),
+      compute_(choose_compute(config.train.device, config.train.precision)),
       segments_(make_segments(config.loss,
                               parse_projector(config.model.projector).back())) {
   const std::int64_t batch = config.train.batch;
@@ -52,6 +54,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   loading.workers = config.data.workers > 0
                         ? config.data.workers
                         : static_cast<int>(std::thread::hardware_concurrency());
+  if (compute_.device == Device::kCuda) loading.memory = Memory::kPinned;
   loading.rank = communicator.rank();
   loading.world = communicator.size();
   loading.bad_image = config.data.bad_image;
@@ -63,7 +66,11 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   schedule.batch = batch;
   schedule_ = Schedule(schedule, steps_per_epoch_, config.train.epochs);
 
-  model_ = std::make_unique<Model>(model_spec(config), true);
+  model_ = std::make_unique<Model>(
+      model_spec(config), ParameterStorage{.training = true,
+                                           .device = compute_.device,
+                                           .compute = compute_.dtype});
+  model_->allocate();
   model_->parameters().initialise(config.train.seed);
   TrainingStepSpec step;
   step.image_size = config.augment.size;
@@ -73,25 +80,41 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   step.optimizer = config.optim.optimizer;
   training_step_ = std::make_unique<TrainingStep>(
       *model_, step,
-      std::initializer_list<std::int64_t>{
-          loader_->batch_total(0), loader_->batch_total(steps_per_epoch_ - 1)},
+      std::vector<std::int64_t>{loader_->batch_total(0),
+                                loader_->batch_total(steps_per_epoch_ - 1)},
       executable_options_from_environment());
 }
 
-StepReport Trainer::step() {
+void Trainer::fetch() {
   const data::Batch& batch = loader_->next();
-  StepReport report;
+  next_.epoch = batch.epoch;
+  next_.batch = batch.index;
+  next_.samples = loader_->batch_total(batch.index);
+  training_step_->stage(batch.pixels.data, next_.samples);
+  fetched_ = true;
+}
+
+StepReport Trainer::step() {
+  if (!fetched_) fetch();
+  StepReport report = next_;
   report.step = step_;
-  report.epoch = batch.epoch;
-  report.batch = batch.index;
-  report.samples = batch.n;
   report.rate = schedule_.rate(step_);
-  report.outcome = training_step_->run(batch.pixels.data, batch.n, report.rate);
+  training_step_->submit(report.rate);
+  fetched_ = false;
   ++step_;
+  if (training_step_->copies_ahead() && !done()) {
+    training_step_->wait_staged();  // the loader re-uses the batch's memory
+    fetch();
+  }
+  report.outcome = training_step_->finish();
   if (report.outcome.applied) {
     skipped_in_a_row_ = 0;
   } else {
     ++skipped_;
+    // An overflow of scaled gradients is mended by the scale, which has fallen.
+    if (report.outcome.loss_scale > 1 &&
+        std::isfinite(report.outcome.terms.total))
+      return report;
     if (++skipped_in_a_row_ > kMostSkipped)
       throw error(ExitCode::kNumerical,
                   "[train] {} steps in a row up to step {} had a loss or "
@@ -111,12 +134,16 @@ CheckpointState Trainer::state() const {
   s.config_hash = config_hash(config_);
   s.extra["skipped_steps"] = std::to_string(skipped_);
   s.extra["skipped_in_a_row"] = std::to_string(skipped_in_a_row_);
+  const UpdateState update = training_step_->update_state();
+  s.extra["loss_scale"] = fmt::format("{}", update.loss_scale);
+  s.extra["good_steps"] = std::to_string(update.good_steps);
   return s;
 }
 
-std::vector<TensorEntry> Trainer::tensors() const {
+std::vector<TensorEntry> Trainer::tensors() {
   std::vector<TensorEntry> entries;
-  for_each_state(model_->parameters(), [&](std::string name, const Tensor& t) {
+  saved_ = std::make_unique<HostParameters>(model_->parameters());
+  for_each_state(**saved_, [&](std::string name, const Tensor& t) {
     entries.push_back(tensor_entry(std::move(name), t));
   });
   return entries;
@@ -124,7 +151,8 @@ std::vector<TensorEntry> Trainer::tensors() const {
 
 void Trainer::restore(const Checkpoint& checkpoint,
                       std::span<const std::int64_t> bad_images) {
-  for_each_state(model_->parameters(), [&](const std::string& name, Tensor t) {
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string& name, Tensor t) {
     const TensorEntry* entry = checkpoint.find(name);
     if (!entry || entry->dtype != t.dtype || entry->data.size() != t.bytes())
       throw error(ExitCode::kNoCheckpoint,
@@ -136,6 +164,7 @@ void Trainer::restore(const Checkpoint& checkpoint,
                   t.bytes(), name_of(t.dtype));
     std::memcpy(t.data, entry->data.data(), entry->data.size());
   });
+  parameters.write_back();
   step_ = checkpoint.state.step;
   const auto counter = [&](const char* key) {
     const auto it = checkpoint.state.extra.find(key);
@@ -143,6 +172,13 @@ void Trainer::restore(const Checkpoint& checkpoint,
   };
   skipped_ = counter("skipped_steps");
   skipped_in_a_row_ = counter("skipped_in_a_row");
+  UpdateState update = training_step_->update_state();
+  update.good_steps = static_cast<std::int32_t>(counter("good_steps"));
+  if (const auto it = checkpoint.state.extra.find("loss_scale");
+      it != checkpoint.state.extra.end())
+    update.loss_scale = std::stof(it->second);
+  training_step_->set_update_state(update);
+  fetched_ = false;
   loader_->recall(bad_images);
   loader_->seek(step_ / steps_per_epoch_, step_ % steps_per_epoch_);
 }

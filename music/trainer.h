@@ -27,7 +27,7 @@ struct StepReport {
   std::int64_t step = 0;    // this step's number, from 0
   std::int64_t epoch = 0;   // it belongs to
   std::int64_t batch = 0;   // its place in the epoch
-  std::int64_t samples = 0;
+  std::int64_t samples = 0;  // of all processes
   double rate = 0;
   StepOutcome outcome;
 };
@@ -40,8 +40,9 @@ class Trainer {
           const dist::Communicator& communicator);
 
   bool done() const { return step_ >= schedule_.total_steps; }
-  // Runs the next step. Throws kNumerical after too many steps in a row whose
-  // gradients were not finite.
+  // Runs the next step; on a GPU the following batch is fetched meanwhile.
+  // Throws kNumerical after too many steps in a row whose gradients were not
+  // finite, those not counted that a falling loss scale explains.
   StepReport step();
 
   std::int64_t steps_done() const { return step_; }
@@ -50,9 +51,9 @@ class Trainer {
   std::int64_t skipped_steps() const { return skipped_; }
 
   // Tensors and counters of a checkpoint. The caller adds run id, hashes and
-  // byte offsets to the state.
+  // byte offsets to the state. The tensors stay until the next call or step.
   CheckpointState state() const;
-  std::vector<TensorEntry> tensors() const;
+  std::vector<TensorEntry> tensors();
   // bad_images: samples this run could not read before. Throws kNoCheckpoint
   // naming a tensor that does not fit.
   void restore(const Checkpoint& checkpoint,
@@ -68,15 +69,22 @@ class Trainer {
   const Segments& segments() const { return segments_; }
   const data::Loader& loader() const { return *loader_; }
   TrainingStep::Memory memory() const { return training_step_->memory(); }
+  const Compute& compute() const { return compute_; }
 
  private:
+  void fetch();
+
   Config config_;
+  Compute compute_;
   Segments segments_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Model> model_;
   std::unique_ptr<TrainingStep> training_step_;
   std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<HostParameters> saved_;  // what tensors() points to
+  StepReport next_;       // of the batch that is staged
+  bool fetched_ = false;
   std::int64_t step_ = 0;
   std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
 };

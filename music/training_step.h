@@ -1,14 +1,26 @@
 #pragma once
 // One optimisation step: pixels of both views in, updated weights out. Holds
 // the executables of every batch size that occurs (a full batch, the short last
-// one), over one arena.
+// one), over one arena, on the device of the model's parameters.
+//
+// On a GPU a step is one captured graph (MUSIC_CUDA_GRAPH=0: separate launches),
+// and the next batch is copied while it runs:
+//   step.stage(pixels, n);
+//   while (...) {
+//     step.submit(rate);                // queued
+//     step.wait_staged();               // now the pixels' memory is free
+//     step.stage(next_pixels, next_n);  // copied beside the step
+//     outcome = step.finish();
+//   }
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "dist/gradient_reducer.h"
+#include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
 #include "engine/optim/optimizer.h"
 #include "music/model.h"
@@ -26,47 +38,81 @@ struct TrainingStepSpec {
 struct StepOutcome {
   JointEntropyTerms terms;
   bool applied = true;     // false: not finite, weights left as they were
-  Tensor mean_q;           // [2,D], valid until the next step
+  float loss_scale = 1;    // that this step's gradients were multiplied by
+  Tensor mean_q;           // [2,D] in host memory, valid until the next step
 };
 
 class TrainingStep {
  public:
-  // batch_sizes: samples of all processes, each size that run() will see. model
-  // must outlive it; so must communicator, null for a process on its own.
+  // batch_sizes: samples of all processes, each size that stage() will see.
+  // model, which is allocated, must outlive it; so must communicator, null for
+  // a process on its own.
   TrainingStep(Model& model, const TrainingStepSpec& spec,
-               std::initializer_list<std::int64_t> batch_sizes,
+               const std::vector<std::int64_t>& batch_sizes,
                ExecutableOptions options,
                dist::Communicator* communicator = nullptr);
+  ~TrainingStep();
 
-  // pixels u8 [2n, size, size, 3] of this process's shard of a batch of
-  // `samples`. All processes end up with the same weights. A loss or gradient that is not finite
-  // leaves weights and momentum alone (running statistics have moved).
-  StepOutcome run(const void* pixels, std::int64_t samples, double rate);
+  // The next step's batch: pixels u8 [2n, size, size, 3] of this process's shard
+  // of a batch of `samples`, in host memory, page-locked if the copy is to run
+  // beside a step. They must stay until wait_staged() on a GPU, until finish()
+  // on the CPU.
+  void stage(const void* pixels, std::int64_t samples);
+  void wait_staged();
+  // Queues the step of the staged batch; on the CPU runs it.
+  void submit(double rate);
+  // Waits for it. All processes end up with the same weights. A loss or gradient that is not finite leaves weights and
+  // momentum alone (running statistics have moved).
+  StepOutcome finish();
+  // Whether stage() before finish() gains anything.
+  bool copies_ahead() const { return device_ == Device::kCuda; }
 
-  // Without the optimiser: gradients of the whole batch stay in the model's
-  // gradient block.
+  StepOutcome run(const void* pixels, std::int64_t samples, double rate) {
+    stage(pixels, samples);
+    submit(rate);
+    return finish();
+  }
+  // Without the optimiser: gradients of the whole batch, times the loss scale,
+  // stay in the model's gradient block.
   StepOutcome forward_backward(const void* pixels, std::int64_t samples);
-  void update(double rate) { optimizer_->step(rate); }
+
+  // Loss scale and its count, between steps: part of a checkpoint.
+  UpdateState update_state() const;
+  void set_update_state(const UpdateState& state);
 
   struct Memory { std::size_t arena, workspace; };
   Memory memory() const { return {arena_.bytes(), workspace_.bytes()}; }
   // The executable of a batch size, for profiles.
-  const Executable& executable(std::int64_t n) const;
+  const Executable& executable(std::int64_t samples) const;
 
  private:
   struct Prepared {
-    Value pixels;
+    Value pixels, loss_scale;
     JointEntropyValues loss;
     std::unique_ptr<Executable> executable;
     dist::GradientReducer::Schedule schedule;
+    cuda::CapturedGraph graph;
+    bool ran = false;  // once as separate launches, which load the kernels
   };
-  bool gradients_finite() const;
+  struct Gpu;  // streams, staged pixels, results
+  Prepared& prepared(std::int64_t samples);
+  void queue(Prepared& p, bool update);
+  StepOutcome outcome(const Prepared& p) const;
+  void* stream() const;  // null on the CPU
 
   Model& model_;
+  Device device_;
+  ExecutableOptions options_;
   std::optional<dist::GradientReducer> reducer_;  // of several processes
   std::map<std::int64_t, Prepared> prepared_;
   Buffer arena_, workspace_;
+  Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Gpu> gpu_;
+  const void* staged_ = nullptr;
+  std::int64_t staged_samples_ = 0;
+  Prepared* submitted_ = nullptr;
+  float loss_scale_ = 1;
 };
 
 }  // namespace music

@@ -18,6 +18,7 @@
 #include "layers/projector.h"
 #include "music/training_step.h"
 #include "tools/cli.h"
+#include "tools/encoder_cli.h"
 
 namespace {
 
@@ -28,7 +29,8 @@ struct Options {
   std::int64_t batch = 8, segment = 80;
   std::string stem = "imagenet", projector = "8192-8160", optimizer = "lars";
   std::string peer = "python3", peer_script = MUSIC_PEER_SCRIPT;
-  bool profile = false, json = false;
+  std::string device = "auto", precision = "auto";
+  bool profile = false, compile = false, json = false;
 };
 
 double median(std::vector<double> v) {
@@ -42,13 +44,23 @@ double peak_rss_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+// Of the GPU, since it had free_before bytes free: parameters, activations,
+// workspaces and the libraries' own.
+double used_device_mib(std::size_t free_before) {
+  const std::size_t now = cuda::device_info().free_bytes;
+  return static_cast<double>(free_before - std::min(now, free_before)) /
+         (1 << 20);
+}
+
 // The last line of the peer that is a JSON object; null when there is none.
 nlohmann::json run_peer(const Options& o) {
   const std::string command = fmt::format(
       "{} {} --arch resnet{} --width {} --stem {} --size {} --batch {} "
-      "--projector {} --segment {} --optimizer {} --threads {} --steps {}",
+      "--projector {} --segment {} --optimizer {} --threads {} --steps {} "
+      "--device {} --precision {}{}",
       o.peer, o.peer_script, o.depth, o.width, o.stem, o.size, o.batch,
-      o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps);
+      o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps,
+      o.device, o.precision, o.compile ? " --compile" : "");
   const std::string has_torch =
       o.peer + " -c 'import torch, torchvision' 2>/dev/null";
   if (std::system(has_torch.c_str()) != 0) return nullptr;
@@ -82,6 +94,12 @@ int bench_main(int argc, char** argv) {
   app.add_option("--peer", o.peer, "python that may have PyTorch (default: python3); none: do "
                  "not ask");
   app.add_option("--peer-script", o.peer_script, "the same step in PyTorch");
+  app.add_option("--device", o.device, "auto (a GPU where there is one), cpu, cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--precision", o.precision,
+                 "auto (fp32 on the CPU, fp16 on a GPU), fp32, fp16, bf16")
+      ->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}));
+  app.add_flag("--compile", o.compile, "the peer under torch.compile");
   app.add_flag("--profile", o.profile, "print time per op");
   app.add_flag("--json", o.json, "print one JSON object");
   if (!parse(app, argc, argv)) return 0;
@@ -93,7 +111,17 @@ int bench_main(int argc, char** argv) {
   model_spec.encoder.width = o.width;
   model_spec.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
   model_spec.projector = parse_projector(o.projector);
-  Model model(model_spec, true);
+  const Compute compute = choose_compute(o.device, o.precision);
+  const std::size_t free_before =
+      compute.device == Device::kCuda ? cuda::device_info().free_bytes : 0;
+  o.device = name_of(compute.device);
+  o.precision = compute.dtype == DType::kF16    ? "fp16"
+                : compute.dtype == DType::kBF16 ? "bf16"
+                                                : "fp32";
+  Model model(model_spec, ParameterStorage{.training = true,
+                                           .device = compute.device,
+                                           .compute = compute.dtype});
+  model.allocate();
   model.parameters().initialise(1);
   TrainingStepSpec spec;
   spec.image_size = o.size;
@@ -104,39 +132,50 @@ int bench_main(int argc, char** argv) {
   options.profile = o.profile;
   TrainingStep step(model, spec, {o.batch}, options);
 
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(
-      2 * o.batch * o.size * o.size * 3));
+  const Buffer pixels(static_cast<std::size_t>(2 * o.batch * o.size * o.size * 3),
+                      compute.device == Device::kCpu ? Memory::kHost
+                                                     : Memory::kPinned);
   Rng rng(1, RngPurpose::kTest);
-  for (auto& p : pixels) p = static_cast<std::uint8_t>(rng.next());
+  for (std::size_t i = 0; i < pixels.bytes(); ++i)
+    pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.next());
   std::vector<double> ms;
   StepOutcome outcome;
   for (int i = 0; i < o.warmup + o.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    outcome = step.run(pixels.data(), o.batch, 0.01);
+    // As the trainer does: the next batch is copied while a step runs.
+    if (i == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
+    step.submit(0.01);
+    if (step.copies_ahead()) step.stage(pixels.data(), o.batch);
+    outcome = step.finish();
     const std::chrono::duration<double, std::milli> t =
         std::chrono::steady_clock::now() - start;
-    // A step that computes nonsense must not be timed.
-    if (!outcome.applied)
+    // A step that computes nonsense must not be timed; a loss scale may have
+    // to fall first.
+    if (!outcome.applied && (outcome.loss_scale <= 1 || i >= o.warmup))
       throw error(ExitCode::kNumerical, "[bench] step {} is not finite", i);
     if (i >= o.warmup) ms.push_back(t.count());
   }
   const double step_ms = median(ms);
+  const double peak_mib = compute.device == Device::kCpu
+                              ? peak_rss_mib()
+                              : used_device_mib(free_before);
   const double rate = 2e3 * static_cast<double>(o.batch) / step_ms;
   const auto mib = [](std::size_t b) { return static_cast<double>(b) / (1 << 20); };
   nlohmann::json result = {
       {"model", fmt::format("resnet{} width {} {}x{}, batch {}x2, projector {}",
                             o.depth, o.width, o.size, o.size, o.batch, o.projector)},
+      {"device", describe(compute)},
       {"threads", omp_get_max_threads()}, {"step_ms", step_ms},
-      {"views_per_s", rate}, {"peak_rss_mib", peak_rss_mib()},
+      {"views_per_s", rate}, {"peak_mib", peak_mib},
       {"activations_mib", mib(step.memory().arena)},
       {"workspace_mib", mib(step.memory().workspace)},
       {"loss", outcome.terms.total}};
   if (!o.json)
-    fmt::print("{}, {} threads\n"
+    fmt::print("{}, {}, {} threads\n"
                "  ours   {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB "
                "(activations {:.0f}, workspace {:.0f})\n",
-               result["model"].get<std::string>(), omp_get_max_threads(), step_ms,
-               rate, peak_rss_mib(), mib(step.memory().arena),
+               result["model"].get<std::string>(), describe(compute),
+               omp_get_max_threads(), step_ms, rate, peak_mib, mib(step.memory().arena),
                mib(step.memory().workspace));
   if (o.peer != "none") {
     const nlohmann::json peer = run_peer(o);
@@ -151,7 +190,7 @@ int bench_main(int argc, char** argv) {
         fmt::print("  torch  {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
                    "(PyTorch {})\n  ratio  {:.2f}x\n",
                    peer.value("step_ms", 0.0), theirs,
-                   peer.value("peak_rss_mb", 0.0),
+                   peer.value("peak_mib", peer.value("peak_rss_mb", 0.0)),
                    peer.value("torch", std::string("?")), rate / theirs);
     }
   }

@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include "engine/io/state_dict.h"
+
 namespace music {
 
 void EncoderOptions::add_to(CLI::App& app) {
@@ -23,12 +25,49 @@ void EncoderOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(0, 1024));
   app.add_option("--threads", threads, "compute threads (default: all cores)")
       ->check(CLI::Range(0, 1024));
+  add_compute_options(app, device, precision);
+}
+
+std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
+  auto model = std::make_unique<Model>(
+      ModelSpec{info.encoder, {}},
+      ParameterStorage{.device = compute.device, .compute = compute.dtype});
+  model->allocate();
+  model->parameters().initialise(seed);
+  return model;
+}
+
+void OpenedEncoder::load_into(Model& model) const {
+  HostParameters parameters(model.parameters());
+  import_state(*parameters, Model::kEncoder, file, path.string());
+  parameters.write_back();
+}
+
+void add_compute_options(CLI::App& app, std::string& device,
+                         std::string& precision) {
+  app.add_option("--device", device, "auto (a GPU where there is one), cpu, cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--precision", precision,
+                 "of activations: fp32, or fp16, bf16 on a GPU")
+      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
+}
+
+Compute choose_compute(const std::string& device,
+                       const std::string& precision) {
+  return choose_compute(device == "cpu"    ? DeviceChoice::kCpu
+                        : device == "cuda" ? DeviceChoice::kCuda
+                                           : DeviceChoice::kAuto,
+                        precision == "fp16"   ? Precision::kF16
+                        : precision == "bf16" ? Precision::kBF16
+                        : precision == "fp32" ? Precision::kF32
+                                              : Precision::kAuto);
 }
 
 OpenedEncoder open_encoder(const EncoderOptions& o) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   omp_set_num_threads(o.threads > 0 ? o.threads : cores);
   OpenedEncoder e;
+  e.compute = choose_compute(o.device, o.precision);
   e.path = o.encoder;
   if (o.is_run()) e.path /= "encoder.safetensors";
   e.file = SafetensorsFile::open(e.path);

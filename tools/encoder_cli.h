@@ -1,9 +1,12 @@
 #pragma once
 // The command line evaluators share: which encoder, and how images reach it.
 
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
+#include "music/compute.h"
 #include "music/encoder_file.h"
 #include "music/eval/features.h"
 #include "tools/cli.h"
@@ -15,6 +18,7 @@ struct EncoderOptions {
   int depth = 50, width = 64, size = 224, resize = 0;
   std::string stem = "imagenet";
   int workers = 0, threads = 0;
+  std::string device = "auto", precision = "fp32";
 
   void add_to(CLI::App& app);
   bool is_run() const { return std::filesystem::is_directory(encoder); }
@@ -26,9 +30,20 @@ struct OpenedEncoder {
   SafetensorsFile file;
   EncoderInfo info;
   FeatureSpec features;
+  Compute compute;
+
+  // A model of its shape with random weights.
+  std::unique_ptr<Model> random_model(std::uint64_t seed) const;
+  // Gives the model the file's weights.
+  void load_into(Model& model) const;
 };
 
-// Opens the file and sets the process's compute threads.
+// Opens the file, settles the device and sets the process's compute threads.
 OpenedEncoder open_encoder(const EncoderOptions& options);
+
+// Options --device and --precision, for programs that compute.
+void add_compute_options(CLI::App& app, std::string& device,
+                         std::string& precision);
+Compute choose_compute(const std::string& device, const std::string& precision);
 
 }  // namespace music

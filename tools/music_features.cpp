@@ -56,10 +56,9 @@ int features_main(int argc, char** argv) {
                          split == "test" ? data::Split::kTest
                                          : data::Split::kTrain),
       limit, seed);
-  Model model({encoder.info.encoder, {}}, false);
-  import_state(model.parameters(), Model::kEncoder, encoder.file,
-               encoder.path.string());
-  const Features f = extract_features(model, *dataset, encoder.features);
+  const auto model = encoder.random_model(0);
+  encoder.load_into(*model);
+  const Features f = extract_features(*model, *dataset, encoder.features);
   if (f.bad_images > 0)
     throw error(ExitCode::kData,
                 "[features] {} of {} images cannot be read: expected all, so "

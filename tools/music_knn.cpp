@@ -77,16 +77,14 @@ int knn_main(int argc, char** argv) {
   const EvalData data =
       open_eval_data(o.train, o.test, data::DatasetFormat::kAuto);
 
-  Model model({encoder.info.encoder, {}}, false);
-  model.parameters().initialise(o.seed);
-  const auto random = score(model, data, spec, o);
-  import_state(model.parameters(), Model::kEncoder, encoder.file,
-               encoder.path.string());
-  const auto trained = score(model, data, spec, o);
+  const auto model = encoder.random_model(o.seed);
+  const auto random = score(*model, data, spec, o);
+  encoder.load_into(*model);
+  const auto trained = score(*model, data, spec, o);
 
   const std::string protocol = fmt::format(
-      "cosine kNN, vote exp(sim/{}), resize {} centre-crop {}, {} train and {} "
-      "test images, {} classes", o.temperature, spec.eval.resize, spec.eval.size,
+      "cosine kNN in fp32, features on {}, vote exp(sim/{}), resize {} centre-crop {}, {} train and {} "
+      "test images, {} classes", describe(encoder.compute), o.temperature, spec.eval.resize, spec.eval.size,
       data.train->size(), data.test->size(), data.classes);
   const double chance = 100.0 / data.classes;
   const nlohmann::json result = {

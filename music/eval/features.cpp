@@ -15,10 +15,15 @@ Features extract_features(Model& model, const data::Dataset& dataset,
                           const FeatureSpec& spec) {
   const std::int64_t batch = std::min(spec.batch, dataset.size());
   FeatureGraph graph = model.feature_graph(batch, spec.eval.size, spec.pixels);
-  Executable executable(std::move(graph.graph), model.parameters(),
-                        executable_options_from_environment());
-  Buffer arena(executable.arena_bytes()), workspace(executable.workspace_bytes());
+  const Device device = model.parameters().device();
+  ExecutableOptions options = executable_options_from_environment();
+  options.device = device;
+  Executable executable(std::move(graph.graph), model.parameters(), options);
+  Buffer arena(executable.arena_bytes(), memory_of(device));
+  Buffer workspace(executable.workspace_bytes(), memory_of(device));
   executable.bind(arena.data(), workspace.data());
+  const Tensor input = executable.tensor(graph.pixels);
+  Buffer pixels(device == Device::kCpu ? 0 : input.bytes(), memory_of(device));
 
   data::EvalLoaderSpec loading;
   loading.eval = spec.eval;
@@ -32,10 +37,19 @@ Features extract_features(Model& model, const data::Dataset& dataset,
   while (const data::Batch* b = loader.next()) {
     // A short batch runs at full size: its slot is that large, and the rows
     // behind its end are not read.
-    executable.set_input(graph.pixels, b->pixels.data);
+    const void* from = b->pixels.data;
+    if (device != Device::kCpu) {
+      upload(pixels.data(), from, pixels.bytes(), device);
+      from = pixels.data();
+    }
+    executable.set_input(graph.pixels, from);
     executable.run();
-    const float* f = executable.tensor(graph.features).f32();
-    features.values.insert(features.values.end(), f, f + b->n * features.width);
+    const std::size_t at = features.values.size();
+    const auto values = static_cast<std::size_t>(b->n * features.width);
+    features.values.resize(at + values);
+    download(features.values.data() + at,
+             executable.tensor(graph.features).data, values * sizeof(float),
+             device);
     features.labels.insert(features.labels.end(), b->labels.begin(),
                            b->labels.begin() + b->n);
     features.count += b->n;
