@@ -11,29 +11,6 @@ namespace {
 
 constexpr int kPasses = 3;
 
-// A box of 2 * radius + 1 pixels of weight full and one beyond each end of
-// weight edge; weights in 1 / 2^24.
-struct ExtendedBox {
-  int radius;
-  std::uint32_t full, edge;
-};
-
-ExtendedBox box_for(float sigma) {
-  const float variance = sigma * sigma / kPasses;
-  const float length = static_cast<float>(std::sqrt(12.0 * variance + 1.0));
-  const float whole = static_cast<float>(std::floor((length - 1.0) / 2.0));
-  float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance);
-  part /= 6 * (variance - (whole + 1) * (whole + 1));
-  const float radius = whole + part;
-  ExtendedBox box{};
-  box.radius = static_cast<int>(radius);
-  box.full = static_cast<std::uint32_t>(static_cast<float>(1 << 24) /
-                                        (radius * 2 + 1));
-  box.edge = ((1u << 24) -
-              static_cast<std::uint32_t>(box.radius * 2 + 1) * box.full) / 2;
-  return box;
-}
-
 // out[i] = box over in(-radius - 1)[i] .. in(radius + 1)[i]; in(k) is the line
 // k steps away. kRadius = box.radius, or -1: any.
 template <int kRadius, typename Line>
@@ -103,9 +80,26 @@ void blur(const ExtendedBox& box, std::uint8_t* rgb, std::size_t bytes,
 
 }  // namespace
 
+ExtendedBox extended_box(double sigma) {
+  const float sd = static_cast<float>(sigma);
+  const float variance = sd * sd / kPasses;
+  const float length = static_cast<float>(std::sqrt(12.0 * variance + 1.0));
+  const float whole = static_cast<float>(std::floor((length - 1.0) / 2.0));
+  float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance);
+  part /= 6 * (variance - (whole + 1) * (whole + 1));
+  const float radius = whole + part;
+  ExtendedBox box{};
+  box.radius = static_cast<int>(radius);
+  box.full = static_cast<std::uint32_t>(static_cast<float>(1 << 24) /
+                                        (radius * 2 + 1));
+  box.edge = ((1u << 24) -
+              static_cast<std::uint32_t>(box.radius * 2 + 1) * box.full) / 2;
+  return box;
+}
+
 void gaussian_blur(std::uint8_t* rgb, int width, int height, double sigma,
                    BlurScratch& scratch) {
-  const ExtendedBox box = box_for(static_cast<float>(sigma));
+  const ExtendedBox box = extended_box(sigma);
   const std::size_t bytes = std::size_t{3} * width;
   switch (box.radius) {  // sigma below 2.4 needs but two
     case 0: return blur<0>(box, rgb, bytes, height, scratch);

@@ -9,6 +9,14 @@
 
 namespace music::data {
 
+// One of the three: 2 * radius + 1 pixels of weight full and one beyond each end
+// of weight edge; weights in 1 / 2^24.
+struct ExtendedBox {
+  int radius;
+  std::uint32_t full, edge;
+};
+ExtendedBox extended_box(double sigma);
+
 struct BlurScratch {
   std::vector<std::uint8_t> image, padded;
 };

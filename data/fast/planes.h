@@ -1,6 +1,6 @@
 #pragma once
-// Planes: a square 8-bit RGB image as three planes, rows first, every row on a
-// cache line of its own start. What the SIMD kernels of data/fast work on.
+// Planes: a square 8-bit RGB image as three planes, row by row. What the SIMD
+// kernels of data/fast work on.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,8 @@ class Planes {
   void reset(int size);
 
   int size() const { return size_; }
-  // Bytes from row to row: size rounded up to a multiple of 64. As many rows
-  // are there as size rounded up to a multiple of kTile.
+  // Bytes from row to row, and rows that are there: size rounded up to a
+  // multiple of kTile.
   std::size_t stride() const { return stride_; }
   std::uint8_t* plane(int c) { return plane_[c]; }
   const std::uint8_t* plane(int c) const { return plane_[c]; }

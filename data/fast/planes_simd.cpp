@@ -41,12 +41,9 @@ namespace music::data::fast {
 HWY_EXPORT(interleave);
 
 void Planes::reset(int size) {
-  const auto round_up = [size](std::size_t to) {
-    return (static_cast<std::size_t>(size) + to - 1) / to * to;
-  };
   size_ = size;
-  stride_ = round_up(64);
-  const std::size_t bytes = stride_ * round_up(kTile);
+  stride_ = (static_cast<std::size_t>(size) + kTile - 1) / kTile * kTile;
+  const std::size_t bytes = stride_ * stride_;
   if (storage_.bytes() < kChannels * bytes)
     storage_ = Buffer(kChannels * bytes);
   for (int c = 0; c < kChannels; ++c)

@@ -2,27 +2,27 @@
 
 #include <cstddef>
 
-#include "data/blur.h"
-#include "data/colour.h"
+#include "data/fast/colour.h"
 
 namespace music::data::fast {
 namespace {
 
-void jitter(const ViewParameters& parameters, const AugmentSpec& spec,
-            std::uint8_t* rgb, std::size_t n) {
+void add_jitter(const ViewParameters& parameters, const AugmentSpec& spec,
+                ColourSteps& steps) {
   for (const auto op : parameters.order) {
     switch (op) {
       case ViewParameters::kBrightness:
-        adjust_brightness(rgb, n, parameters.brightness);
+        steps.add(ColourStep::kBrightness, parameters.brightness);
         break;
       case ViewParameters::kContrast:
-        adjust_contrast(rgb, n, parameters.contrast);
+        steps.add(ColourStep::kContrast, parameters.contrast);
         break;
       case ViewParameters::kSaturation:
-        adjust_saturation(rgb, n, parameters.saturation);
+        steps.add(ColourStep::kSaturation, parameters.saturation);
         break;
       case ViewParameters::kHue:
-        if (spec.hue > 0) adjust_hue(rgb, n, parameters.hue);
+        // A range of 0 leaves the op out; a factor of 0 still rounds to HSV.
+        if (spec.hue > 0) steps.add(ColourStep::kHue, parameters.hue);
         break;
     }
   }
@@ -33,17 +33,19 @@ void jitter(const ViewParameters& parameters, const AugmentSpec& spec,
 void apply_view(const Image& image, const ViewParameters& parameters,
                 const AugmentSpec& spec, std::uint8_t* out,
                 ViewScratch& scratch) {
-  const std::size_t n = static_cast<std::size_t>(spec.size) * spec.size;
   scratch.resampler.run(image, parameters.crop, spec.size, parameters.flip,
                         spec.interpolation, scratch.planes);
-  scratch.planes.interleave(out);
-  if (parameters.jitter) jitter(parameters, spec, out, n);
-  if (parameters.grayscale) to_grayscale(out, n);
+  ColourSteps steps;
+  if (parameters.jitter) add_jitter(parameters, spec, steps);
+  if (parameters.grayscale) steps.add(ColourStep::kGrayscale);
   if (parameters.blur_sigma > 0) {
-    static thread_local BlurScratch blur;
-    gaussian_blur(out, spec.size, spec.size, parameters.blur_sigma, blur);
+    steps.apply(scratch.planes);
+    steps = {};
+    scratch.blur.run(parameters.blur_sigma, scratch.planes);
   }
-  if (parameters.solarize) solarize(out, n);
+  if (parameters.solarize) steps.add(ColourStep::kSolarize);
+  steps.apply(scratch.planes);
+  scratch.planes.interleave(out);
 }
 
 }  // namespace music::data::fast

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "data/augment_spec.h"
+#include "data/fast/blur.h"
 #include "data/fast/planes.h"
 #include "data/fast/resample.h"
 #include "data/image.h"
@@ -14,6 +15,7 @@ namespace music::data::fast {
 struct ViewScratch {  // one a thread
   Resampler resampler;
   Planes planes;
+  Blur blur;
 };
 
 // apply_view of data/augment.h.
