@@ -26,6 +26,9 @@ bool looks_like_stl10(const std::string& path);
 // sub-folder.
 bool looks_like_shards(const std::string& path);
 
+// Class numbers end here: each becomes a name.
+inline constexpr int kMostClasses = 100'000;
+
 // The lines of a file that names the classes; their numbers as text when there
 // is no such file or it has fewer lines.
 std::vector<std::string> read_class_names(const std::filesystem::path& path,

@@ -244,7 +244,6 @@ std::unique_ptr<Dataset> open_list(const std::string& path) {
   if (table.size() == 0)
     throw error(ExitCode::kData,
                 "[dataset] {} lists no image, expected one path a line", path);
-  constexpr int kMostClasses = 1'000'000;
   if (most >= kMostClasses)
     throw error(ExitCode::kData, "[dataset] {}: class number {}, limit {}",
                 path, most, kMostClasses - 1);

@@ -29,7 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMostClasses = 1'000'000;
 constexpr std::string_view kSuffix = ".tar";
 
 class ShardDataset : public Dataset {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|shards|knn
+#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|preview|shards|knn
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
 # workers  one and four loader threads: the same bytes
 # errors   bad input: one line, the right exit code, nothing written
 # corrupt  5 % of the images damaged in ten ways: training ends, each is listed
 #          once, two runs and a resumed one are equal
+# preview  the contact sheet is what the loader yields, on any number of workers
 # shards   training from tar shards is training from the files in them
 # knn      the scores program on a trained run and on files
 set -u
@@ -191,6 +192,23 @@ corrupt() {
   "${many[@]}" --bad-image zero --out "$work/zero" || fail "--bad-image zero"
   [[ $(weights "$work/zero") != $(weights "$work/one") ]] ||
     fail "black images train to the same weights as replaced ones"
+}
+
+preview() {
+  local preview=("$build/music_preview" --preset demo --data "$data" --augment.size 16)
+  "${preview[@]}" --sheet "$work/a.png" --images 5 --columns 3 >"$work/said" &&
+    "${preview[@]}" --sheet "$work/b.png" --images 5 --columns 3 --workers 3 >/dev/null &&
+    "${preview[@]}" --sheet "$work/c.png" --images 5 --columns 3 --epoch 1 >/dev/null ||
+    fail "music_preview"
+  grep -q '5 of 96 images' "$work/said" || fail "said: $(cat "$work/said")"
+  cmp "$work/a.png" "$work/b.png" || fail "the sheet depends on workers"
+  cmp -s "$work/a.png" "$work/c.png" && fail "two epochs have the same views"
+  # It is an image like any other: three sets of three tiles wide, two high.
+  mkdir "$work/sheets" && cp "$work/a.png" "$work/c.png" "$work/sheets"
+  [[ $(head -c 24 "$work/a.png" | tail -c 8 | od -An -tu1 | tr -s ' ') == \
+    " 0 0 0 212 0 0 0 56" ]] || fail "size of the sheet"
+  "$build/music_preview" --preset demo --data "$work/sheets" --sheet "$work/d.png" \
+    >/dev/null || fail "a sheet of sheets"
 }
 
 scores() { grep -oE '"top(1|5)": *[0-9.]+' "$1"; }

@@ -1,0 +1,141 @@
+// music_preview: a contact sheet of images and the two views that training
+// would see of them.
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "data/loader.h"
+#include "data/png.h"
+#include "data/resize.h"
+#include "engine/core/log.h"
+#include "engine/io/file.h"
+#include "tools/cli.h"
+
+namespace {
+
+using namespace music;
+
+// Rows of images on grey, each as source, view 1, view 2 in square tiles.
+class Sheet {
+ public:
+  Sheet(std::int64_t images, int columns, int tile)
+      : columns_(columns), tile_(tile) {
+    const auto rows = static_cast<int>((images + columns - 1) / columns);
+    const int gap = 2 * kGap;
+    pixels_ = sheet_.reset(columns * (3 * (tile + kGap) + gap) + gap,
+                           rows * (tile + gap) + gap);
+    std::memset(pixels_, 96, sheet_.bytes());
+  }
+
+  // Pixels of width x height, at most a tile, in the middle of tile `part` of
+  // image i.
+  void put(std::int64_t i, int part, const std::uint8_t* rgb, int width,
+           int height) {
+    const int gap = 2 * kGap;
+    const int column = static_cast<int>(i % columns_);
+    const int row = static_cast<int>(i / columns_);
+    const int x = gap + column * (3 * (tile_ + kGap) + gap) +
+                  part * (tile_ + kGap) + (tile_ - width) / 2;
+    const int y = gap + row * (tile_ + gap) + (tile_ - height) / 2;
+    const std::size_t bytes = std::size_t{3} * static_cast<std::size_t>(width);
+    for (int line = 0; line < height; ++line)
+      std::memcpy(pixels_ + sheet_.stride() * static_cast<std::size_t>(y + line) +
+                      std::size_t{3} * static_cast<std::size_t>(x),
+                  rgb + bytes * static_cast<std::size_t>(line), bytes);
+  }
+  // The whole of an image, made to fit its tile.
+  void put_source(std::int64_t i, const data::Image& image) {
+    const int longest = std::max(image.width(), image.height());
+    const auto scaled = [&](int side) {
+      return std::max(1, static_cast<int>(std::int64_t{side} * tile_ / longest));
+    };
+    const int width = scaled(image.width()), height = scaled(image.height());
+    std::vector<std::uint8_t> small(std::size_t{3} *
+                                    static_cast<std::size_t>(width) *
+                                    static_cast<std::size_t>(height));
+    resizer_.run(image, {0, 0, image.width(), image.height()}, width, height,
+                 {0, 0, width, height}, false, data::Interpolation::kBicubic,
+                 small.data());
+    put(i, 0, small.data(), width, height);
+  }
+
+  const data::Image& image() const { return sheet_; }
+
+ private:
+  static constexpr int kGap = 4;
+
+  const int columns_, tile_;
+  data::Image sheet_;
+  std::uint8_t* pixels_;
+  data::Resizer resizer_;
+};
+
+int preview_main(int argc, char** argv) {
+  CLI::App app(
+      "Writes a PNG of images beside the two views that training would see of "
+      "them, under the same configuration as music_train.");
+  std::string path = "preview.png";
+  std::int64_t images = 12, epoch = 0;
+  int columns = 2;
+  app.add_option("--sheet", path, "the PNG to write")->capture_default_str();
+  app.add_option("--images", images, "how many: the first of the epoch")
+      ->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--columns", columns, "images side by side")
+      ->check(CLI::Range(1, 20))->capture_default_str();
+  app.add_option("--epoch", epoch, "from 0; every epoch has views of its own")
+      ->check(CLI::Range(0, 1'000'000))->capture_default_str();
+  const auto config = configure(app, argc, argv);
+  if (!config) return 0;
+  const Config& c = config->value;
+  require(c, {"data.path"});
+  setup_logging(c.train.log_level);
+
+  const auto dataset = data::subset(
+      data::open_dataset(c.data.path, c.data.format, data::Split::kPretrain),
+      c.data.limit, c.train.seed);
+  data::LoaderSpec spec;
+  spec.augment = c.augment;
+  spec.seed = c.train.seed;
+  spec.batch = std::min(images, dataset->size());
+  spec.bad_image = c.data.bad_image;
+  spec.bad_share = 1;
+  spec.workers = c.data.workers > 0
+                     ? c.data.workers
+                     : static_cast<int>(std::thread::hardware_concurrency());
+  data::Loader loader(*dataset, spec);
+  loader.seek(epoch, 0);
+  const data::Batch& batch = loader.next();
+
+  const int size = c.augment.size;
+  Sheet sheet(batch.n, columns, size);
+  data::Image source;
+  for (std::int64_t i = 0; i < batch.n; ++i) {
+    try {
+      dataset->read(batch.samples[static_cast<std::size_t>(i)], source);
+      sheet.put_source(i, source);
+    } catch (const Error& e) {  // its views are another image's
+      if (e.code() != ExitCode::kData) throw;
+    }
+    for (int view = 0; view < 2; ++view)
+      sheet.put(i, 1 + view,
+                batch.pixels.as<std::uint8_t>() +
+                    (view * batch.n + i) * 3 * size * size,
+                size, size);
+  }
+  const std::vector<std::uint8_t> png = data::encode_png(sheet.image());
+  FileWriter file(path);
+  file.write(std::as_bytes(std::span(png)));
+  file.commit();
+  fmt::print("{}: {} of {} images, each as source, view 1, view 2\n", path,
+             batch.n, dataset->size());
+  for (const data::BadSample& bad : loader.quarantine())
+    fmt::print("cannot be read: {}: {}\n", bad.name, bad.reason);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return music::run_main(argc, argv, preview_main);
+}
