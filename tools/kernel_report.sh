@@ -39,7 +39,7 @@ while IFS=$'\t' read -r directory command; do
   }
 done < "$scratch/commands" > "$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
 
-names=cat
+names="cat"
 command -v c++filt > /dev/null && names="c++filt"
 awk '
   /^source / { source = $2; sub(/.*\//, "", source) }

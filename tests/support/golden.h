@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -81,12 +82,18 @@ std::vector<T> channels_first(const std::vector<T>& x, const Dims& s) {
   return channels_last(x, {s[0], s[2] * s[3], s[1], 1});
 }
 
+inline std::string tests_folder() {
+  const char* folder = std::getenv("MUSIC_TESTS");
+  return folder ? folder : MUSIC_TEST_SOURCE_DIR;
+}
+
 class Golden {
  public:
-  // name: of a file in tests/golden, without its extension.
+  // name: of a file in tests/golden, without its extension. Programs that were
+  // installed elsewhere are told where tests/ is by MUSIC_TESTS.
   explicit Golden(const std::string& name)
-      : file_(SafetensorsFile::open(std::string(MUSIC_TEST_SOURCE_DIR) +
-                                    "/golden/" + name + ".safetensors")) {}
+      : file_(SafetensorsFile::open(tests_folder() + "/golden/" + name +
+                                    ".safetensors")) {}
 
   bool has(std::string_view name) const { return file_.find(name); }
   const SafetensorsFile& file() const { return file_; }

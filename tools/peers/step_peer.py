@@ -8,10 +8,10 @@ SGD. Prints one line of JSON:
 
 views_per_s is 2 x batch over the median step.
 
-On the CPU memory layout `auto` times both and keeps the faster. By default glibc is told to keep freed memory, as
-PyTorch's tuning guide achieves with jemalloc: without it a third of the time of
-a large network goes to page faults; --allocator default leaves glibc alone,
-which is slower and peaks lower.
+On the CPU memory layout `auto` times both and keeps the faster. By default
+glibc is told to keep freed memory, as PyTorch's tuning guide achieves with
+jemalloc: without it a third of the time of a large network goes to page faults;
+--allocator default leaves glibc alone, which is slower and peaks lower.
 
 On a GPU (--device cuda) the step is that of automatic mixed precision: autocast
 to --precision, a gradient scaler with fp16; fp32 without TF32. cuDNN picks its
