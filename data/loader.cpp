@@ -116,13 +116,6 @@ bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
   }
 }
 
-// The smallest box with both in it.
-Box join(const Box& a, const Box& b) {
-  const int x = std::min(a.x, b.x), y = std::min(a.y, b.y);
-  return {x, y, std::max(a.x + a.width, b.x + b.width) - x,
-          std::max(a.y + a.height, b.y + b.height) - y};
-}
-
 std::int64_t view_bytes(const Batch& batch) {
   const Shape& s = batch.pixels.shape;
   return s[1] * s[2] * s[3];
@@ -170,7 +163,7 @@ class Loader::Source : public BatchSource {
     const std::int64_t sample = batch.samples[at];
     const auto epoch32 = static_cast<std::uint32_t>(batch.epoch);
     const auto sample32 = static_cast<std::uint32_t>(sample);
-    std::array<ViewParameters, 2> views;
+    ViewPair views;
     const auto read = [&](std::int64_t i) {
       return try_read(
           dataset, i, spec.bad_image, batch, row,
@@ -202,31 +195,21 @@ class Loader::Source : public BatchSource {
 
   // Reads image i, in fast mode no more of it than both views need. Returns the
   // views of the sample it stands for, their crops within scratch.image.
-  std::array<ViewParameters, 2> read_views(std::int64_t i, std::uint32_t epoch32,
-                                           std::uint32_t sample32,
-                                           WorkerScratch& scratch) const {
-    std::array<ViewParameters, 2> views;
-    const auto draw = [&](int width, int height) {
-      for (int view = 0; view < 2; ++view)
-        views[static_cast<std::size_t>(view)] =
-            sample_view(spec.augment, spec.seed, epoch32, sample32, view, width,
-                        height);
+  ViewPair read_views(std::int64_t i, std::uint32_t epoch32,
+                      std::uint32_t sample32, WorkerScratch& scratch) const {
+    const auto draw = [&](const auto& sized) {
+      return sample_views(spec.augment, spec.seed, epoch32, sample32,
+                          sized.width(), sized.height());
     };
     if (spec.augment.mode == AugmentMode::kFast &&
         dataset.read_file(i, scratch.file)) {
       scratch.reader.open(scratch.file);
-      draw(scratch.reader.width(), scratch.reader.height());
-      const Box held = scratch.reader.read(join(views[0].crop, views[1].crop),
-                                           scratch.image);
-      for (ViewParameters& view : views) {
-        view.crop.x -= held.x;
-        view.crop.y -= held.y;
-      }
-    } else {
-      dataset.read(i, scratch.image);
-      draw(scratch.image.width(), scratch.image.height());
+      ViewPair views = draw(scratch.reader);
+      move_crops(views, scratch.reader.read(join_crops(views), scratch.image));
+      return views;
     }
-    return views;
+    dataset.read(i, scratch.image);
+    return draw(scratch.image);
   }
 
   // Bad images among the first batches of an epoch.

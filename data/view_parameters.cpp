@@ -84,4 +84,25 @@ ViewParameters sample_view(const AugmentSpec& spec, std::uint64_t seed,
   return out;
 }
 
+ViewPair sample_views(const AugmentSpec& spec, std::uint64_t seed,
+                      std::uint32_t epoch, std::uint32_t sample, int width,
+                      int height) {
+  return {sample_view(spec, seed, epoch, sample, 0, width, height),
+          sample_view(spec, seed, epoch, sample, 1, width, height)};
+}
+
+Box join_crops(const ViewPair& views) {
+  const Box &a = views[0].crop, &b = views[1].crop;
+  const int x = std::min(a.x, b.x), y = std::min(a.y, b.y);
+  return {x, y, std::max(a.x + a.width, b.x + b.width) - x,
+          std::max(a.y + a.height, b.y + b.height) - y};
+}
+
+void move_crops(ViewPair& views, const Box& held) {
+  for (ViewParameters& view : views) {
+    view.crop.x -= held.x;
+    view.crop.y -= held.y;
+  }
+}
+
 }  // namespace music::data

@@ -29,4 +29,14 @@ ViewParameters sample_view(const AugmentSpec& spec, std::uint64_t seed,
                            std::uint32_t epoch, std::uint32_t sample, int view,
                            int width, int height);
 
+using ViewPair = std::array<ViewParameters, 2>;
+ViewPair sample_views(const AugmentSpec& spec, std::uint64_t seed,
+                      std::uint32_t epoch, std::uint32_t sample, int width,
+                      int height);
+
+// The smallest box with both crops in it.
+Box join_crops(const ViewPair& views);
+// The crops within an image that holds only this box.
+void move_crops(ViewPair& views, const Box& held);
+
 }  // namespace music::data

@@ -30,22 +30,40 @@ void add_jitter(const ViewParameters& parameters, const AugmentSpec& spec,
 
 }  // namespace
 
-void apply_view(const Image& image, const ViewParameters& parameters,
-                const AugmentSpec& spec, std::uint8_t* out,
-                ViewScratch& scratch) {
+void resize(const Image& image, const ViewParameters& parameters,
+            const AugmentSpec& spec, ViewScratch& scratch) {
   scratch.resampler.run(image, parameters.crop, spec.size, parameters.flip,
                         spec.interpolation, scratch.planes);
+}
+
+void colour(const ViewParameters& parameters, const AugmentSpec& spec,
+            ViewScratch& scratch) {
   ColourSteps steps;
   if (parameters.jitter) add_jitter(parameters, spec, steps);
   if (parameters.grayscale) steps.add(ColourStep::kGrayscale);
-  if (parameters.blur_sigma > 0) {
-    steps.apply(scratch.planes);
-    steps = {};
+  steps.apply(scratch.planes);
+}
+
+void blur(const ViewParameters& parameters, ViewScratch& scratch) {
+  if (parameters.blur_sigma > 0)
     scratch.blur.run(parameters.blur_sigma, scratch.planes);
-  }
+}
+
+void finish(const ViewParameters& parameters, ViewScratch& scratch,
+            std::uint8_t* out) {
+  ColourSteps steps;
   if (parameters.solarize) steps.add(ColourStep::kSolarize);
   steps.apply(scratch.planes);
   scratch.planes.interleave(out);
+}
+
+void apply_view(const Image& image, const ViewParameters& parameters,
+                const AugmentSpec& spec, std::uint8_t* out,
+                ViewScratch& scratch) {
+  resize(image, parameters, spec, scratch);
+  colour(parameters, spec, scratch);
+  blur(parameters, scratch);
+  finish(parameters, scratch, out);
 }
 
 }  // namespace music::data::fast

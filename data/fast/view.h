@@ -18,9 +18,18 @@ struct ViewScratch {  // one a thread
   Blur blur;
 };
 
-// apply_view of data/augment.h.
+// apply_view of data/augment.h, by these steps.
 void apply_view(const Image& image, const ViewParameters& parameters,
                 const AugmentSpec& spec, std::uint8_t* out,
                 ViewScratch& scratch);
+
+void resize(const Image& image, const ViewParameters& parameters,
+            const AugmentSpec& spec, ViewScratch& scratch);
+void colour(const ViewParameters& parameters, const AugmentSpec& spec,
+            ViewScratch& scratch);
+void blur(const ViewParameters& parameters, ViewScratch& scratch);
+// Solarizes and stores.
+void finish(const ViewParameters& parameters, ViewScratch& scratch,
+            std::uint8_t* out);
 
 }  // namespace music::data::fast
