@@ -35,6 +35,14 @@ Compute choose_compute(DeviceChoice device, Precision precision, int index) {
   return c;
 }
 
+Compute planned_compute(DeviceChoice device, Precision precision) {
+  if (device != DeviceChoice::kCuda)
+    return choose_compute(DeviceChoice::kCpu, precision);
+  return {Device::kCuda, precision == Precision::kF32    ? DType::kF32
+                         : precision == Precision::kBF16 ? DType::kBF16
+                                                         : DType::kF16};
+}
+
 Precision precision_of(const Compute& compute) {
   return compute.dtype == DType::kF16    ? Precision::kF16
          : compute.dtype == DType::kBF16 ? Precision::kBF16

@@ -30,6 +30,9 @@ struct Compute {
 // line, when there is no such device, or it cannot compute so.
 Compute choose_compute(DeviceChoice device, Precision precision, int index = 0);
 
+// The same without looking for a device, for plans: auto is the CPU.
+Compute planned_compute(DeviceChoice device, Precision precision);
+
 // What choose_compute() settled on, as a setting.
 Precision precision_of(const Compute& compute);
 

@@ -8,16 +8,13 @@
 #include <thread>
 
 #include "layers/projector.h"
+#include "music/memory_plan.h"
 
 namespace music {
 namespace {
 
 // More steps in a row without a finite gradient than this end the run.
 constexpr std::int64_t kMostSkipped = 10;
-
-ModelSpec model_spec(const Config& config) {
-  return {config.model.encoder, parse_projector(config.model.projector)};
-}
 
 // Calls fn(key, tensor) for everything a checkpoint holds.
 template <typename F>
@@ -33,12 +30,26 @@ void for_each_state(const Parameters& p, F&& fn) {
 
 }  // namespace
 
+ModelSpec model_spec(const Config& config) {
+  return {config.model.encoder, parse_projector(config.model.projector)};
+}
+
+TrainingStepSpec training_step_spec(const Config& config) {
+  TrainingStepSpec step;
+  step.image_size = config.augment.size;
+  step.pixels = config.pixels;
+  step.segments = make_segments(config.loss,
+                                parse_projector(config.model.projector).back());
+  step.loss = config.loss.entropy;
+  step.optimizer = config.optim.optimizer;
+  return step;
+}
+
 Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                  const dist::Communicator& communicator)
     : config_(config),
       compute_(choose_compute(config.train.device, config.train.precision)),
-      segments_(make_segments(config.loss,
-                              parse_projector(config.model.projector).back())) {
+      segments_(training_step_spec(config).segments) {
   const std::int64_t batch = config.train.batch;
   if (batch > dataset.size())
     throw error(ExitCode::kUsage,
@@ -66,20 +77,19 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   schedule.batch = batch;
   schedule_ = Schedule(schedule, steps_per_epoch_, config.train.epochs);
 
+  // A GPU says so before the first byte; the CPU may swap.
+  if (compute_.device == Device::kCuda)
+    require_memory(model_spec(config), training_step_spec(config),
+                   (batch + loading.world - 1) / loading.world, compute_,
+                   available_memory(compute_.device));
   model_ = std::make_unique<Model>(
       model_spec(config), ParameterStorage{.training = true,
                                            .device = compute_.device,
                                            .compute = compute_.dtype});
   model_->allocate();
   model_->parameters().initialise(config.train.seed);
-  TrainingStepSpec step;
-  step.image_size = config.augment.size;
-  step.pixels = config.pixels;
-  step.segments = segments_;
-  step.loss = config.loss.entropy;
-  step.optimizer = config.optim.optimizer;
   training_step_ = std::make_unique<TrainingStep>(
-      *model_, step,
+      *model_, training_step_spec(config),
       std::vector<std::int64_t>{loader_->batch_total(0),
                                 loader_->batch_total(steps_per_epoch_ - 1)},
       executable_options_from_environment());

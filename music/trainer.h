@@ -23,6 +23,10 @@
 
 namespace music {
 
+// What a configuration asks for.
+ModelSpec model_spec(const Config& config);
+TrainingStepSpec training_step_spec(const Config& config);
+
 struct StepReport {
   std::int64_t step = 0;    // this step's number, from 0
   std::int64_t epoch = 0;   // it belongs to

@@ -13,6 +13,11 @@
 
 namespace music::cuda {
 
+// No kernel takes more workspace; algorithms that want more are not chosen.
+constexpr std::size_t kMostWorkspace = std::size_t{512} << 20;
+// What a context and the kernels of cuDNN and cuBLASLt occupy, about.
+constexpr std::size_t kLibraryMemory = std::size_t{800} << 20;
+
 struct DeviceInfo {
   std::string name;
   int major = 0, minor = 0;  // compute capability

@@ -27,7 +27,6 @@ static void check(cudnnStatus_t status, const char* expression,
 
 namespace {
 
-constexpr std::size_t kMostWorkspace = std::size_t{512} << 20;
 
 std::string version() {
   const std::size_t v = cudnnGetVersion();  // 91900: 9.19.0

@@ -1,0 +1,197 @@
+// Whole training steps on a GPU: against PyTorch's golden, against the CPU,
+// captured against launched one by one.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/core/rng.h"
+#include "music/eval/features.h"
+#include "music/training_step.h"
+#include "tests/support/compare.h"
+#include "tests/support/cuda_device.h"
+#include "tests/support/step_golden.h"
+
+namespace {
+
+using namespace music;
+using namespace music::test;
+
+#ifdef MUSIC_TESTS_SHORT
+constexpr int kGoldenSteps = 1;
+#else
+constexpr int kGoldenSteps = 5;
+#endif
+
+constexpr int kSize = 9;
+const ModelSpec kSpec{{.depth = 18, .width = 4, .stem = Stem::kCifar}, {24, 16}};
+
+std::vector<std::uint8_t> pixels(std::int64_t views, std::uint32_t key) {
+  std::vector<std::uint8_t> v(
+      static_cast<std::size_t>(views * kSize * kSize * 3));
+  Rng rng(3, RngPurpose::kTest, key);
+  for (auto& p : v) p = static_cast<std::uint8_t>(rng.next());
+  return v;
+}
+
+TrainingStepSpec step_spec() {
+  TrainingStepSpec s;
+  s.image_size = kSize;
+  s.segments = Segments::equal(16, 4);
+  return s;
+}
+
+struct Trained {
+  Model model;
+  TrainingStep step;
+
+  explicit Trained(Device device, DType dtype = DType::kF32,
+                   ExecutableOptions options = {})
+      : model(kSpec, ParameterStorage{.training = true,
+                                      .device = device,
+                                      .compute = dtype}),
+        step((model.allocate(), model), step_spec(), {6, 5}, options) {
+    model.parameters().initialise(1);
+  }
+  // Weights, momentum and running statistics.
+  std::vector<float> state() {
+    HostParameters p(model.parameters());
+    std::vector<float> all(p->flat_values(),
+                           p->flat_values() + p->flat_elements());
+    all.insert(all.end(), p->flat_momentum(),
+               p->flat_momentum() + p->flat_elements());
+    for (std::size_t i = 0; i < p->buffers().size(); ++i) {
+      const auto v = p->buffer(static_cast<int>(i)).span<float>();
+      all.insert(all.end(), v.begin(), v.end());
+    }
+    return all;
+  }
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Full and short batches in turn, the next one staged while a step runs.
+std::vector<StepOutcome> train(Trained& t, int steps) {
+  std::vector<StepOutcome> outcomes;
+  std::vector<std::uint8_t> x = pixels(12, 0);
+  t.step.stage(x.data(), 6);
+  for (int i = 0; i < steps; ++i) {
+    t.step.submit(0.1);
+    t.step.wait_staged();
+    const std::int64_t n = i % 2 ? 6 : 5;
+    std::vector<std::uint8_t> next =
+        pixels(2 * n, static_cast<std::uint32_t>(i + 1));
+    if (t.step.copies_ahead()) t.step.stage(next.data(), n);
+    outcomes.push_back(t.step.finish());
+    x = std::move(next);
+    if (!t.step.copies_ahead()) t.step.stage(x.data(), n);
+  }
+  return outcomes;
+}
+
+TEST_SUITE("cuda_step") {
+  TEST_CASE("five steps follow PyTorch in fp32") {
+    if (!have_device()) return;
+    for (const std::string kind : {"lars", "sgd"})
+      check_golden_steps(kind, {Device::kCuda, DType::kF32},
+                         {.steps = kGoldenSteps});
+  }
+
+  TEST_CASE("five steps follow PyTorch in fp16 and bf16") {
+    if (!have_device()) return;
+    for (const DType dtype : {DType::kF16, DType::kBF16})
+      check_golden_steps("lars", {Device::kCuda, dtype},
+                         {.terms = 1e-3,
+                          .tensors = 2e-2,
+                          .steps = kGoldenSteps,
+                          .scale = dtype == DType::kF16 ? 1024.0 : 1.0});
+  }
+
+  TEST_CASE("the step of the GPU is the step of the CPU") {
+    if (!have_device()) return;
+    Trained cpu(Device::kCpu), gpu(Device::kCuda);
+    const auto a = train(cpu, 4), b = train(gpu, 4);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      CAPTURE(i);
+      CHECK(b[i].applied);
+      CHECK(b[i].terms.total == doctest::Approx(a[i].terms.total).epsilon(1e-4));
+    }
+    CHECK(norm_relative(gpu.state(), cpu.state()) <= 1e-4);
+    REQUIRE(b.back().mean_q.shape == Shape{2, 16});
+    double sum = 0;  // each of the four segments sums to one in either view
+    for (const float q : b.back().mean_q.span<float>()) sum += q;
+    CHECK(sum == doctest::Approx(8).epsilon(1e-5));
+  }
+
+  TEST_CASE("a captured step and separate launches give the same bits") {
+    if (!have_device()) return;
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      CAPTURE(std::string(name_of(dtype)));
+      Trained captured(Device::kCuda, dtype);
+      train(captured, 6);  // captures at the second step of each size
+      setenv("MUSIC_CUDA_GRAPH", "0", 1);
+      Trained launched(Device::kCuda, dtype);
+      unsetenv("MUSIC_CUDA_GRAPH");
+      train(launched, 6);
+      CHECK(same_bits(captured.state(), launched.state()));
+    }
+  }
+
+  TEST_CASE("planner re-use changes no bit") {
+    if (!have_device()) return;
+    Trained on(Device::kCuda, DType::kF16),
+        off(Device::kCuda, DType::kF16, {.reuse_memory = false});
+    train(on, 3);
+    train(off, 3);
+    CHECK(same_bits(on.state(), off.state()));
+    CHECK(on.step.memory().arena < off.step.memory().arena);
+  }
+
+  TEST_CASE("an overflow halves the loss scale and moves nothing") {
+    if (!have_device()) return;
+    Trained t(Device::kCuda, DType::kF16);
+    CHECK(t.step.update_state().loss_scale == 65536);
+    train(t, 2);
+    const float scale = t.step.update_state().loss_scale;
+    t.step.set_update_state({.loss_scale = 1e30f});
+    const auto x = pixels(12, 9);
+    HostParameters before(t.model.parameters());
+    const StepOutcome outcome = t.step.run(x.data(), 6, 0.1);
+    CHECK_FALSE(outcome.applied);
+    CHECK(outcome.loss_scale == 1e30f);
+    CHECK(t.step.update_state().loss_scale == 0.5e30f);
+    HostParameters after(t.model.parameters());
+    const auto bytes =
+        static_cast<std::size_t>(after->flat_elements()) * sizeof(float);
+    CHECK(std::memcmp(before->flat_values(), after->flat_values(), bytes) == 0);
+    CHECK(std::memcmp(before->flat_momentum(), after->flat_momentum(), bytes) ==
+          0);
+    t.step.set_update_state({.loss_scale = scale});
+    CHECK(t.step.run(x.data(), 6, 0.1).applied);
+  }
+
+  TEST_CASE("the NaN tracer names the node on a GPU too") {
+    if (!have_device()) return;
+    Trained t(Device::kCuda, DType::kF16, {.check_finite = true});
+    HostParameters p(t.model.parameters());
+    p->value(0).f32()[3] = std::numeric_limits<float>::infinity();
+    p.write_back();
+    const auto x = pixels(12, 0);
+    std::string message;
+    try {
+      t.step.run(x.data(), 6, 0.1);
+    } catch (const Error& e) {
+      message = e.what();
+    }
+    CHECK(message.starts_with("[nan] node "));
+    CHECK(message.find("conv2d") != std::string::npos);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,92 @@
+// music_plan: what a training run will take, before anything is allocated.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/core/device_runtime.h"
+#include "layers/projector.h"
+#include "music/memory_plan.h"
+#include "music/trainer.h"
+#include "tools/cli.h"
+#include "tools/encoder_cli.h"
+
+namespace {
+
+using namespace music;
+
+double mib(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+int plan_main(int argc, char** argv) {
+  CLI::App app("Tells what a training run takes, for the settings of music_train.");
+  double memory_gib = 0;
+  int processes = 1;
+  bool json = false;
+  app.add_option("--memory-gib", memory_gib,
+                 "memory of a process's device (default: what is free here)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--processes", processes, "that share the batch")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_flag("--json", json, "print one JSON object");
+  const auto resolved = configure(app, argc, argv);
+  if (!resolved) return 0;
+  const Config& c = resolved->value;
+  const bool here = c.train.device == DeviceChoice::kAuto || memory_gib == 0;
+  // A plan for another machine needs no device of this one.
+  const Compute compute =
+      here ? choose_compute(c.train.device, c.train.precision)
+           : planned_compute(c.train.device, c.train.precision);
+  const TrainingStepSpec step = training_step_spec(c);
+  const ModelSpec model = model_spec(c);
+  const std::int64_t batch = (c.train.batch + processes - 1) / processes;
+  const MemoryPlan m = plan_memory(model, step, batch, compute);
+  const std::size_t available =
+      memory_gib > 0 ? static_cast<std::size_t>(memory_gib * (1ull << 30))
+                     : available_memory(compute.device);
+  const std::int64_t largest =
+      available ? largest_batch(model, step, compute, available) : 0;
+  if (json) {
+    const nlohmann::json j = {
+        {"device", name_of(compute.device)}, {"dtype", name_of(compute.dtype)},
+        {"samples", batch}, {"parameters_mib", mib(m.parameters)},
+        {"rounded_mib", mib(m.rounded)}, {"gradients_mib", mib(m.gradients)},
+        {"momentum_mib", mib(m.momentum)},
+        {"activations_mib", mib(m.activations)},
+        {"workspace_mib", mib(m.workspace)}, {"pixels_mib", mib(m.pixels)},
+        {"library_mib", mib(m.library)}, {"total_mib", mib(m.total())},
+        {"available_mib", mib(available)}, {"largest_samples", largest}};
+    fmt::print("{}\n", j.dump());
+  } else {
+    fmt::print("{} samples ({} views) a process, {} {}\n", batch, 2 * batch,
+               name_of(compute.device), name_of(compute.dtype));
+    const auto row = [](const char* name, std::size_t bytes, const char* note) {
+      if (bytes > 0) fmt::print("  {:<22}{:>12.1f} MiB  {}\n", name, mib(bytes), note);
+    };
+    row("parameters", m.parameters, "fp32, running statistics with them");
+    row("rounded parameters", m.rounded, "what kernels compute with");
+    row("gradients", m.gradients, "");
+    row("momentum", m.momentum, "");
+    const std::string reuse =
+        fmt::format("{:.1f} MiB without re-use", mib(m.activations_without_reuse));
+    row("activations", m.activations, reuse.c_str());
+    row("workspace", m.workspace,
+        compute.device == Device::kCuda ? "at most" : "");
+    row("pixels", m.pixels, "this batch and the next");
+    row("CUDA libraries", m.library, "typical");
+    row("total", m.total(), "");
+    if (available)
+      fmt::print("  {:<22}{:>12.1f} MiB  at most {} samples a process fit\n",
+                 "available", mib(available), largest);
+  }
+  require_memory(model, step, batch, compute, available);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return music::run_main(argc, argv, plan_main);
+}
