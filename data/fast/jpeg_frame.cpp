@@ -89,6 +89,8 @@ bool read_frame(Reader in, JpegFrame& frame) {
     c.across = sampling >> 4;
     c.down = sampling & 15;
     c.quant = static_cast<std::size_t>(in.byte());
+    // Unused with one component, but libjpeg refuses others.
+    if (c.across < 1 || c.across > 4 || c.down < 1 || c.down > 4) return false;
     if (c.quant > 3) return false;
   }
   if (frame.components == 1) {
