@@ -71,10 +71,39 @@ MUSIC_HOST_DEVICE inline float clamped(float p, float clamp) {
   return p < clamp ? clamp : p;
 }
 
-// dz of one unit from h = p dL/dq (0 where clamped) and its segment sum.
-MUSIC_HOST_DEVICE inline float softmax_backward(float h, float p, float sum,
+// log q from the softmax p and its logarithm; exact however small q is.
+MUSIC_HOST_DEVICE inline float clamped_log(float p, float log_p, float clamp,
+                                           float log_clamp) {
+  return p < clamp ? log_clamp : log_p;
+}
+
+// What centred_log leaves out of dL/dq of one segment, over the weight of a
+// block: 1 - log(D_s' D_s'') of each block, times the other view's mass of q
+// there. total, log_total: sums over that view's segments of the mass and of
+// mass log D_s; mass: of the segment itself, log_size: its log D_s.
+MUSIC_HOST_DEVICE inline double missing_constants(double total,
+                                                  double log_total, double mass,
+                                                  double log_size) {
+  return (1 - log_size) * (total - mass) - (log_total - mass * log_size);
+}
+
+// q dL/dq of one unit: 0 where q is clamped. h: the part of the invariance, dq:
+// the rest of dL/dq.
+MUSIC_HOST_DEVICE inline float weighted_gradient(float p, float clamp, float h,
+                                                 float dq) {
+  return p < clamp ? 0.0f : h + p * dq;
+}
+
+// dz of one unit from h = weighted_gradient() and its segment sum. `shift` is a
+// part of dL/dq that is constant over the segment: it cancels in the softmax
+// but for what the clamp holds back (`lost`, the sum of p < clamp), and added
+// to dq it would only cost digits.
+MUSIC_HOST_DEVICE inline float softmax_backward(float h, float p, float clamp,
+                                                float sum, float lost,
+                                                float shift,
                                                 float inverse_temperature) {
-  return (h - p * sum) * inverse_temperature;
+  const float left = p < clamp ? lost - 1.0f : lost;
+  return (h - p * (sum - shift * left)) * inverse_temperature;
 }
 
 }  // namespace music

@@ -8,6 +8,8 @@
 // by sample. Uneven segments make rectangular blocks; the weights stay one
 // per block, whatever its size, and TI is the mean over samples and segments.
 
+#include <cstdint>
+
 namespace music {
 
 enum class EntropyNorm {
@@ -36,6 +38,16 @@ struct JointEntropySpec {
   double clamp = 1e-8;            // q = max(q, clamp), not renormalised
   LossScope scope = LossScope::kGlobal;
 };
+
+// Throws ExitCode::kUsage unless temperature > 0, 0 <= clamp < 1 and the
+// coefficients are finite.
+void check_spec(const JointEntropySpec& spec);
+
+// What `norm` multiplies DE and OE with; OE's is 0 for one segment.
+struct EntropyWeights {
+  double diagonal = 0, off_diagonal = 0;
+};
+EntropyWeights entropy_weights(EntropyNorm norm, std::int64_t segments);
 
 // One evaluation of the loss. The terms stand without their coefficients;
 // total = spec.de * de + spec.oe * oe + spec.ti * ti.

@@ -17,17 +17,10 @@ namespace {
 constexpr std::int64_t kChunk = 64;   // columns a pass of column_statistics
 
 void check(const JointEntropyProblem& problem) {
-  const JointEntropySpec& s = problem.spec;
+  check_spec(problem.spec);
   MUSIC_CHECK(problem.n >= 1, "[joint_entropy] {} samples, expected at least 1",
               problem.n);
   MUSIC_CHECK(problem.segments != nullptr, "[joint_entropy] no segments");
-  if (!(s.temperature > 0) || !std::isfinite(s.temperature))
-    throw error(ExitCode::kUsage,
-                "[joint_entropy] temperature {}: expected a number above 0",
-                s.temperature);
-  if (!(s.clamp >= 0 && s.clamp < 1))
-    throw error(ExitCode::kUsage,
-                "[joint_entropy] clamp {}: expected 0 <= clamp < 1", s.clamp);
   if (problem.communicator) {
     const int rank = problem.communicator->rank();
     const int size = problem.communicator->size();
@@ -36,10 +29,6 @@ void check(const JointEntropyProblem& problem) {
                 "{}", rank, size, problem.n, problem.batch,
                 shard_size(problem.batch, rank, size));
   }
-  if (!std::isfinite(s.de) || !std::isfinite(s.oe) || !std::isfinite(s.ti))
-    throw error(ExitCode::kUsage,
-                "[joint_entropy] coefficients {}, {}, {}: expected finite "
-                "numbers", s.de, s.oe, s.ti);
 }
 
 template <typename T>
@@ -78,12 +67,7 @@ JointEntropy::JointEntropy(const JointEntropyProblem& problem)
   all_ = communicator_ ? problem.batch : n_;
   global_ = communicator_ && spec_.scope == LossScope::kGlobal;
   samples_ = global_ ? all_ : n_;
-  const double count = static_cast<double>(segments_.count());
-  const bool eq3 = spec_.norm == EntropyNorm::kEq3;
-  diagonal_weight_ = eq3 ? 1 / (count * count) : 1 / count;
-  // One segment has no off-diagonal block.
-  if (count > 1)
-    off_diagonal_weight_ = 1 / (count * (eq3 ? count : count - 1));
+  weights_ = entropy_weights(spec_.norm, segments_.count());
   for (std::int64_t s = 0; s < segments_.count(); ++s) {
     largest_ = std::max(largest_, segments_.size(s));
     log_size_.push_back(std::log(static_cast<double>(segments_.size(s))));
@@ -127,7 +111,7 @@ void JointEntropy::run(const float* z1, const float* z2, float* dz1,
     softmax_row(z1 + i * units_, w.q1 + i * units_);
     softmax_row(z2 + i * units_, w.q2 + i * units_);
   }
-  terms.de = diagonal_weight_ * diagonal_of_p(w, mean_q);
+  terms.de = weights_.diagonal * diagonal_of_p(w, mean_q);
   double sums[3] = {entropy_of_p(w, dz1, dz2)};
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (std::int64_t i = 0; i < n_; ++i) {
@@ -140,7 +124,7 @@ void JointEntropy::run(const float* z1, const float* z2, float* dz1,
   if (global_)
     communicator_->all_reduce({sums, Shape{3}, DType::kF64});
   const double n = static_cast<double>(samples_);
-  terms.oe = off_diagonal_weight_ * (sums[0] - sums[1] / n);
+  terms.oe = weights_.off_diagonal * (sums[0] - sums[1] / n);
   terms.ti = sums[2] / (n * static_cast<double>(segments_.count()));
   if (communicator_ && !global_) average(dz1, dz2, mean_q, terms);
   terms.total =
@@ -206,7 +190,7 @@ double JointEntropy::diagonal_of_p(const Workspace& w, float* mean_q) const {
     const double log_p = std::log(p < kMinP ? kMinP : p);
     entropy += p * log_p;
     w.diagonal[d] =
-        static_cast<float>(spec_.de * diagonal_weight_ * (log_p + 1) / n);
+        static_cast<float>(spec_.de * weights_.diagonal * (log_p + 1) / n);
     if (mean_q == nullptr) continue;
     mean_q[d] = static_cast<float>(sum1[d] / n);
     mean_q[units_ + d] = static_cast<float>(sum2[d] / n);
@@ -253,7 +237,7 @@ void JointEntropy::backward_row(const Workspace& w, std::int64_t i,
       log_total[0] * total[1] + total[0] * log_total[1] - same_segment;
 
   const double n = static_cast<double>(samples_);
-  const double entropy_scale = spec_.oe * off_diagonal_weight_ / n;
+  const double entropy_scale = spec_.oe * weights_.off_diagonal / n;
   const float ti_scale =
       static_cast<float>(-spec_.ti / (n * static_cast<double>(count)));
   float* rows = w.rows + omp_get_thread_num() * 6 * largest_;
@@ -270,12 +254,10 @@ void JointEntropy::backward_row(const Workspace& w, std::int64_t i,
     }
     invariance_sum += invariance(spec_.invariance, ti_scale, view[0], view[1]);
     for (int v = 0; v < 2; ++v) {
-      // The block constants that G~ lacks, summed over the other view's
-      // segments but this one.
       const int o = 1 - v;
       const double shift =
-          entropy_scale * ((1 - log_size) * (total[o] - mass[o][s]) -
-                           (log_total[o] - mass[o][s] * log_size));
+          entropy_scale *
+          missing_constants(total[o], log_total[o], mass[o][s], log_size);
       segment_backward(spec_, view[v], view[o].q, w.diagonal + begin,
                        static_cast<float>(entropy_scale),
                        static_cast<float>(shift), dz[v] + begin);

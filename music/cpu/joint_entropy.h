@@ -32,8 +32,7 @@ struct JointEntropyProblem {
 
 class JointEntropy {
  public:
-  // Plans tiles and threads. Throws ExitCode::kUsage unless temperature > 0,
-  // 0 <= clamp < 1 and the coefficients are finite.
+  // Plans tiles and threads. Throws what check_spec() does.
   explicit JointEntropy(const JointEntropyProblem& problem);
 
   // Scratch that run() needs, 64-byte aligned, contents irrelevant: about two
@@ -65,7 +64,7 @@ class JointEntropy {
   JointEntropySpec spec_;
   int threads_;
   std::int64_t largest_ = 0;  // units of the largest segment
-  double diagonal_weight_ = 0, off_diagonal_weight_ = 0;
+  EntropyWeights weights_;
   std::vector<double> log_size_;          // [S], log of a segment's units
   dist::Communicator* communicator_ = nullptr;  // of several ranks
   bool global_ = false;

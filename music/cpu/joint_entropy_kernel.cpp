@@ -34,7 +34,11 @@ class JointEntropyKernel final : public Kernel {
 std::unique_ptr<Kernel> make_joint_entropy(const KernelRequest& r,
                                            Segments segments,
                                            JointEntropySpec spec,
-                                           SharedBatch batch) {
+                                           SharedBatch batch, DType codes) {
+  if (codes != DType::kF32)
+    throw error(ExitCode::kUsage,
+                "[joint_entropy] codes in {}: on a CPU they are F32",
+                name_of(codes));
   return std::make_unique<JointEntropyKernel>(r.in[0].shape[0] / 2, segments,
                                               spec, batch);
 }

@@ -32,7 +32,7 @@ void log_softmax(const float* z, const JointEntropySpec& spec,
 #pragma omp simd
   for (std::int64_t d = 0; d < v.size; ++d) {
     const float log_p = (z[d] - scale.max) * inverse_t - scale.log_sum;
-    v.log_q[d] = v.p[d] < clamp ? log_clamp : log_p;
+    v.log_q[d] = clamped_log(v.p[d], log_p, clamp, log_clamp);
   }
 }
 
@@ -81,8 +81,6 @@ double invariance(Invariance form, float scale, const SegmentView& a,
   return -static_cast<double>(sum);
 }
 
-// `shift` is constant over the segment, so it cancels in the softmax but for
-// what the clamp holds back (`lost`): added to dq it would only cost digits.
 void segment_backward(const JointEntropySpec& spec, const SegmentView& v,
                       const float* other_q, const float* diagonal,
                       float entropy_scale, float shift, float* dz) {
@@ -92,17 +90,14 @@ void segment_backward(const JointEntropySpec& spec, const SegmentView& v,
 #pragma omp simd reduction(+ : sum, lost)
   for (std::int64_t d = 0; d < v.size; ++d) {
     const float dq = entropy_scale * dz[d] + diagonal[d] * other_q[d];
-    const bool held = v.p[d] < clamp;
-    const float h = held ? 0.0f : v.h[d] + v.q[d] * dq;
+    const float h = weighted_gradient(v.p[d], clamp, v.h[d], dq);
     v.h[d] = h;
     sum += h;
-    lost += held ? v.p[d] : 0.0f;
+    lost += v.p[d] < clamp ? v.p[d] : 0.0f;
   }
 #pragma omp simd
-  for (std::int64_t d = 0; d < v.size; ++d) {
-    const float left = v.p[d] < clamp ? lost - 1.0f : lost;
-    dz[d] = softmax_backward(v.h[d], v.p[d], sum - shift * left, inverse_t);
-  }
+  for (std::int64_t d = 0; d < v.size; ++d)
+    dz[d] = softmax_backward(v.h[d], v.p[d], clamp, sum, lost, shift, inverse_t);
 }
 
 }  // namespace music::cpu

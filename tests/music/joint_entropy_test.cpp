@@ -13,11 +13,16 @@
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
 #include "music/joint_entropy_math.h"
+#include "tests/support/loss_cases.h"
 #include "tests/support/reference_loss.h"
 
 namespace {
 
 using namespace music;
+using test::error_of;
+using test::logits;
+using test::second_view;
+using test::widen;
 
 struct Result {
   JointEntropyTerms terms;
@@ -40,26 +45,6 @@ Result run(const std::vector<float>& z1, const std::vector<float>& z2,
   return r;
 }
 
-std::vector<float> logits(std::int64_t n, const Segments& segments,
-                          double scale, std::uint32_t stream) {
-  Rng rng(1, RngPurpose::kTest, stream);
-  std::vector<float> z(static_cast<std::size_t>(n * segments.units()));
-  for (float& v : z) v = static_cast<float>(scale * rng.normal());
-  return z;
-}
-
-// Two views that agree on most units, as a trained network's do.
-std::vector<float> second_view(const std::vector<float>& z, double scale) {
-  Rng rng(2, RngPurpose::kTest);
-  std::vector<float> out(z);
-  for (float& v : out) v += static_cast<float>(scale * rng.normal());
-  return out;
-}
-
-std::vector<double> widen(const std::vector<float>& v) {
-  return {v.begin(), v.end()};
-}
-
 // |a - b| / |b| in the 2-norm.
 template <typename T>
 double distance(const std::vector<float>& a, const std::vector<T>& b) {
@@ -70,11 +55,6 @@ double distance(const std::vector<float>& a, const std::vector<T>& b) {
     norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
   }
   return std::sqrt(error / std::max(norm, 1e-60));
-}
-
-// Relative, with floor 1.
-double error_of(double value, double expected) {
-  return std::abs(value - expected) / std::max(1.0, std::abs(expected));
 }
 
 void check_against_reference(std::int64_t n, const Segments& segments,
@@ -166,23 +146,7 @@ TEST_SUITE("joint_entropy") {
   }
 
   TEST_CASE("loss and gradient equal the reference for every option") {
-    std::vector<JointEntropySpec> specs;
-    for (auto norm : {EntropyNorm::kEq5, EntropyNorm::kEq3})
-      for (auto form : {Invariance::kInner, Invariance::kEq4,
-                        Invariance::kXent, Invariance::kNone}) {
-        JointEntropySpec spec;
-        spec.norm = norm;
-        spec.invariance = form;
-        specs.push_back(spec);
-        spec.de = 0.5, spec.oe = 2, spec.ti = 3;
-        spec.temperature = 0.25;
-        specs.push_back(spec);
-        spec.clamp = 1e-2;
-        specs.push_back(spec);
-      }
-    specs.push_back({.oe = 0});
-    specs.push_back({.de = 0, .ti = 0});
-    for (const auto& spec : specs)
+    for (const auto& spec : test::loss_specs())
       for (double scale : {0.1, 3.0}) {
         check_against_reference(33, Segments::equal(64, 16), spec, scale);
         check_against_reference(
