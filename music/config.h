@@ -32,7 +32,7 @@ struct DataConfig {
   data::DatasetFormat format = data::DatasetFormat::kAuto;
   std::string eval_train, eval_test;  // labelled, for kNN; "" = none
   std::int64_t limit = 0;             // images, drawn by seed; 0 = all
-  int workers = 0;                    // loader threads; 0 = one per core
+  int workers = 0;                    // loader threads; 0 = share of the cores
   data::BadImage bad_image = data::BadImage::kSkip;
   double bad_max = 0.001;  // share of an epoch's images that may be bad
 };
@@ -61,9 +61,10 @@ struct TrainConfig {
   std::uint64_t seed = 0;
   DeviceChoice device = DeviceChoice::kAuto;
   Precision precision = Precision::kAuto;
-  int threads = 0;                     // compute threads; 0 = all cores
+  int threads = 0;                     // compute threads; 0 = share of cores
   std::int64_t checkpoint_every = 0;   // steps; 0 = each epoch
   int keep = 3;                        // checkpoints kept
+  double watchdog = 600;   // seconds without progress; 0 = off
   double log_every = 30;               // seconds between progress lines
   std::int64_t knn_every = 0;          // epochs; 0 = off
   Resume resume = Resume::kAuto;

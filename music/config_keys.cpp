@@ -70,7 +70,7 @@ std::vector<ConfigKey> make_keys() {
        .help = "learn from so many images only, drawn by seed; 0 = all",
        .min = 0},
       {.name = "data.workers", .field = FIELD(data.workers),
-       .help = "loader threads; 0 = one per core", .min = 0, .max = 1024,
+       .help = "loader threads of a process; 0 = its share of the cores", .min = 0, .max = 1024,
        .decides = false, .aliases = {"workers"}},
       {.name = "data.bad_image",
        .field = WORDS(data.bad_image, "skip", "abort", "zero"),
@@ -172,6 +172,11 @@ std::vector<ConfigKey> make_keys() {
        .help = "temperature of the softmax", .min = 0, .above = true},
       {.name = "loss.clamp", .field = FIELD(loss.entropy.clamp),
        .help = "lower bound of a probability", .min = 0, .max = 0.1},
+      {.name = "loss.scope",
+       .field = WORDS(loss.entropy.scope, "global", "local"),
+       .help = "joint probabilities over the samples of all processes, or of "
+               "each its own (an ablation; the result then depends on their "
+               "number)"},
 
       // optim
       {.name = "optim.kind",
@@ -229,7 +234,8 @@ std::vector<ConfigKey> make_keys() {
                "auto is fp32 on the CPU, fp16 on a GPU",
        .aliases = {"precision"}},
       {.name = "train.threads", .field = FIELD(train.threads),
-       .help = "compute threads; 0 = all cores", .min = 0, .max = 4096,
+       .help = "compute threads of a process; 0 = its share of the cores",
+       .min = 0, .max = 4096,
        .decides = false, .aliases = {"threads"}},
       {.name = "train.checkpoint_every", .field = FIELD(train.checkpoint_every),
        .help = "steps between checkpoints; 0 = each epoch", .min = 0,
@@ -244,6 +250,10 @@ std::vector<ConfigKey> make_keys() {
        .field = WORDS(train.resume, "auto", "never", "require"),
        .help = "go on from the newest checkpoint: if there is one, never, or "
                "fail without", .decides = false, .aliases = {"resume"}},
+      {.name = "train.watchdog", .field = FIELD(train.watchdog),
+       .help = "seconds without progress until a job of several processes ends "
+               "with exit code 18; 0 = never", .min = 0, .decides = false,
+       .aliases = {"watchdog"}},
       {.name = "train.log_every", .field = FIELD(train.log_every),
        .help = "seconds between progress lines", .min = 0, .decides = false,
        .aliases = {"log-every"}},

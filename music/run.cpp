@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <csignal>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
 
+#include "dist/text.h"
+#include "dist/watchdog.h"
 #include "engine/core/log.h"
 #include "engine/io/file.h"
 #include "music/build_info.h"
@@ -16,6 +16,7 @@
 #include "music/eval/knn.h"
 #include "music/interrupt.h"
 #include "music/metrics.h"
+#include "music/quarantine.h"
 #include "music/run_directory.h"
 #include "music/tensorboard.h"
 
@@ -46,43 +47,25 @@ std::string fingerprint(const data::Dataset& dataset) {
                      hash.digest().xxh3_128.substr(0, 16));
 }
 
-// quarantine.jsonl: every bad image once, also over resumes.
-class Quarantine {
- public:
-  explicit Quarantine(const std::filesystem::path& path) : file_(path) {
-    std::ifstream in(path);
-    for (std::string line; std::getline(in, line);) {
-      const auto entry = nlohmann::json::parse(line, nullptr, false);
-      if (entry.is_object() && entry.contains("sample"))
-        known_.insert(entry.value("sample", std::int64_t{-1}));
-    }
-  }
-  void update(const data::Loader& loader) {
-    const auto& bad = loader.quarantine();
-    for (; seen_ < bad.size(); ++seen_) {
-      const data::BadSample& b = bad[seen_];
-      if (!known_.insert(b.sample).second) continue;
-      spdlog::warn("[data] {}: {}; replaced", b.name, b.reason);
-      file_.append(to_json({{"sample", b.sample}, {"name", b.name},
-                            {"reason", b.reason}, {"epoch", b.epoch}}) + "\n");
-    }
-  }
-  std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
-  std::vector<std::int64_t> samples() const {
-    return {known_.begin(), known_.end()};
-  }
+// What rank 0 writes while a run goes on.
+struct RunFiles {
+  RunDirectory directory;
+  MetricsWriter metrics;
+  Quarantine quarantine;
+  std::unique_ptr<TensorBoardWriter> tensorboard;  // once it is known from where
 
- private:
-  AppendFile file_;
-  std::set<std::int64_t> known_;
-  std::size_t seen_ = 0;
+  RunFiles(const ResolvedConfig& config, const std::vector<std::string>& argv)
+      : directory(config, argv),
+        metrics(directory.metrics()),
+        quarantine(directory.quarantine()) {}
 };
 
 // With the device and the precision the run will have, so that a checkpoint is
 // not continued in another precision.
-Config settled(Config config) {
+Config settled(Config config, const dist::Communicator& communicator) {
   const Compute compute =
-      choose_compute(config.train.device, config.train.precision);
+      choose_compute(config.train.device, config.train.precision,
+                     communicator.local_rank());
   config.train.device = compute.device == Device::kCpu ? DeviceChoice::kCpu
                                                        : DeviceChoice::kCuda;
   config.train.precision = precision_of(compute);
@@ -92,70 +75,100 @@ Config settled(Config config) {
 class Run {
  public:
   Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
+      dist::Communicator& communicator,
       const std::function<void(const RunProgress&)>& observe)
-      : config_(settled(config.value)),
+      : config_(settled(config.value, communicator)),
         argv_(argv),
         observe_(observe),
-        communicator_(dist::make_local_communicator()),
+        communicator_(communicator),
         dataset_(data::subset(
             data::open_dataset(config_.data.path, config_.data.format,
                                data::Split::kPretrain),
             config_.data.limit, config_.train.seed)),
-        fingerprint_(fingerprint(*dataset_)),
-        eval_(open_eval(config_)),
-        trainer_(config_, *dataset_, *communicator_),
-        directory_(config, argv),
-        metrics_(directory_.metrics()),
-        quarantine_(directory_.quarantine()) {}
+        fingerprint_(agreed_fingerprint()),
+        eval_(open_eval()),
+        trainer_(config_, *dataset_, communicator_) {
+    if (communicator_.rank() == 0) files_.emplace(config, argv);
+  }
 
   int train();
 
  private:
-  static std::unique_ptr<EvalData> open_eval(const Config& config);
+  std::string agreed_fingerprint();
+  std::unique_ptr<EvalData> open_eval() const;
+  void start_logs();
   void resume();
   void describe() const;
   void record(const RunProgress& p, double images_per_second, double wait);
-  bool checkpoint_due() const;
-  bool try_save();
+  int share_news();
+  void save_if_due();
+  void try_save();
   void save();
   void score();
+  void score_alone();
   std::map<std::string, std::string> provenance() const;
 
   const Config config_;
   const std::vector<std::string>& argv_;
   const std::function<void(const RunProgress&)>& observe_;
-  std::unique_ptr<dist::Communicator> communicator_;
+  dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> dataset_;
   std::string fingerprint_;  // of the data set
   std::unique_ptr<EvalData> eval_;
   Trainer trainer_;
-  RunDirectory directory_;
-  MetricsWriter metrics_;
-  Quarantine quarantine_;
-  std::unique_ptr<TensorBoardWriter> tensorboard_;
+  std::optional<RunFiles> files_;  // rank 0
+  std::size_t bad_seen_ = 0;       // of this rank's loader
+  std::unique_ptr<dist::Watchdog> watchdog_;
   Clock::time_point start_;
   double seconds_before_ = 0;  // spent by earlier starts of this run
   int failed_saves_ = 0;
   Clock::time_point retry_;
 };
 
-std::unique_ptr<EvalData> Run::open_eval(const Config& config) {
-  if (config.train.knn_every <= 0) return nullptr;
-  const auto& d = config.data;
+// Before anything expensive: processes that differ would train on, wrongly.
+std::string Run::agreed_fingerprint() {
+  const std::string data = fingerprint(*dataset_);
+  const std::pair<std::string, std::string> same[] = {
+      {"configurations", config_hash(config_)},
+      {"versions of this program", build_info().describe()},
+      {"data", data}};
+  dist::require_agreement(communicator_, same);
+  return data;
+}
+
+std::unique_ptr<EvalData> Run::open_eval() const {
+  if (config_.train.knn_every <= 0 || communicator_.rank() != 0) return nullptr;
+  const auto& d = config_.data;
   return std::make_unique<EvalData>(open_eval_data(
       d.eval_train.empty() ? d.path : d.eval_train,
       d.eval_test.empty() ? d.path : d.eval_test, d.format));
 }
 
+// Output of ranks other than 0 goes to their files; all are watched.
+void Run::start_logs() {
+  const int rank = communicator_.rank(), size = communicator_.size();
+  const auto logs = std::filesystem::path(config_.train.out) / "logs";
+  if (files_) std::filesystem::create_directories(logs);
+  communicator_.barrier();
+  setup_logging(config_.train.log_level, rank, size,
+                (logs / fmt::format("rank-{:04}.log", rank)).string());
+  if (size > 1 && config_.train.watchdog > 0)
+    watchdog_ = std::make_unique<dist::Watchdog>(
+        communicator_.activity(),
+        dist::WatchdogSpec{.limit = config_.train.watchdog, .rank = rank,
+                           .size = size, .directory = logs});
+}
+
+// On rank 0; the others follow.
 void Run::resume() {
-  const auto checkpoint = load_latest_checkpoint(directory_.checkpoints());
+  const auto checkpoint = load_latest_checkpoint(files_->directory.checkpoints());
   if (!checkpoint) {
     if (config_.train.resume == Resume::kRequire)
       throw error(ExitCode::kNoCheckpoint,
                   "[run] {} has no checkpoint to resume from",
-                  directory_.path().string());
-    metrics_.truncate_to(0);
-    metrics_.write(metrics_header(config_, argv_));
+                  files_->directory.path().string());
+    files_->metrics.truncate_to(0);
+    files_->metrics.write(metrics_header(config_, argv_));
     return;
   }
   const CheckpointState& s = checkpoint->state;
@@ -170,8 +183,8 @@ void Run::resume() {
                 "[run] {} is not the data this run was started on ({}, was {}): "
                 "use another train.out", config_.data.path, fingerprint_,
                 it->second);
-  trainer_.restore(*checkpoint, quarantine_.samples());
-  metrics_.truncate_to(s.metrics_bytes);
+  trainer_.restore(*checkpoint, files_->quarantine.samples());
+  files_->metrics.truncate_to(s.metrics_bytes);
   if (const auto it = s.extra.find("seconds"); it != s.extra.end())
     seconds_before_ = std::stod(it->second);
   spdlog::info("[run] goes on at step {} of {} from {}", s.step,
@@ -182,9 +195,13 @@ void Run::describe() const {
   const Parameters& p = trainer_.model().parameters();
   const auto memory = trainer_.memory();
   spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
-               "rate up to {:.4g}, {} threads", dataset_->size(),
+               "rate up to {:.4g}, {}{} threads", dataset_->size(),
                trainer_.steps_per_epoch(), trainer_.total_steps(),
-               trainer_.schedule().peak, omp_get_max_threads());
+               trainer_.schedule().peak,
+               communicator_.size() > 1
+                   ? fmt::format("{} processes of ", communicator_.size())
+                   : "",
+               omp_get_max_threads());
   spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
   spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
                "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
@@ -198,7 +215,7 @@ void Run::record(const RunProgress& p, double images_per_second, double wait) {
   const JointEntropyTerms& t = s.outcome.terms;
   const Health& h = p.health;
   const double seconds = seconds_before_ + seconds_since(start_);
-  metrics_.write({{"epoch", s.epoch}, {"step", s.step}, {"loss", t.total},
+  files_->metrics.write({{"epoch", s.epoch}, {"step", s.step}, {"loss", t.total},
                   {"time", seconds}, {"lr", s.rate},
                   {"loss_de", t.de}, {"loss_oe", t.oe}, {"loss_ti", t.ti},
                   {"uniform_de", h.lines.uniform.de},
@@ -215,8 +232,8 @@ void Run::record(const RunProgress& p, double images_per_second, double wait) {
                   {"images_per_s", images_per_second},
                   {"data_wait", wait},
                   {"skipped_steps", trainer_.skipped_steps()},
-                  {"bad_images", quarantine_.count()}});
-  tensorboard_->write(s.step, {{"loss/total", t.total}, {"loss/de", t.de},
+                  {"bad_images", files_->quarantine.count()}});
+  files_->tensorboard->write(s.step, {{"loss/total", t.total}, {"loss/de", t.de},
                                {"loss/oe", t.oe}, {"loss/ti", t.ti},
                                {"lr", s.rate},
                                {"health/usage_entropy", h.usage_entropy},
@@ -225,45 +242,69 @@ void Run::record(const RunProgress& p, double images_per_second, double wait) {
                                {"speed/data_wait", wait}});
 }
 
-bool Run::checkpoint_due() const {
+// Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
+// so that they stop after the same step.
+int Run::share_news() {
+  std::string bad = quarantine_lines(trainer_.loader(), bad_seen_);
+  std::int64_t news[] = {InterruptGuard::pending(), bad.empty() ? 0 : 1};
+  communicator_.all_reduce({news, Shape{2}, DType::kI64},
+                           dist::Reduction::kMax);
+  if (news[1] != 0)
+    for (const auto& lines : dist::all_gather_text(communicator_, bad))
+      if (files_) files_->quarantine.add(lines);
+  return static_cast<int>(news[0]);
+}
+
+void Run::save_if_due() {
   const std::int64_t every = config_.train.checkpoint_every > 0
                                  ? config_.train.checkpoint_every
                                  : trainer_.steps_per_epoch();
-  return trainer_.done() || trainer_.steps_done() % every == 0 ||
-         (failed_saves_ > 0 && Clock::now() >= retry_);
+  const bool due = trainer_.done() || trainer_.steps_done() % every == 0;
+  const bool again = failed_saves_ > 0 && Clock::now() >= retry_;
+  if (due) {
+    communicator_.activity().stage("checkpoint");
+    trainer_.compare_weights();
+  }
+  if (files_ && (due || again)) try_save();
 }
 
+// On rank 0.
 void Run::save() {
   CheckpointState state = trainer_.state();
   // One configuration a run directory: its hash tells runs apart.
   state.run_id = state.config_hash;
   state.code_version = build_info().describe();
-  state.metrics_bytes = metrics_.bytes();
-  state.world_size = communicator_->size();
+  state.metrics_bytes = files_->metrics.bytes();
+  state.world_size = communicator_.size();
   state.extra["data"] = fingerprint_;
   state.extra["seconds"] =
       fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
-  save_checkpoint(directory_.checkpoints(), state, trainer_.tensors(),
+  save_checkpoint(files_->directory.checkpoints(), state, trainer_.tensors(),
                   config_.train.keep);
 }
 
 // A full disk must not end a run at once: it warns, trains on and tries again;
 // three failures in a row end it.
-bool Run::try_save() {
+void Run::try_save() {
   try {
     save();
     failed_saves_ = 0;
-    return true;
   } catch (const Error& e) {
     if (e.code() != ExitCode::kDiskFull || ++failed_saves_ >= 3) throw;
     retry_ = Clock::now() + std::chrono::seconds(10 << failed_saves_);
     spdlog::warn("{}; training goes on, next attempt in {} s", e.what(),
                  10 << failed_saves_);
-    return false;
   }
 }
 
 void Run::score() {
+  communicator_.activity().stage("evaluation", 20);
+  if (eval_) score_alone();
+  communicator_.barrier();
+}
+
+// Rank 0, while the others wait.
+void Run::score_alone() {
   Model& model = trainer_.model();
   FeatureSpec spec;
   spec.eval = eval_spec_for(config_.augment.size);
@@ -278,10 +319,12 @@ void Run::score() {
   const std::string line = to_json(
       {{"epoch", epoch}, {"step", trainer_.steps_done()},
        {"knn20", scores[0].top1}, {"knn200", scores[1].top1}});
-  std::filesystem::create_directories(directory_.eval());
-  AppendFile(directory_.eval() / "knn_during_training.jsonl").append(line + "\n");
-  tensorboard_->write(trainer_.steps_done(), {{"eval/knn20", scores[0].top1},
-                                              {"eval/knn200", scores[1].top1}});
+  const auto folder = files_->directory.eval();
+  std::filesystem::create_directories(folder);
+  AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
+  files_->tensorboard->write(trainer_.steps_done(),
+                             {{"eval/knn20", scores[0].top1},
+                              {"eval/knn200", scores[1].top1}});
 }
 
 std::map<std::string, std::string> Run::provenance() const {
@@ -292,17 +335,15 @@ std::map<std::string, std::string> Run::provenance() const {
 }
 
 int Run::train() {
-  const auto logs = directory_.file("logs");
-  std::filesystem::create_directories(logs);
-  setup_logging(config_.train.log_level, communicator_->rank(),
-                communicator_->size(),
-                (logs / fmt::format("rank-{:04}.log", communicator_->rank())).string());
+  start_logs();
   InterruptGuard interrupts;
   start_ = Clock::now();
-  resume();
+  if (files_) resume();
+  trainer_.follow_first_rank();
   describe();
-  tensorboard_ = std::make_unique<TensorBoardWriter>(directory_.tensorboard(),
-                                                     trainer_.steps_done());
+  if (files_)
+    files_->tensorboard = std::make_unique<TensorBoardWriter>(
+        files_->directory.tensorboard(), trainer_.steps_done());
   std::string verdict;
   RunProgress progress;
   progress.total_steps = trainer_.total_steps();
@@ -318,9 +359,10 @@ int Run::train() {
                              config_.loss.entropy,
                              progress.step.outcome.mean_q.f32());
     progress.views += 2 * n;
-    quarantine_.update(trainer_.loader());
-    record(progress, static_cast<double>(n) / took,
-           (waited - progress.data_wait) / took);
+    const int signal = share_news();
+    if (files_)
+      record(progress, static_cast<double>(n) / took,
+             (waited - progress.data_wait) / took);
     progress.data_wait = waited;
     observe_(progress);
     if (!progress.step.outcome.applied)
@@ -335,10 +377,13 @@ int Run::train() {
       verdict = progress.health.verdict;
       spdlog::info("[health] epoch {}: {}", epoch, verdict);
     }
-    if (checkpoint_due()) try_save();
-    if (epoch_end && eval_ && epoch % config_.train.knn_every == 0) score();
-    if (const int signal = InterruptGuard::pending(); signal && !trainer_.done()) {
-      save();
+    save_if_due();
+    if (epoch_end && config_.train.knn_every > 0 &&
+        epoch % config_.train.knn_every == 0)
+      score();
+    if (signal && !trainer_.done()) {
+      communicator_.activity().stage("checkpoint");
+      if (files_) save();
       spdlog::info("[run] {}: saved after step {}; the same command goes on "
                    "from there", signal == SIGUSR1 ? "SIGUSR1" : "interrupted",
                    trainer_.steps_done());
@@ -346,9 +391,11 @@ int Run::train() {
                                : 128 + signal;
     }
   }
+  if (!files_) return 0;
   if (failed_saves_ > 0) save();
-  trainer_.save_weights(directory_.path(), provenance());
-  spdlog::info("[run] done: {}", directory_.file("encoder.safetensors").string());
+  const auto& directory = files_->directory;
+  trainer_.save_weights(directory.path(), provenance());
+  spdlog::info("[run] done: {}", directory.file("encoder.safetensors").string());
   return 0;
 }
 
@@ -356,8 +403,9 @@ int Run::train() {
 
 int run_training(const ResolvedConfig& config,
                  const std::vector<std::string>& argv,
+                 dist::Communicator& communicator,
                  const std::function<void(const RunProgress&)>& observe) {
-  return Run(config, argv, observe).train();
+  return Run(config, argv, communicator, observe).train();
 }
 
 }  // namespace music

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "dist/communicator.h"
 #include "music/config.h"
 #include "music/health.h"
 #include "music/trainer.h"
 
 namespace music {
 
-// What an observer is told after every step.
+// What an observer is told after every step, on every rank.
 struct RunProgress {
   StepReport step;
   Health health;
@@ -21,13 +22,15 @@ struct RunProgress {
   double data_wait = 0;       // seconds it waited for data so far
 };
 
-// Trains until the last epoch, or goes on where an interrupted run stopped.
+// All processes of the communicator together; rank 0 writes the files. Trains
+// until the last epoch, or goes on where an interrupted run stopped.
 // Signals, at the next step boundary after saving a checkpoint: SIGUSR1 ends
 // with ExitCode::kPreempted, SIGINT and SIGTERM with 128 + signal number; a
 // second SIGINT ends at once. Returns the exit code. Throws Error for what a
 // user can mend, before anything is written where possible.
 int run_training(const ResolvedConfig& config,
                  const std::vector<std::string>& argv,
+                 dist::Communicator& communicator,
                  const std::function<void(const RunProgress&)>& observe);
 
 }  // namespace music

@@ -24,27 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As a shell would take it back.
-std::string command_line(const std::vector<std::string>& argv) {
-  std::string out;
-  for (const std::string& a : argv) {
-    if (!out.empty()) out += ' ';
-    const bool plain =
-        !a.empty() && a.find_first_not_of(
-                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                          "0123456789_-+=./,:@%") == std::string::npos;
-    if (plain) {
-      out += a;
-      continue;
-    }
-    out += '\'';
-    for (char c : a)
-      out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    out += '\'';
-  }
-  return out;
-}
-
 std::string environment_json(const ResolvedConfig& config,
                              const std::vector<std::string>& argv) {
   const BuildInfo& build = build_info();
@@ -169,6 +148,26 @@ void RunDirectory::compare(const ResolvedConfig& config) {
                 "[run] {} holds a run of another configuration ({}); expected "
                 "the same, or a new --out", path_.string(),
                 fmt::join(changed, ", "));
+}
+
+std::string command_line(const std::vector<std::string>& argv) {
+  std::string out;
+  for (const std::string& a : argv) {
+    if (!out.empty()) out += ' ';
+    const bool plain =
+        !a.empty() && a.find_first_not_of(
+                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                          "0123456789_-+=./,:@%") == std::string::npos;
+    if (plain) {
+      out += a;
+      continue;
+    }
+    out += '\'';
+    for (char c : a)
+      out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    out += '\'';
+  }
+  return out;
 }
 
 Metrics metrics_header(const Config& config,

@@ -48,6 +48,9 @@ class RunDirectory {
   bool existed_ = false;
 };
 
+// A command as a shell would take it back.
+std::string command_line(const std::vector<std::string>& argv);
+
 // The first line of metrics.jsonl: argv, versions, configuration hash.
 Metrics metrics_header(const Config& config,
                        const std::vector<std::string>& argv);

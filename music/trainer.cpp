@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <thread>
 
+#include "dist/launch.h"
+#include "dist/text.h"
+#include "engine/io/file.h"
 #include "layers/projector.h"
 #include "music/memory_plan.h"
 
@@ -46,25 +48,34 @@ TrainingStepSpec training_step_spec(const Config& config) {
 }
 
 Trainer::Trainer(const Config& config, const data::Dataset& dataset,
-                 const dist::Communicator& communicator)
+                 dist::Communicator& communicator)
     : config_(config),
-      compute_(choose_compute(config.train.device, config.train.precision)),
+      communicator_(communicator),
+      compute_(choose_compute(config.train.device, config.train.precision,
+                              communicator.local_rank())),
       segments_(training_step_spec(config).segments) {
   const std::int64_t batch = config.train.batch;
   if (batch > dataset.size())
     throw error(ExitCode::kUsage,
                 "[train] batch of {} samples from a data set of {} images: "
                 "expected at most {}", batch, dataset.size(), dataset.size());
-  omp_set_num_threads(config.train.threads > 0
-                          ? config.train.threads
-                          : static_cast<int>(std::thread::hardware_concurrency()));
+  if (batch < communicator.size())
+    throw error(ExitCode::kUsage,
+                "[train] batch of {} samples for {} processes: expected at "
+                "least one sample each", batch, communicator.size());
+  const int threads = dist::default_threads(communicator);
+  omp_set_num_threads(config.train.threads > 0 ? config.train.threads
+                                               : threads);
+  if (compute_.device == Device::kCuda && communicator.size() > 1)
+    throw error(ExitCode::kUsage,
+                "[train] {} processes on GPUs: this build exchanges host "
+                "memory alone; use --device cpu", communicator.size());
   data::LoaderSpec loading;
   loading.augment = config.augment;
   loading.batch = batch;
   loading.seed = config.train.seed;
-  loading.workers = config.data.workers > 0
-                        ? config.data.workers
-                        : static_cast<int>(std::thread::hardware_concurrency());
+  loading.workers =
+      config.data.workers > 0 ? config.data.workers : threads;
   if (compute_.device == Device::kCuda) loading.memory = Memory::kPinned;
   loading.rank = communicator.rank();
   loading.world = communicator.size();
@@ -92,14 +103,15 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
       *model_, training_step_spec(config),
       std::vector<std::int64_t>{loader_->batch_total(0),
                                 loader_->batch_total(steps_per_epoch_ - 1)},
-      executable_options_from_environment());
+      executable_options_from_environment(), &communicator);
 }
 
 void Trainer::fetch() {
+  communicator_.activity().stage("data");
   const data::Batch& batch = loader_->next();
   next_.epoch = batch.epoch;
   next_.batch = batch.index;
-  next_.samples = loader_->batch_total(batch.index);
+  next_.samples = batch.total;
   training_step_->stage(batch.pixels.data, next_.samples);
   fetched_ = true;
 }
@@ -109,12 +121,14 @@ StepReport Trainer::step() {
   StepReport report = next_;
   report.step = step_;
   report.rate = schedule_.rate(step_);
+  communicator_.activity().stage("step");
   training_step_->submit(report.rate);
   fetched_ = false;
   ++step_;
   if (training_step_->copies_ahead() && !done()) {
     training_step_->wait_staged();  // the loader re-uses the batch's memory
     fetch();
+    communicator_.activity().stage("step");
   }
   report.outcome = training_step_->finish();
   if (report.outcome.applied) {
@@ -188,9 +202,48 @@ void Trainer::restore(const Checkpoint& checkpoint,
       it != checkpoint.state.extra.end())
     update.loss_scale = std::stof(it->second);
   training_step_->set_update_state(update);
+  known_bad_.assign(bad_images.begin(), bad_images.end());
+  seek();
+}
+
+void Trainer::seek() {
   fetched_ = false;
-  loader_->recall(bad_images);
+  loader_->recall(known_bad_);
   loader_->seek(step_ / steps_per_epoch_, step_ % steps_per_epoch_);
+}
+
+void Trainer::follow_first_rank() {
+  if (communicator_.size() == 1) return;
+  std::int64_t counters[] = {step_, skipped_, skipped_in_a_row_,
+                             static_cast<std::int64_t>(known_bad_.size())};
+  communicator_.broadcast({counters, Shape{4}, DType::kI64});
+  step_ = counters[0], skipped_ = counters[1], skipped_in_a_row_ = counters[2];
+  known_bad_.resize(static_cast<std::size_t>(counters[3]));
+  communicator_.broadcast(
+      {known_bad_.data(), Shape{counters[3]}, DType::kI64});
+  if (step_ == 0) return;  // initial values are drawn alike
+  UpdateState update = training_step_->update_state();
+  communicator_.broadcast({&update, Shape{sizeof update}, DType::kU8});
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string&, Tensor t) {
+    communicator_.broadcast(t);
+  });
+  if (communicator_.rank() == 0) return;
+  parameters.write_back();
+  training_step_->set_update_state(update);
+  seek();
+}
+
+void Trainer::compare_weights() {
+  if (communicator_.size() == 1) return;
+  Xxh3 hash;
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string&, Tensor t) {
+    hash.update({static_cast<const std::byte*>(t.data), t.bytes()});
+  });
+  const std::pair<std::string, std::string> weights[] = {
+      {fmt::format("weights after step {}", step_), hash.digest().xxh3_128}};
+  dist::require_agreement(communicator_, weights, ExitCode::kNumerical);
 }
 
 EncoderInfo Trainer::encoder_info() const {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "data/loader.h"
@@ -38,10 +39,11 @@ struct StepReport {
 
 class Trainer {
  public:
-  // Throws kUsage when the batch is larger than the data set. dataset and
-  // communicator must outlive the trainer.
+  // Throws kUsage when the batch is larger than the data set, or has fewer
+  // samples than there are processes. dataset and communicator must outlive the
+  // trainer. Trainers of one communicator are made, and step, together.
   Trainer(const Config& config, const data::Dataset& dataset,
-          const dist::Communicator& communicator);
+          dist::Communicator& communicator);
 
   bool done() const { return step_ >= schedule_.total_steps; }
   // Runs the next step; on a GPU the following batch is fetched meanwhile.
@@ -63,6 +65,12 @@ class Trainer {
   void restore(const Checkpoint& checkpoint,
                std::span<const std::int64_t> bad_images);
 
+  // Gives what rank 0 restored, or not, to the other ranks. All together.
+  void follow_first_rank();
+  // Throws kNumerical on all ranks when one has other weights than rank 0, and
+  // names it. All together.
+  void compare_weights();
+
   EncoderInfo encoder_info() const;
   void save_weights(const std::filesystem::path& directory,
                     std::map<std::string, std::string> provenance) const;
@@ -77,8 +85,10 @@ class Trainer {
 
  private:
   void fetch();
+  void seek();
 
   Config config_;
+  dist::Communicator& communicator_;
   Compute compute_;
   Segments segments_;
   Schedule schedule_;
@@ -91,6 +101,7 @@ class Trainer {
   bool fetched_ = false;
   std::int64_t step_ = 0;
   std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
+  std::vector<std::int64_t> known_bad_;  // images, before this start
 };
 
 }  // namespace music

@@ -61,8 +61,9 @@ class TrainingStep {
   void wait_staged();
   // Queues the step of the staged batch; on the CPU runs it.
   void submit(double rate);
-  // Waits for it. All processes end up with the same weights. A loss or gradient that is not finite leaves weights and
-  // momentum alone (running statistics have moved).
+  // Waits for it. All processes end up with the same weights. A loss or gradient
+  // that is not finite leaves weights and momentum alone (running statistics
+  // have moved).
   StepOutcome finish();
   // Whether stage() before finish() gains anything.
   bool copies_ahead() const { return device_ == Device::kCuda; }

@@ -5,15 +5,18 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <new>
 #include <sstream>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "dist/launch.h"
 #include "engine/core/error.h"
 #include "music/build_info.h"
 #include "music/config_keys.h"
@@ -23,14 +26,6 @@ namespace {
 
 std::string program_name(char** argv) {
   return argv[0] ? std::filesystem::path(argv[0]).filename().string() : "music";
-}
-
-// One line for whatever went wrong, newlines included.
-void complain(char** argv, std::string message) {
-  for (char& c : message)
-    if (c == '\n' || c == '\r') c = ' ';
-  std::fprintf(stderr, "%s: %s\n", program_name(argv).c_str(),
-               message.c_str());
 }
 
 // Flag and default on one line, the description wrapped below it.
@@ -93,6 +88,18 @@ void reject_extras(const CLI::App& app) {
 }
 
 }  // namespace
+
+void complain(char** argv, std::string message) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  const dist::Launch launch = dist::launch_from_environment();
+  if (launch.rank > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  const std::string who =
+      launch.size > 1 ? fmt::format("rank {}: ", launch.rank) : "";
+  std::fprintf(stderr, "%s: %s%s\n", program_name(argv).c_str(), who.c_str(),
+               message.c_str());
+}
 
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {

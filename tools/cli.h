@@ -26,6 +26,11 @@ namespace music {
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body);
 
+// One line about what went wrong on standard error, newlines taken out, with the
+// rank of a process of several. Ranks other than 0 wait a moment first: what is
+// wrong on all is then said once, because rank 0's exit ends them.
+void complain(char** argv, std::string message);
+
 // Parses into app's options, adding --help and --version. False: it printed
 // what was asked, and the program is done. Throws ExitCode::kUsage; an unknown
 // flag comes with a suggestion.

@@ -1,9 +1,12 @@
 // music_train: pre-trains an encoder on images without labels.
 
+#include "dist/launch.h"
+#include "dist/stacks.h"
 #include "engine/core/log.h"
 #include "music/run.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
+#include "tools/slurm.h"
 
 namespace {
 
@@ -13,16 +16,13 @@ ProgressTerms terms_of(const JointEntropyTerms& t) {
   return {t.total, t.de, t.oe, t.ti};
 }
 
-int train_main(int argc, char** argv) {
-  CLI::App app("Pre-trains an image encoder without labels (MUSIC).");
-  const auto config = configure(app, argc, argv);
-  if (!config) return 0;
-  require(config->value, {"data.path", "train.out"});
-  setup_logging(config->value.train.log_level);
-  Progress display(config->value.train.progress, 0,
-                   config->value.train.log_every);
+int train(const ResolvedConfig& config, dist::Communicator& communicator,
+          int argc, char** argv) {
+  const TrainConfig& settings = config.value.train;
+  setup_logging(settings.log_level, communicator.rank(), communicator.size());
+  Progress display(settings.progress, communicator.rank(), settings.log_every);
   return run_training(
-      *config, {argv, argv + argc}, [&](const RunProgress& p) {
+      config, {argv, argv + argc}, communicator, [&](const RunProgress& p) {
         ProgressState state;
         state.step = p.step.step + 1;
         state.steps = p.total_steps;
@@ -36,6 +36,31 @@ int train_main(int argc, char** argv) {
         state.best = terms_of(p.health.lines.ideal);
         display.update(state);
       });
+}
+
+int train_main(int argc, char** argv) {
+  CLI::App app("Pre-trains an image encoder without labels (MUSIC).");
+  bool slurm = false;
+  app.add_flag("--slurm-template", slurm,
+               "print a batch script for Slurm with this command, and exit");
+  const auto config = configure(app, argc, argv);
+  if (!config) return 0;
+  if (slurm) {
+    std::fputs(slurm_template({argv, argv + argc}).c_str(), stdout);
+    return 0;
+  }
+  require(config->value, {"data.path", "train.out"});
+  const auto communicator = dist::join();
+  dist::report_crashes(communicator->rank());
+  if (communicator->size() == 1)
+    return train(*config, *communicator, argc, argv);
+  try {
+    return train(*config, *communicator, argc, argv);
+  } catch (const Error& e) {
+    complain(argv, e.what());
+    communicator->abort(e.code());  // the others must not wait for this one
+    return static_cast<int>(e.code());
+  }
 }
 
 }  // namespace
