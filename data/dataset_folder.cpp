@@ -47,22 +47,26 @@ class FileDataset : public Dataset {
     return table_.labels[static_cast<std::size_t>(i)];
   }
   std::string name(std::int64_t i) const override {
-    const std::string_view name = table_.names[static_cast<std::size_t>(i)];
-    return name.starts_with('/') ? std::string(name)
-                                 : root_ + std::string(name);
+    std::string path;
+    write_path(i, path);
+    return path;
   }
   bool read_file(std::int64_t i,
                  std::vector<std::uint8_t>& bytes) const override {
-    const FileReader file(name(i));
-    if (file.size() > DecodeLimits::kFileBytes)
-      throw error(ExitCode::kData, "[dataset] {} bytes, limit {}", file.size(),
-                  DecodeLimits::kFileBytes);
-    bytes.resize(file.size());
-    file.read(0, std::as_writable_bytes(std::span(bytes)));
+    static thread_local std::string path;
+    write_path(i, path);
+    music::read_file(path, DecodeLimits::kFileBytes, bytes);
     return true;
   }
 
  private:
+  void write_path(std::int64_t i, std::string& path) const {
+    const std::string_view name = table_.names[static_cast<std::size_t>(i)];
+    path.clear();
+    if (!name.starts_with('/')) path = root_;
+    path += name;
+  }
+
   SampleTable table_;
   std::string root_;
 };

@@ -39,6 +39,41 @@ auto retry(Call call) {
   return result;
 }
 
+// A descriptor of a regular file, and its size. Never blocks on a FIFO or a
+// device.
+int open_regular(const char* path, std::uint64_t& size) {
+  const int descriptor =
+      retry([&] { return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (descriptor < 0) throw_read_error(path, errno);
+  struct stat status;
+  const int result = fstat(descriptor, &status);
+  const int number = errno;
+  if (result == 0 && S_ISREG(status.st_mode)) {
+    size = static_cast<std::uint64_t>(status.st_size);
+    return descriptor;
+  }
+  close(descriptor);
+  if (result != 0) throw_read_error(path, number);
+  throw error(ExitCode::kData, "[io] {} is not a regular file", path);
+}
+
+// Fills `out` from `offset`; path is for errors.
+void read_at(int descriptor, const char* path, std::uint64_t offset,
+             std::span<std::byte> out) {
+  while (!out.empty()) {
+    const ssize_t n = retry([&] {
+      return pread(descriptor, out.data(), std::min(out.size(), kPiece),
+                   static_cast<off_t>(offset));
+    });
+    if (n < 0) throw_read_error(path, errno);
+    if (n == 0)
+      throw error(ExitCode::kData, "[io] {} ends at byte {}, {} more expected",
+                  path, offset, out.size());
+    offset += static_cast<std::uint64_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+}
+
 }  // namespace
 
 void throw_write_error(const fs::path& path, int number) {
@@ -111,37 +146,28 @@ FileDigest FileWriter::commit() {
 }
 
 FileReader::FileReader(fs::path path) : path_(std::move(path)) {
-  descriptor_ = retry(
-      [&] { return open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
-  if (descriptor_ < 0) throw_read_error(path_, errno);
-  struct stat status;
-  const int result = fstat(descriptor_, &status);
-  const int number = errno;
-  if (result == 0 && S_ISREG(status.st_mode)) {
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    return;
-  }
-  close(descriptor_);
-  if (result != 0) throw_read_error(path_, number);
-  throw error(ExitCode::kData, "[io] {} is not a regular file",
-              path_.string());
+  descriptor_ = open_regular(path_.c_str(), size_);
 }
 
 FileReader::~FileReader() { close(descriptor_); }
 
 void FileReader::read(std::uint64_t offset, std::span<std::byte> out) const {
-  while (!out.empty()) {
-    const ssize_t n = retry([&] {
-      return pread(descriptor_, out.data(), std::min(out.size(), kPiece),
-                   static_cast<off_t>(offset));
-    });
-    if (n < 0) throw_read_error(path_, errno);
-    if (n == 0)
-      throw error(ExitCode::kData, "[io] {} ends at byte {}, {} more expected",
-                  path_.string(), offset, out.size());
-    offset += static_cast<std::uint64_t>(n);
-    out = out.subspan(static_cast<std::size_t>(n));
-  }
+  read_at(descriptor_, path_.c_str(), offset, out);
+}
+
+void read_file(const std::string& path, std::uint64_t limit,
+               std::vector<std::uint8_t>& bytes) {
+  struct Descriptor {
+    int value;
+    ~Descriptor() { close(value); }
+  };
+  std::uint64_t size = 0;
+  const Descriptor file{open_regular(path.c_str(), size)};
+  if (size > limit)
+    throw error(ExitCode::kData, "[io] {} is {} bytes, limit {}", path, size,
+                limit);
+  bytes.resize(size);
+  read_at(file.value, path.c_str(), 0, std::as_writable_bytes(std::span(bytes)));
 }
 
 void rename_path(const fs::path& from, const fs::path& to) {

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/core/buffer.h"
 
@@ -76,6 +77,11 @@ class FileReader {
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };
+
+// The whole of a regular file into `bytes`, whose capacity is kept: nothing is
+// allocated where it suffices. More than `limit` bytes is an error.
+void read_file(const std::string& path, std::uint64_t limit,
+               std::vector<std::uint8_t>& bytes);
 
 // Renames `from` to `to`; both in the same file system.
 void rename_path(const std::filesystem::path& from,
