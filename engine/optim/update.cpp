@@ -4,14 +4,14 @@
 
 namespace music {
 
-std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters) {
-  constexpr std::int64_t kBlock = 65536;
+std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
+                                             std::int64_t elements) {
   std::vector<ParameterBlock> blocks;
   for (std::size_t i = 0; i < parameters.table().size(); ++i) {
     const auto& p = parameters.table()[i];
     const std::int64_t end = p.offset + p.shape.elements();
-    for (std::int64_t b = p.offset; b < end; b += kBlock)
-      blocks.push_back({static_cast<int>(i), b, std::min(end, b + kBlock)});
+    for (std::int64_t b = p.offset; b < end; b += elements)
+      blocks.push_back({static_cast<int>(i), b, std::min(end, b + elements)});
   }
   return blocks;
 }

@@ -45,14 +45,17 @@ MUSIC_HOST_DEVICE inline UpdateRule update_rule(const OptimizerSpec& spec,
           !lars && spec.nesterov};
 }
 
-// Up to 64 Ki elements of one parameter: the unit of work of a thread. Fixed by
-// the parameters alone, so sums over blocks do not depend on the thread count.
+// Up to so many elements of one parameter: the unit of work of a thread, or of
+// a GPU's block of threads. Fixed by the parameters alone, so sums over blocks
+// do not depend on the thread count.
 struct ParameterBlock {
   int parameter;
   std::int64_t begin, end;  // offsets into the flat block
 };
 
-std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters);
+// In the order of the parameters; elements: a multiple of 16.
+std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
+                                             std::int64_t elements = 65536);
 
 // Applies rules[parameter] to every element.
 void apply_update(Parameters& parameters,

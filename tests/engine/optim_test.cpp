@@ -12,40 +12,12 @@
 #include "engine/core/rng.h"
 #include "engine/optim/lars.h"
 #include "engine/optim/schedule.h"
-#include "tests/support/golden.h"
-#include "tests/support/graph_run.h"
+#include "tests/support/optim.h"
 
 namespace {
 
 using namespace music;
 using namespace music::test;
-
-// Layout plays no part in an update: shapes are those of make_goldens.py.
-struct GoldenParameters : Parameters {
-  static constexpr const char* kNames[] = {"matrix", "kernel", "vector",
-                                           "zero"};
-  GoldenParameters() {
-    add("matrix", {6, 10}, {});
-    add("kernel", {4, 3, 3, 3}, {});
-    add("vector", {7}, {});
-    add("zero", {3, 4}, {});
-    allocate(true);
-    initialise(0);
-    for (int i = 0; i < 3; ++i) set(value(i), kNames[i], 2);
-  }
-  static void set(Tensor t, const std::string& name, double scale) {
-    const auto v = hashed("optimizer/" + name, t.elements(), scale);
-    std::memcpy(t.data, v.data(), t.bytes());
-  }
-};
-
-OptimizerSpec spec_of(const std::vector<double>& o) {
-  OptimizerSpec spec;
-  spec.kind = o[0] == 0 ? OptimizerKind::kLars : OptimizerKind::kSgd;
-  spec.momentum = o[1], spec.weight_decay = o[2], spec.eta = o[3];
-  spec.lr_1d = o[4], spec.decay_1d = o[5] != 0, spec.nesterov = o[6] != 0;
-  return spec;
-}
 
 // The smallest matrix and vector.
 struct Pair : Parameters {
@@ -88,35 +60,7 @@ std::vector<float> trained(OptimizerKind kind, int threads) {
 
 TEST_SUITE("optim") {
   TEST_CASE("ten steps of LARS and SGD follow PyTorch") {
-    const Golden golden("optimizer");
-    for (const std::string name :
-         {"lars", "lars_decay", "sgd", "sgd_decay", "sgd_nesterov"}) {
-      CAPTURE(name);
-      GoldenParameters p;
-      const auto optimizer =
-          make_optimizer(p, spec_of(golden.get(name + "/options")));
-      const auto rates = golden.get(name + "/rates");
-      REQUIRE(rates.size() == 10);
-      for (std::size_t step = 0; step < rates.size(); ++step) {
-        for (int i = 0; i < 4; ++i)
-          GoldenParameters::set(p.gradient(i),
-                                std::string(GoldenParameters::kNames[i]) +
-                                    "/grad" + std::to_string(step),
-                                0.125);
-        optimizer->step(rates[step]);
-        for (int i = 0; i < 4; ++i) {
-          const std::string tensor = GoldenParameters::kNames[i];
-          CAPTURE(tensor);
-          const auto all = golden.get(name + "/" + tensor);
-          const auto n = p.value(i).span<float>().size();
-          const auto from =
-              all.begin() + static_cast<std::ptrdiff_t>(step * n);
-          const std::vector<double> expected(
-              from, from + static_cast<std::ptrdiff_t>(n));
-          CHECK(max_relative(p.value(i).span<float>(), expected) <= 2e-6);
-        }
-      }
-    }
+    check_optimizer_goldens({.training = true});
   }
 
   TEST_CASE("LARS: a norm of zero means a trust of one") {

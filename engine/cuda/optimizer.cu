@@ -1,0 +1,191 @@
+#include "engine/optim/optimizer.h"
+
+#include <cmath>
+#include <vector>
+
+#include "engine/core/buffer.h"
+#include "engine/cuda/block_reduce.h"
+#include "engine/cuda/elements.h"
+#include "engine/cuda/launch.h"
+#include "engine/optim/update.h"
+
+namespace music::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+// Elements of a block's share: some 16-byte accesses a thread, and blocks for
+// every multiprocessor from the parameters of a small network.
+constexpr std::int64_t kBlock = 16384;
+
+// The blocks of a parameter, of which there is at least one.
+struct ParameterRange {
+  int first, last;
+  bool matrix;  // of rank > 1
+};
+
+struct Squares { double value, update; };
+
+__device__ float unscale(const UpdateState& state) {
+  return 1.0f / state.loss_scale;
+}
+
+// Sums of squares of a block's p and g + decay p, and *failed where there is
+// something that is not finite.
+__global__ void __launch_bounds__(kThreads)
+    sum_squares(const ParameterBlock* __restrict__ blocks,
+                const float* __restrict__ values,
+                const float* __restrict__ gradients, const UpdateState* state,
+                const float* loss, float decay, Squares* __restrict__ partial,
+                int* failed) {
+  const ParameterBlock block = blocks[blockIdx.x];
+  const float factor = unscale(*state);
+  double value = 0, update = 0;
+#pragma unroll 2
+  for (std::int64_t i = block.begin + threadIdx.x * kPack; i < block.end;
+       i += kThreads * kPack) {
+    float p[kPack], g[kPack];
+    load_tail(values, i, block.end, p);
+    load_tail(gradients, i, block.end, g);
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) {
+      const double v = p[j], d = g[j] * factor + decay * p[j];
+      value += v * v;
+      update += d * d;
+    }
+  }
+  value = block_sum(value);
+  update = block_sum(update);
+  if (threadIdx.x != 0) return;
+  partial[blockIdx.x] = {value, update};
+  const bool finite = std::isfinite(update) &&
+                      (blockIdx.x > 0 || !loss || std::isfinite(*loss));
+  if (!finite) atomicExch(failed, 1);
+}
+
+// The rule of each parameter; a block a parameter.
+__global__ void __launch_bounds__(kThreads)
+    make_rules(const ParameterRange* __restrict__ parameters,
+               const Squares* __restrict__ partial, const UpdateState* state,
+               OptimizerSpec spec, UpdateRule* rules) {
+  const ParameterRange range = parameters[blockIdx.x];
+  double value = 0, update = 0;
+  for (int b = range.first + static_cast<int>(threadIdx.x); b < range.last;
+       b += kThreads) {
+    value += partial[b].value;
+    update += partial[b].update;
+  }
+  value = block_sum(value);
+  update = block_sum(update);
+  if (threadIdx.x == 0)
+    rules[blockIdx.x] =
+        update_rule(spec, state->rate, range.matrix, value, update);
+}
+
+// Applies the rules, unless something failed. rounded: the values' 16-bit copy.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    update(const ParameterBlock* __restrict__ blocks,
+           const UpdateRule* __restrict__ rules, const UpdateState* state,
+           const int* failed, const float* __restrict__ gradients,
+           float* __restrict__ values, float* __restrict__ momentum,
+           T* __restrict__ rounded) {
+  if (*failed) return;
+  const ParameterBlock block = blocks[blockIdx.x];
+  const UpdateRule rule = rules[block.parameter];
+  const float factor = unscale(*state);
+  for (std::int64_t i = block.begin + threadIdx.x * kPack; i < block.end;
+       i += kThreads * kPack) {
+    float p[kPack], g[kPack], mu[kPack];
+    load_tail(values, i, block.end, p);
+    load_tail(gradients, i, block.end, g);
+    load_tail(momentum, i, block.end, mu);
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) rule(p[j], g[j] * factor, mu[j]);
+    store_tail(values, i, block.end, p);
+    store_tail(momentum, i, block.end, mu);
+    if constexpr (sizeof(T) == 2) store_tail(rounded, i, block.end, p);
+  }
+}
+
+// Last, by one thread: nothing has failed yet in the next step.
+__global__ void finish(UpdateState* state, int* failed, LossScaleSpec scale) {
+  if (threadIdx.x != 0) return;
+  finish_update(*state, *failed == 0, scale);
+  *failed = 0;
+}
+
+// A copy of a table in device memory.
+template <typename T>
+Buffer device_table(const std::vector<T>& table) {
+  const std::size_t bytes = table.size() * sizeof(T);
+  Buffer buffer(bytes, Memory::kDevice);
+  upload(buffer.data(), table.data(), bytes, Device::kCuda);
+  return buffer;
+}
+
+class CudaOptimizer final : public Optimizer {
+ public:
+  CudaOptimizer(Parameters& parameters, const OptimizerSpec& spec,
+                const LossScaleSpec& scale)
+      : parameters_(parameters), spec_(spec), scale_(scale) {
+    MUSIC_CHECK(parameters.allocated() && parameters.storage().training,
+                "[optimizer] parameters are not allocated for training");
+    const auto blocks = parameter_blocks(parameters, kBlock);
+    std::vector<ParameterRange> ranges;
+    for (int b = 0; b < static_cast<int>(blocks.size()); ++b) {
+      const auto i = static_cast<std::size_t>(
+          blocks[static_cast<std::size_t>(b)].parameter);
+      if (i == ranges.size())
+        ranges.push_back({b, b, parameters.table()[i].shape.rank() > 1});
+      ranges[i].last = b + 1;
+    }
+    MUSIC_CHECK(ranges.size() == parameters.table().size(),
+                "[optimizer] a parameter has no elements");
+    block_count_ = static_cast<std::int64_t>(blocks.size());
+    parameter_count_ = static_cast<std::int64_t>(ranges.size());
+    blocks_ = device_table(blocks);
+    ranges_ = device_table(ranges);
+    partial_ = Buffer(blocks.size() * sizeof(Squares), Memory::kDevice);
+    rules_ = Buffer(ranges.size() * sizeof(UpdateRule), Memory::kDevice);
+    failed_ = Buffer(sizeof(int), Memory::kDevice);
+  }
+
+  void step(UpdateState* state, const float* loss, void* stream) override {
+    const LaunchShape blocks = {block_count_, 1, 1, kThreads};
+    const auto* table = blocks_.as<const ParameterBlock>();
+    float* values = parameters_.flat_values();
+    const float* gradients = parameters_.flat_gradients();
+    int* failed = failed_.as<int>();
+    launch(sum_squares, blocks, stream, table, values, gradients, state, loss,
+           static_cast<float>(spec_.weight_decay), partial_.as<Squares>(),
+           failed);
+    launch(make_rules, {parameter_count_, 1, 1, kThreads}, stream,
+           ranges_.as<const ParameterRange>(), partial_.as<const Squares>(),
+           state, spec_, rules_.as<UpdateRule>());
+    const auto run_update = [&]<typename T>(T) {
+      launch(update<T>, blocks, stream, table, rules_.as<const UpdateRule>(),
+             state, failed, gradients, values, parameters_.flat_momentum(),
+             static_cast<T*>(parameters_.flat_compute_values()));
+    };
+    with_real_type(parameters_.storage().compute, "optimizer", run_update);
+    launch(finish, {1, 1, 1, 32}, stream, state, failed, scale_);
+  }
+
+ private:
+  Parameters& parameters_;
+  OptimizerSpec spec_;
+  LossScaleSpec scale_;
+  std::int64_t block_count_ = 0, parameter_count_ = 0;
+  Buffer blocks_, ranges_;           // ParameterBlock, ParameterRange
+  Buffer partial_, rules_, failed_;  // Squares, UpdateRule, int
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(Parameters& parameters,
+                                          const OptimizerSpec& spec,
+                                          const LossScaleSpec& scale) {
+  return std::make_unique<CudaOptimizer>(parameters, spec, scale);
+}
+
+}  // namespace music::cuda
