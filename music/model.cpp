@@ -53,7 +53,12 @@ StepGraph Model::step_graph(std::int64_t samples, int image_size,
   const Value x = normalised(g, step.pixels, pixels);
   const Value h = encoder_.forward(g, x, mode);
   const Value z = projector_->forward(g, h, mode);
-  step.loss = joint_entropy(g, z, segments, loss, {communicator, samples});
+  // Codes of 16 bits where activations are: fp16 in either case, since scaled
+  // probabilities need digits, not range.
+  const DType codes = parameters_.storage().compute == DType::kF32
+                          ? DType::kF32
+                          : DType::kF16;
+  step.loss = joint_entropy(g, z, segments, loss, {communicator, samples}, codes);
   step.loss_scale = g.input("loss_scale", {1}, DType::kF32);
   backward(g, step.loss.total, step.loss_scale);
   return step;

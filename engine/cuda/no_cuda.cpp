@@ -45,7 +45,7 @@ MUSIC_NO_CUDA(make_scale)
 MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
 MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)
 
-[[gnu::weak]] std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
+std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
                                           const LossScaleSpec&) {
   throw error(ExitCode::kUsage,
               "[optimizer] this build has no CUDA: use the cpu device");

@@ -4,7 +4,7 @@
 #include "engine/ops/kernel.h"
 
 #define MUSIC_NO_CUDA(name, ...)                                            \
-  [[gnu::weak]] std::unique_ptr<Kernel> name(const KernelRequest& __VA_OPT__(, ) __VA_ARGS__) { \
+  std::unique_ptr<Kernel> name(const KernelRequest& __VA_OPT__(, ) __VA_ARGS__) { \
     throw error(ExitCode::kUsage,                                           \
                 "[" #name "] this build has no CUDA: use the cpu device");  \
   }

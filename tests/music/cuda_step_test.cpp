@@ -103,14 +103,22 @@ TEST_SUITE("cuda_step") {
                          {.steps = kGoldenSteps});
   }
 
+  // The bounds of a term in BF16 and of a single tensor are what PyTorch's own
+  // autocast leaves on this network (docs/numerics.md): batches of 8 condition
+  // batch norm badly.
   TEST_CASE("five steps follow PyTorch in fp16 and bf16") {
     if (!have_device()) return;
-    for (const DType dtype : {DType::kF16, DType::kBF16})
-      check_golden_steps("lars", {Device::kCuda, dtype},
-                         {.terms = 1e-3,
-                          .tensors = 2e-2,
-                          .steps = kGoldenSteps,
-                          .scale = dtype == DType::kF16 ? 1024.0 : 1.0});
+    check_golden_steps("lars", {Device::kCuda, DType::kF16},
+                       {.terms = 1e-3,
+                        .tensors = 0.28,
+                        .weights = 2e-2,
+                        .steps = kGoldenSteps,
+                        .scale = 1024});
+    check_golden_steps("lars", {Device::kCuda, DType::kBF16},
+                       {.terms = 2e-3,
+                        .tensors = 0.45,
+                        .weights = 2e-2,
+                        .steps = kGoldenSteps});
   }
 
   TEST_CASE("the step of the GPU is the step of the CPU") {

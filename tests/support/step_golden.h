@@ -59,7 +59,8 @@ struct StackedStep {
     images = g.input("images", {2 * view[0], view[1], view[2], view[3]},
                      DType::kF32);
     const auto loss = joint_entropy(
-        g, net.forward(g, cast(g, images, dtype), 2), net.segments, {});
+        g, net.forward(g, cast(g, images, dtype), 2), net.segments, {}, {},
+        dtype == DType::kF32 ? DType::kF32 : DType::kF16);
     terms = loss.terms, total = loss.total;
     g.keep(total);
     backward(g, loss.total, g.constant({1}, scale));
@@ -101,7 +102,9 @@ inline double gradient_floor(const std::string& name) {
 }
 
 struct StepTolerance {
-  double terms = 1e-4, tensors = 1e-4;
+  double terms = 1e-4;
+  double tensors = 1e-4;  // each gradient, weight, change, running statistic
+  double weights = 1e-4;  // all weights as one vector
   int steps = 5;  // of the golden's five; fewer compare the terms alone
   double scale = 1;  // of the loss
 };
@@ -169,6 +172,7 @@ inline void check_golden_steps(const std::string& kind,
   if (t.steps < 5) return;
   double worst = 0;
   std::string worst_name;
+  std::vector<double> all, all_expected;
   for (std::size_t i = 0; i < p.table().size(); ++i) {
     const std::string& tensor = p.table()[i].name;
     CAPTURE(tensor);
@@ -183,11 +187,14 @@ inline void check_golden_steps(const std::string& kind,
     for (std::size_t j = 0; j < expected.size(); ++j)
       expected[j] += start[i][j];
     CHECK(norm_relative(value, expected) <= t.tensors);
+    all.insert(all.end(), value.begin(), value.end());
+    all_expected.insert(all_expected.end(), expected.begin(), expected.end());
     CHECK(error <= t.tensors);
   }
-  MESSAGE(kind << " " << name_of(target.dtype)
-               << ": worst error of a tensor's change after five steps "
-               << worst << " at " << worst_name);
+  CHECK(norm_relative(all, all_expected) <= t.weights);
+  MESSAGE(kind << " " << name_of(target.dtype) << ": error of all weights "
+               << norm_relative(all, all_expected) << ", worst of a tensor's "
+               << "change after five steps " << worst << " at " << worst_name);
   for (std::size_t i = 0; i < p.buffers().size(); ++i) {
     const std::string& tensor = p.buffers()[i].name;
     CAPTURE(tensor);
