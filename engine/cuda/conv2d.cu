@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "engine/cuda/convolution.h"
-#include "engine/cuda/gemm.h"
+#include "engine/cuda/gemm_kernel.h"
 #include "engine/cuda/widen.h"
 #include "engine/ops/function_kernel.h"
 
@@ -46,17 +46,8 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
 // MUSIC_CONV_1X1=gemm hands those to the matrix library.
 bool by_gemm(const Shape& w, Conv2dSpec spec) {
   const char* how = std::getenv("MUSIC_CONV_1X1");
-  return how && std::string_view(how) == "gemm" && w[1] == 1 && w[2] == 1 && spec.stride == 1 && spec.pad == 0;
-}
-
-// out = in[first] in[1 - first].
-std::unique_ptr<Kernel> gemm_kernel(const GemmSpec& spec, std::size_t first) {
-  const auto gemm = std::make_shared<const Gemm>(spec);
-  return function_kernel(
-      gemm->workspace_bytes(), [gemm, first](const KernelArgs& args) {
-        gemm->run(args.in[first].data, args.in[1 - first].data,
-                  args.out[0].data, nullptr, 1, 0, args.workspace, args.stream);
-      });
+  return how && std::string_view(how) == "gemm" && w[1] == 1 && w[2] == 1 &&
+         spec.stride == 1 && spec.pad == 0;
 }
 
 // Forward and backward data: in[0] and the weight in[1]. Workspace: [weight
@@ -101,7 +92,7 @@ std::unique_ptr<Kernel> make_conv2d_forward(const KernelRequest& r,
     g.lda = g.ldb = g.k, g.ldc = g.n;
     g.transpose_b = true;
     g.input = g.output = r.in[0].dtype;
-    return gemm_kernel(g, 0);
+    return gemm_kernel(g);
   }
   return from_weight(r, x, r.out[0].shape, spec, ConvolutionPass::kForward);
 }
@@ -114,7 +105,7 @@ std::unique_ptr<Kernel> make_conv2d_backward_data(const KernelRequest& r,
     g.m = x.elements() / x[3], g.n = x[3], g.k = w[0];
     g.lda = g.k, g.ldb = g.ldc = g.n;
     g.input = g.output = r.in[0].dtype;
-    return gemm_kernel(g, 0);
+    return gemm_kernel(g);
   }
   return from_weight(r, x, r.in[0].shape, spec, ConvolutionPass::kBackwardData);
 }

@@ -50,8 +50,12 @@ cudnnHandle_t handle() {
 }
 
 struct Destroy {
-  void operator()(cudnnTensorStruct* p) const { cudnnDestroyTensorDescriptor(p); }
-  void operator()(cudnnFilterStruct* p) const { cudnnDestroyFilterDescriptor(p); }
+  void operator()(cudnnTensorStruct* p) const {
+    cudnnDestroyTensorDescriptor(p);
+  }
+  void operator()(cudnnFilterStruct* p) const {
+    cudnnDestroyFilterDescriptor(p);
+  }
   void operator()(cudnnConvolutionStruct* p) const {
     cudnnDestroyConvolutionDescriptor(p);
   }
@@ -124,10 +128,12 @@ struct BackwardData {
   using Found = cudnnConvolutionBwdDataAlgoPerf_t;
   static constexpr const char* kName = "backward data";
   static constexpr bool kSwapped = true;  // w, dy -> dx
-  static constexpr auto kCount = cudnnGetConvolutionBackwardDataAlgorithmMaxCount;
+  static constexpr auto kCount =
+      cudnnGetConvolutionBackwardDataAlgorithmMaxCount;
   static constexpr auto kFind = cudnnFindConvolutionBackwardDataAlgorithmEx;
   static constexpr auto kAdvise = cudnnGetConvolutionBackwardDataAlgorithm_v7;
-  static constexpr auto kWorkspace = cudnnGetConvolutionBackwardDataWorkspaceSize;
+  static constexpr auto kWorkspace =
+      cudnnGetConvolutionBackwardDataWorkspaceSize;
   static constexpr auto kRun = cudnnConvolutionBackwardData;
   static auto first(const Descriptors& d) { return d.w.get(); }
   static auto second(const Descriptors& d) { return d.y.get(); }
@@ -216,8 +222,9 @@ Choice choose(const ConvolutionProblem& p, const Descriptors& d) {
     const bool fits = c.status == CUDNN_STATUS_SUCCESS &&
                       c.determinism == CUDNN_DETERMINISTIC &&
                       c.memory <= kMostWorkspace;
-    const bool tensor_cores = c.mathType == CUDNN_TENSOR_OP_MATH ||
-                              c.mathType == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
+    const bool tensor_cores =
+        c.mathType == CUDNN_TENSOR_OP_MATH ||
+        c.mathType == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
     if (!fits || (p.dtype == DType::kF32 && tensor_cores)) continue;
     return {static_cast<int>(c.algo),
             p.dtype == DType::kF32 ? CUDNN_FMA_MATH : c.mathType};

@@ -155,7 +155,8 @@ Gemm::Gemm(const GemmSpec& spec) : body_(std::make_unique<Body>()) {
   body.c = layout(spec.output, spec.m, spec.n, spec.ldc);
   // fp32 products either way. The second asks for plain instructions, which
   // take rows that tensor cores cannot.
-  if (body.choose(CUBLAS_COMPUTE_32F) || body.choose(CUBLAS_COMPUTE_32F_PEDANTIC))
+  if (body.choose(CUBLAS_COMPUTE_32F) ||
+      body.choose(CUBLAS_COMPUTE_32F_PEDANTIC))
     return;
   const DeviceInfo device = device_info();
   throw error(ExitCode::kUsage,

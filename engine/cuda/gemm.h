@@ -22,8 +22,8 @@ struct GemmSpec {
   DType input = DType::kF32;   // of A and B: F32, F16 or BF16
   DType output = DType::kF32;  // of C and the bias: F32, or that of the input
   bool bias = false;
-  // Bytes that the pointers to A, B and C are multiples of, a power of two: less
-  // than 16 where one is to a column inside a matrix. What their rows are
+  // Bytes that the pointers to A, B and C are multiples of, a power of two;
+  // less than 16 where one is to a column inside a matrix. What their rows are
   // multiples of follows from the leading dimensions.
   int alignment = 16;
 };

@@ -1,6 +1,6 @@
 #include "engine/ops/linear.h"
 
-#include "engine/cuda/gemm.h"
+#include "engine/cuda/gemm_kernel.h"
 #include "engine/cuda/widen.h"
 #include "engine/ops/function_kernel.h"
 
@@ -63,16 +63,6 @@ __global__ void sum_slabs(const float* sums, std::int64_t slabs, std::int64_t n,
   }
 }
 
-std::unique_ptr<Kernel> gemm_kernel(const GemmSpec& spec) {
-  auto gemm = std::make_shared<const Gemm>(spec);
-  const std::size_t workspace = gemm->workspace_bytes();
-  return function_kernel(workspace, [gemm = std::move(gemm)](
-                                        const KernelArgs& args) {
-    gemm->run(args.in[0].data, args.in[1].data, args.out[0].data, nullptr, 1, 0,
-              args.workspace, args.stream);
-  });
-}
-
 }  // namespace
 
 std::unique_ptr<Kernel> make_linear_forward(const KernelRequest& r) {
@@ -125,11 +115,7 @@ std::unique_ptr<Kernel> make_linear_backward_weights(const KernelRequest& r) {
   spec.lda = spec.m, spec.ldb = spec.ldc = spec.n;
   spec.transpose_a = true;
   spec.input = r.in[0].dtype, spec.output = r.out[0].dtype;
-  const auto gemm = std::make_shared<const Gemm>(spec);
-  return function_kernel(gemm->workspace_bytes(), [gemm](const KernelArgs& args) {
-    gemm->run(args.in[1].data, args.in[0].data, args.out[0].data, nullptr, 1, 0,
-              args.workspace, args.stream);
-  });
+  return gemm_kernel(spec, 1);
 }
 
 std::unique_ptr<Kernel> make_linear_backward_bias(const KernelRequest& r) {

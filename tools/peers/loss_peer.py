@@ -1,9 +1,11 @@
 """The MUSIC loss in eager PyTorch, as its authors compute it: time and memory.
 
 Reads FOLDER/{z1,z2,dz1,dz2}.f32 (raw float32, [n,D]; dz are the gradients to
-compare with) and prints one line of JSON.
+compare with) and prints one line of JSON. On a GPU --precision fp16 is autocast,
+fp32 is without TF32, and the gradients are compared with a run in fp64.
 """
 import argparse
+import contextlib
 import json
 import time
 
@@ -43,26 +45,48 @@ def main():
     parser.add_argument("--segment", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--reps", type=int, required=True)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "fp16"])
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    gpu = args.device == "cuda"
 
     def read(name):
         a = np.fromfile(f"{args.folder}/{name}.f32", np.float32)
-        return torch.from_numpy(a.reshape(args.n, args.d))
+        return torch.from_numpy(a.reshape(args.n, args.d)).to(args.device)
+
+    def step(z1, z2):
+        z1.grad = z2.grad = None
+        half = torch.autocast(args.device, dtype=torch.float16)
+        with half if args.precision == "fp16" else contextlib.nullcontext():
+            total = loss(z1, z2, args.segment)
+        total.backward()
+        return total
 
     z1, z2 = read("z1").requires_grad_(), read("z2").requires_grad_()
     ours = read("dz1"), read("dz2")
-    with open("/proc/self/clear_refs", "w") as f:
-        f.write("5")  # VmHWM starts again from the present size
-    before = status("VmRSS")
+    if gpu:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        before = torch.cuda.memory_allocated()
+    else:
+        with open("/proc/self/clear_refs", "w") as f:
+            f.write("5")  # VmHWM starts again from the present size
+        before = status("VmRSS")
     times = []
     for _ in range(args.reps + 1):
-        z1.grad = z2.grad = None
+        if gpu:
+            torch.cuda.synchronize()
         start = time.perf_counter()
-        total = loss(z1, z2, args.segment)
-        total.backward()
+        total = step(z1, z2)
+        if gpu:
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    peak = status("VmHWM") - before - 2 * 4 * args.n * args.d
+    peak = torch.cuda.max_memory_allocated() if gpu else status("VmHWM")
+    peak -= before + 2 * 4 * args.n * args.d
+    if gpu:
+        args.precision = "fp64"
+        z1, z2 = (z.detach().double().requires_grad_() for z in (z1, z2))
+        total = step(z1, z2)
     error = sum(float((a - z.grad).double().pow(2).sum())
                 for a, z in zip(ours, (z1, z2)))
     norm = sum(float(z.grad.double().pow(2).sum()) for z in (z1, z2))
