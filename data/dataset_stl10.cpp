@@ -52,7 +52,9 @@ class Part {
   }
 
   std::size_t count() const { return file_.size() / kRecord; }
-  int label(std::size_t i) const { return labels_.empty() ? -1 : labels_[i] - 1; }
+  int label(std::size_t i) const {
+    return labels_.empty() ? -1 : labels_[i] - 1;
+  }
   std::string name(std::size_t i) const {
     return fmt::format("{}:{}", file_.path().filename().string(), i);
   }

@@ -5,9 +5,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "data/decode.h"
 #include "engine/core/error.h"
+#include "engine/io/file.h"
 
 namespace {
 
@@ -86,6 +89,13 @@ void check_chunks(std::span<const std::uint8_t> bytes) {
   }
 }
 
+// What stb says; it may name a chunk by the bytes in the file.
+Error failure() {
+  const std::string text = in_quotes(stbi_failure_reason());
+  return error(ExitCode::kData, "[png] {}",
+               std::string_view(text).substr(1, text.size() - 2));
+}
+
 }  // namespace
 
 void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
@@ -95,7 +105,7 @@ void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
   int width = 0, height = 0, channels = 0;
   block_limit = 4096;  // of the header
   if (!stbi_info_from_memory(in, size, &width, &height, &channels))
-    throw error(ExitCode::kData, "[png] {}", stbi_failure_reason());
+    throw failure();
   if (std::int64_t{width} * height > DecodeLimits::kPixels)
     throw error(ExitCode::kData, "[png] {} x {} pixels, limit {} in all",
                 width, height, DecodeLimits::kPixels);
@@ -108,7 +118,7 @@ void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
       stbi_load_from_memory(in, size, &width, &height, &channels,
                             Image::kChannels),
       stbi_image_free);
-  if (!pixels) throw error(ExitCode::kData, "[png] {}", stbi_failure_reason());
+  if (!pixels) throw failure();
   std::uint8_t* out = image.reset(width, height);
   std::memcpy(out, pixels.get(), image.bytes());
 }

@@ -39,16 +39,21 @@ class Sheet {
                   part * (tile_ + kGap) + (tile_ - width) / 2;
     const int y = gap + row * (tile_ + gap) + (tile_ - height) / 2;
     const std::size_t bytes = std::size_t{3} * static_cast<std::size_t>(width);
-    for (int line = 0; line < height; ++line)
-      std::memcpy(pixels_ + sheet_.stride() * static_cast<std::size_t>(y + line) +
-                      std::size_t{3} * static_cast<std::size_t>(x),
-                  rgb + bytes * static_cast<std::size_t>(line), bytes);
+    std::uint8_t* to = pixels_ +
+                       sheet_.stride() * static_cast<std::size_t>(y) +
+                       std::size_t{3} * static_cast<std::size_t>(x);
+    for (int line = 0; line < height; ++line) {
+      std::memcpy(to, rgb, bytes);
+      to += sheet_.stride();
+      rgb += bytes;
+    }
   }
   // The whole of an image, made to fit its tile.
   void put_source(std::int64_t i, const data::Image& image) {
     const int longest = std::max(image.width(), image.height());
     const auto scaled = [&](int side) {
-      return std::max(1, static_cast<int>(std::int64_t{side} * tile_ / longest));
+      return std::max(1, static_cast<int>(std::int64_t{side} * tile_ /
+                                          longest));
     };
     const int width = scaled(image.width()), height = scaled(image.height());
     std::vector<std::uint8_t> small(std::size_t{3} *

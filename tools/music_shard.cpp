@@ -38,10 +38,13 @@ int shard_main(int argc, char** argv) {
   std::uint64_t mib = 256;
   bool in_order = false;
   app.add_option("--data", path,
-                 "images: a folder, a list, shards, CIFAR or STL-10")->required();
-  app.add_option("--split", split, "train, test or pretrain (which in STL-10 is "
-                 "all there is to learn from without labels)")
-      ->check(CLI::IsMember({"train", "test", "pretrain"}))->capture_default_str();
+                 "images: a folder, a list, shards, CIFAR or STL-10")
+      ->required();
+  app.add_option("--split", split,
+                 "train, test or pretrain (which in STL-10 is all there is to "
+                 "learn from without labels)")
+      ->check(CLI::IsMember({"train", "test", "pretrain"}))
+      ->capture_default_str();
   app.add_option("--out", spec.out, "folder for the shards")->required();
   app.add_option("--name", spec.name, "shards are NAME-000000.tar, ...; the "
                  "split's name by default");

@@ -6,13 +6,18 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size) {
-  static music::fuzz::MemoryFile file, again;
+  using music::fuzz::MemoryFile;
+  static MemoryFile file, again;
   file.set({data, size});
   return music::fuzz::run(music::ExitCode::kUsage, [] {
-    const music::ResolvedConfig config = music::resolve({{file.path()}, {}, {}});
+    const auto resolve = [](const MemoryFile& from) {
+      return music::resolve({{from.path()}, {}, {}});
+    };
+    const music::ResolvedConfig config = resolve(file);
     const std::string text = to_toml(config);
-    again.set({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-    const music::ResolvedConfig back = music::resolve({{again.path()}, {}, {}});
-    if (config_hash(back.value) != config_hash(config.value)) std::abort();
+    again.set(
+        {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    if (config_hash(resolve(again).value) != config_hash(config.value))
+      std::abort();
   });
 }
