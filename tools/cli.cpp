@@ -94,7 +94,7 @@ void complain(char** argv, std::string message) {
     if (c == '\n' || c == '\r') c = ' ';
   const dist::Launch launch = dist::launch_from_environment();
   if (launch.rank > 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    std::this_thread::sleep_for(std::chrono::seconds(3));
   const std::string who =
       launch.size > 1 ? fmt::format("rank {}: ", launch.rank) : "";
   std::fprintf(stderr, "%s: %s%s\n", program_name(argv).c_str(), who.c_str(),
