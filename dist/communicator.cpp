@@ -126,10 +126,14 @@ Collective Collective::broadcast(const Tensor& data, int root) {
 Communicator::Communicator(const Place& place)
     : place_(place), check_(check_by_default()) {}
 
+Communicator::Communicator(Communicator& host)
+    : place_(host.place_), activity_(host.activity_),
+      check_(check_by_default()) {}
+
 void Communicator::run(const Collective& c, void* stream) {
   const std::uint64_t sequence = begin(c);
   do_run(c, stream);
-  activity_.end(sequence);
+  activity_->end(sequence);
 }
 
 Ticket Communicator::start(const Collective& c, void* stream) {
@@ -141,12 +145,12 @@ Ticket Communicator::start(const Collective& c, void* stream) {
 void Communicator::wait(Ticket ticket, void* stream) {
   if (ticket.number == 0) return;
   do_wait(ticket.number, stream);
-  activity_.end(ticket.number);
+  activity_->end(ticket.number);
 }
 
 std::uint64_t Communicator::begin(const Collective& c) {
   check(c, rank(), size());
-  const std::uint64_t sequence = activity_.begin(c.name(), c.bytes());
+  const std::uint64_t sequence = activity_->begin(c.name(), c.bytes());
   if (check_ && size() > 1) compare(c, sequence);
   return sequence;
 }

@@ -8,8 +8,9 @@
 // on the MPI library, the message size or time.
 //
 // Tensors live where the communicator's body expects them: host memory for
-// local and MPI, device memory for NCCL, which puts its work on `stream` (null
-// on the CPU). A failed peer throws ExitCode::kPeerLost.
+// local and MPI (stream null), device memory for the ones of
+// device_communicator.h, whose work is put on `stream`. A failed peer throws
+// ExitCode::kPeerLost.
 
 #include <cstdint>
 #include <memory>
@@ -77,7 +78,8 @@ class Communicator {
   // Blocking on the CPU; ordered on `stream` on a device.
   void run(const Collective& c, void* stream = nullptr);
   // In the background, in the order of starts. poll() moves started work on,
-  // where the body has no thread or device of its own that does.
+  // where the body has no thread or device of its own that does, and throws
+  // when a peer was lost.
   Ticket start(const Collective& c, void* stream = nullptr);
   // Until the result is there; on a device, work put on `stream` later sees it.
   void wait(Ticket ticket, void* stream = nullptr);
@@ -92,10 +94,18 @@ class Communicator {
   }
   void barrier() { run(Collective()); }
 
+  // Whether run(), start() and wait() may be recorded into a captured graph.
+  virtual bool capturable() const { return true; }
+
+  // all[r] = mine of rank r: numbers in host memory whatever the body, apart
+  // from all other traffic and not counted.
+  virtual void exchange(std::span<const std::int64_t> mine,
+                        std::span<std::int64_t> all) = 0;
+
   // Ends the processes of all ranks with this exit code.
   [[noreturn]] virtual void abort(ExitCode code) = 0;
 
-  Activity& activity() { return activity_; }
+  Activity& activity() { return *activity_; }
   // Every collective is first compared with the other ranks': one that differs
   // throws on all ranks and names them. Costs a small message each. On in
   // debug builds and with MUSIC_CHECK_COLLECTIVES=1.
@@ -106,22 +116,22 @@ class Communicator {
     int rank = 0, size = 1, local_rank = 0, local_size = 1;
   };
   explicit Communicator(const Place& place);
+  // The same ranks by other means: it has part in `host`'s activity.
+  explicit Communicator(Communicator& host);
 
   virtual void do_run(const Collective& c, void* stream) = 0;
   // `number` is the ticket's.
   virtual void do_start(const Collective& c, std::uint64_t number,
                         void* stream) = 0;
   virtual void do_wait(std::uint64_t number, void* stream) = 0;
-  // all[r] = mine of rank r; host memory, apart from all other traffic.
-  virtual void exchange(std::span<const std::int64_t> mine,
-                        std::span<std::int64_t> all) = 0;
 
  private:
   std::uint64_t begin(const Collective& c);
   void compare(const Collective& c, std::uint64_t sequence);
 
   Place place_;
-  Activity activity_;
+  Activity own_activity_;
+  Activity* activity_ = &own_activity_;
   bool check_ = false;
 };
 

@@ -12,6 +12,10 @@ class LocalCommunicator final : public Communicator {
  public:
   LocalCommunicator() : Communicator(Place()) {}
   void abort(ExitCode code) override { std::_Exit(static_cast<int>(code)); }
+  void exchange(std::span<const std::int64_t> mine,
+                std::span<std::int64_t> all) override {
+    std::copy(mine.begin(), mine.end(), all.begin());
+  }
 
  private:
   void do_run(const Collective& c, void*) override {
@@ -22,10 +26,6 @@ class LocalCommunicator final : public Communicator {
     do_run(c, stream);
   }
   void do_wait(std::uint64_t, void*) override {}
-  void exchange(std::span<const std::int64_t> mine,
-                std::span<std::int64_t> all) override {
-    std::copy(mine.begin(), mine.end(), all.begin());
-  }
 };
 
 }  // namespace

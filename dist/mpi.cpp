@@ -150,6 +150,13 @@ class MpiCommunicator final : public Communicator {
     std::_Exit(static_cast<int>(code));
   }
 
+  void exchange(std::span<const std::int64_t> mine,
+                std::span<std::int64_t> all) override {
+    const int n = to_int(static_cast<std::int64_t>(mine.size()));
+    check(MPI_Allgather(mine.data(), n, MPI_INT64_T, all.data(), n, MPI_INT64_T,
+                        side_), "MPI_Allgather");
+  }
+
  private:
   using Kind = Collective::Kind;
 
@@ -189,12 +196,6 @@ class MpiCommunicator final : public Communicator {
     }
     MUSIC_CHECK(false, "[mpi] ticket {} was never given or waited for twice",
                 number);
-  }
-  void exchange(std::span<const std::int64_t> mine,
-                std::span<std::int64_t> all) override {
-    const int n = to_int(static_cast<std::int64_t>(mine.size()));
-    check(MPI_Allgather(mine.data(), n, MPI_INT64_T, all.data(), n, MPI_INT64_T,
-                        side_), "MPI_Allgather");
   }
 
   static void complete(MPI_Request& request) {

@@ -21,6 +21,13 @@ enum class Precision {
   kBF16,
 };
 
+// How processes on GPUs exchange tensors.
+enum class Exchange {
+  kAuto,  // NCCL in a build that has it
+  kNccl,  // from GPU to GPU; one each
+  kHost,  // through host memory and MPI; they may share a GPU
+};
+
 struct Compute {
   Device device = Device::kCpu;
   DType dtype = DType::kF32;  // of activations and of the weights they meet

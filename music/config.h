@@ -61,6 +61,7 @@ struct TrainConfig {
   std::uint64_t seed = 0;
   DeviceChoice device = DeviceChoice::kAuto;
   Precision precision = Precision::kAuto;
+  Exchange exchange = Exchange::kAuto;
   int threads = 0;                     // compute threads; 0 = share of cores
   std::int64_t checkpoint_every = 0;   // steps; 0 = each epoch
   int keep = 3;                        // checkpoints kept

@@ -233,6 +233,12 @@ std::vector<ConfigKey> make_keys() {
        .help = "type of activations; weights, statistics and loss stay fp32. "
                "auto is fp32 on the CPU, fp16 on a GPU",
        .aliases = {"precision"}},
+      {.name = "train.exchange",
+       .field = WORDS(train.exchange, "auto", "nccl", "host"),
+       .help = "how processes on GPUs exchange tensors: nccl, one GPU each, or "
+               "host, through host memory, where they may share one; auto is "
+               "nccl in a build that has it",
+       .decides = false, .aliases = {"exchange"}},
       {.name = "train.threads", .field = FIELD(train.threads),
        .help = "compute threads of a process; 0 = its share of the cores",
        .min = 0, .max = 4096,

@@ -63,9 +63,7 @@ struct RunFiles {
 // With the device and the precision the run will have, so that a checkpoint is
 // not continued in another precision.
 Config settled(Config config, const dist::Communicator& communicator) {
-  const Compute compute =
-      choose_compute(config.train.device, config.train.precision,
-                     communicator.local_rank());
+  const Compute compute = choose_compute(config.train, communicator);
   config.train.device = compute.device == Device::kCpu ? DeviceChoice::kCpu
                                                        : DeviceChoice::kCuda;
   config.train.precision = precision_of(compute);

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "dist/device_communicator.h"
 #include "dist/launch.h"
 #include "dist/text.h"
+#include "engine/core/device_runtime.h"
 #include "engine/io/file.h"
 #include "layers/projector.h"
 #include "music/memory_plan.h"
@@ -47,12 +49,19 @@ TrainingStepSpec training_step_spec(const Config& config) {
   return step;
 }
 
+Compute choose_compute(const TrainConfig& config,
+                       const dist::Communicator& communicator) {
+  // A launcher may have left each process one GPU to see.
+  const int devices = std::max(1, cuda::device_count());
+  return choose_compute(config.device, config.precision,
+                        communicator.local_rank() % devices);
+}
+
 Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                  dist::Communicator& communicator)
     : config_(config),
       communicator_(communicator),
-      compute_(choose_compute(config.train.device, config.train.precision,
-                              communicator.local_rank())),
+      compute_(choose_compute(config.train, communicator)),
       segments_(training_step_spec(config).segments) {
   const std::int64_t batch = config.train.batch;
   if (batch > dataset.size())
@@ -66,10 +75,6 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   const int threads = dist::default_threads(communicator);
   omp_set_num_threads(config.train.threads > 0 ? config.train.threads
                                                : threads);
-  if (compute_.device == Device::kCuda && communicator.size() > 1)
-    throw error(ExitCode::kUsage,
-                "[train] {} processes on GPUs: this build exchanges host "
-                "memory alone; use --device cpu", communicator.size());
   data::LoaderSpec loading;
   loading.augment = config.augment;
   loading.batch = batch;
@@ -103,7 +108,29 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
       *model_, training_step_spec(config),
       std::vector<std::int64_t>{loader_->batch_total(0),
                                 loader_->batch_total(steps_per_epoch_ - 1)},
-      executable_options_from_environment(), &communicator);
+      executable_options_from_environment(), &exchange());
+}
+
+// What the step's tensors travel by.
+dist::Communicator& Trainer::exchange() {
+  if (communicator_.size() == 1 || compute_.device == Device::kCpu)
+    return communicator_;
+  const Exchange wanted = config_.train.exchange;
+  const bool nccl = wanted == Exchange::kNccl ||
+                    (wanted == Exchange::kAuto && dist::have_nccl());
+  if (nccl) {
+    const auto devices =
+        dist::all_gather_text(communicator_, cuda::device_info().id);
+    for (std::size_t r = 0; r < devices.size(); ++r)
+      for (std::size_t s = 0; s < r; ++s)
+        if (devices[r] == devices[s])
+          throw error(ExitCode::kUsage,
+                      "[train] ranks {} and {} share a GPU: expected one each, "
+                      "or --exchange host", s, r);
+  }
+  between_devices_ = nccl ? dist::make_nccl_communicator(communicator_)
+                          : dist::make_staged_communicator(communicator_);
+  return *between_devices_;
 }
 
 void Trainer::fetch() {

@@ -28,6 +28,11 @@ namespace music {
 ModelSpec model_spec(const Config& config);
 TrainingStepSpec training_step_spec(const Config& config);
 
+// What a process computes on: of several on one machine each takes the next
+// GPU. kUsage as choose_compute() of compute.h.
+Compute choose_compute(const TrainConfig& config,
+                       const dist::Communicator& communicator);
+
 struct StepReport {
   std::int64_t step = 0;    // this step's number, from 0
   std::int64_t epoch = 0;   // it belongs to
@@ -40,8 +45,9 @@ struct StepReport {
 class Trainer {
  public:
   // Throws kUsage when the batch is larger than the data set, or has fewer
-  // samples than there are processes. dataset and communicator must outlive the
-  // trainer. Trainers of one communicator are made, and step, together.
+  // samples than there are processes, or when these share a GPU that they must
+  // not. dataset and communicator (of host memory) must outlive the trainer.
+  // Trainers of one communicator are made, and step, together.
   Trainer(const Config& config, const data::Dataset& dataset,
           dist::Communicator& communicator);
 
@@ -84,12 +90,14 @@ class Trainer {
   const Compute& compute() const { return compute_; }
 
  private:
+  dist::Communicator& exchange();
   void fetch();
   void seek();
 
   Config config_;
   dist::Communicator& communicator_;
   Compute compute_;
+  std::unique_ptr<dist::Communicator> between_devices_;
   Segments segments_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;

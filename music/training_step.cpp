@@ -1,9 +1,11 @@
 #include "music/training_step.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
 
 namespace music {
 namespace {
@@ -43,15 +45,18 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
                            const std::vector<std::int64_t>& batch_sizes,
                            ExecutableOptions options,
                            dist::Communicator* communicator)
-    : model_(model), device_(model.parameters().device()), options_(options) {
+    : model_(model),
+      device_(model.parameters().device()),
+      options_(options),
+      communicator_(communicator && communicator->size() > 1 ? communicator
+                                                             : nullptr) {
   options_.device = device_;
-  if (communicator && communicator->size() > 1)
-    reducer_.emplace(*communicator, model.parameters());
+  if (communicator_) reducer_.emplace(*communicator_, model.parameters());
   std::size_t arena = 0, workspace = 0, pixels = 0;
   for (const std::int64_t n : batch_sizes) {
     if (prepared_.contains(n)) continue;
     StepGraph step = model.step_graph(n, spec.image_size, spec.pixels,
-                                      spec.segments, spec.loss, communicator);
+                                      spec.segments, spec.loss, communicator_);
     Prepared& p = prepared_[n];
     p.pixels = step.pixels, p.loss_scale = step.loss_scale;
     p.loss = step.loss;
@@ -84,7 +89,8 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   gpu_ = std::make_unique<Gpu>(
       pixels, static_cast<std::size_t>(2 * spec.segments.units()) *
                   sizeof(float));
-  gpu_->capture = capture_wanted(options_);
+  gpu_->capture = capture_wanted(options_) &&
+                  (!communicator_ || communicator_->capturable());
   for (auto& [n, p] : prepared_)
     p.executable->set_input(p.pixels, gpu_->input.data());
 }
@@ -174,7 +180,15 @@ void TrainingStep::queue(Prepared& p, bool update) {
 
 StepOutcome TrainingStep::finish() {
   MUSIC_CHECK(submitted_, "[step] finish() before submit()");
-  if (gpu_) gpu_->done.synchronize();
+  if (gpu_ && communicator_) {
+    // A peer that is lost must become an error here, not a wait without end.
+    while (!gpu_->done.reached()) {
+      communicator_->poll();
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  } else if (gpu_) {
+    gpu_->done.synchronize();
+  }
   StepOutcome result = outcome(*submitted_);
   submitted_ = nullptr;
   const UpdateState& state =

@@ -46,7 +46,7 @@ class TrainingStep {
  public:
   // batch_sizes: samples of all processes, each size that stage() will see.
   // model, which is allocated, must outlive it; so must communicator, null for
-  // a process on its own.
+  // a process on its own, else one of tensors on the model's device.
   TrainingStep(Model& model, const TrainingStepSpec& spec,
                const std::vector<std::int64_t>& batch_sizes,
                ExecutableOptions options,
@@ -104,7 +104,8 @@ class TrainingStep {
   Model& model_;
   Device device_;
   ExecutableOptions options_;
-  std::optional<dist::GradientReducer> reducer_;  // of several processes
+  dist::Communicator* communicator_;  // null: a process on its own
+  std::optional<dist::GradientReducer> reducer_;
   std::map<std::int64_t, Prepared> prepared_;
   Buffer arena_, workspace_;
   Buffer state_;  // UpdateState, on the device

@@ -64,8 +64,9 @@ check() {
       cuda = "^(engine|music)/cuda/"
       only("^(oneapi/|dnnl)", cpu)
       only("^omp\\.h", "^(engine/cpu|music|tools|tests)/")
-      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)", cuda)
-      only("^mpi\\.h", "^(dist/mpi\\.|tests/main\\.cpp)")
+      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)",
+           cuda "|^dist/nccl\\.")
+      only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
       only("^archive", "^data/tar\\.")

@@ -45,3 +45,25 @@ target_compile_definitions(music_cuda_libraries INTERFACE  # nvcc splits at comm
   "$<$<COMPILE_LANGUAGE:CXX>:MUSIC_CUDA_ARCHITECTURES=${music_architectures}>")
 target_link_libraries(music_cuda_libraries INTERFACE CUDA::cudart_static
   CUDA::cublasLt ${CUDNN_LIBRARY} ${CMAKE_DL_LIBS})
+
+# NCCL, as the target music_nccl.
+set(MUSIC_WITH_NCCL OFF)
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
+  HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}/lib)
+if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
+  file(STRINGS ${NCCL_INCLUDE_DIR}/nccl.h music_nccl_version
+    REGEX "#define NCCL_(MAJOR|MINOR) [0-9]+")
+  list(TRANSFORM music_nccl_version REPLACE "[^0-9]" "")
+  list(JOIN music_nccl_version "." music_nccl_version)
+  if(music_nccl_version VERSION_LESS 2.18)
+    message(FATAL_ERROR "NCCL is ${music_nccl_version}, expected 2.18")
+  endif()
+  set(MUSIC_WITH_NCCL ON)
+  add_library(music_nccl INTERFACE)
+  target_include_directories(music_nccl SYSTEM INTERFACE ${NCCL_INCLUDE_DIR}
+    ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(music_nccl INTERFACE ${NCCL_LIBRARY} CUDA::cudart_static)
+else()
+  message(STATUS "No NCCL: processes on GPUs exchange through host memory")
+endif()

@@ -9,6 +9,7 @@
 // are music::Error and name the call, the expression, the file and the line.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace music::cuda {
@@ -20,6 +21,7 @@ constexpr std::size_t kLibraryMemory = std::size_t{800} << 20;
 
 struct DeviceInfo {
   std::string name;
+  std::string id;  // in hexadecimal; no two devices of any machine have one
   int major = 0, minor = 0;  // compute capability
   std::size_t total_bytes = 0, free_bytes = 0;
   int multiprocessors = 0;
@@ -46,6 +48,14 @@ void release_pinned(void* data) noexcept;
 // In any direction, in the order of the stream. Pageable host memory is staged
 // before the call returns; pinned memory must stay as it is until then.
 void copy(void* to, const void* from, std::size_t bytes, void* stream);
+// Rows of a matrix; bytes from one to the next.
+struct Pitched {
+  void* data;
+  std::int64_t pitch;
+};
+// `rows` times `row_bytes`, as copy(); nothing where either is 0.
+void copy_rows(Pitched to, Pitched from, std::int64_t row_bytes,
+               std::int64_t rows, void* stream);
 void set(void* data, unsigned char value, std::size_t bytes, void* stream);
 // Waits until all that was queued has run.
 void synchronize(void* stream);
@@ -71,6 +81,7 @@ class Event {
   void record(void* stream);
   void wait_in(void* stream) const;  // later work of `stream` runs after it
   void synchronize() const;          // the calling thread waits
+  bool reached() const;              // it need not
   // Both timed and reached.
   static double milliseconds(const Event& from, const Event& to);
 

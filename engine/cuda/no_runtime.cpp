@@ -19,6 +19,9 @@ void release(void*) noexcept {}
 void* allocate_pinned(std::size_t) { no_cuda(); }
 void release_pinned(void*) noexcept {}
 void copy(void*, const void*, std::size_t, void*) { no_cuda(); }
+void copy_rows(Pitched, Pitched, std::int64_t, std::int64_t, void*) {
+  no_cuda();
+}
 void set(void*, unsigned char, std::size_t, void*) { no_cuda(); }
 void synchronize(void*) { no_cuda(); }
 Stream::Stream() { no_cuda(); }
@@ -28,6 +31,7 @@ Event::~Event() = default;
 void Event::record(void*) { no_cuda(); }
 void Event::wait_in(void*) const { no_cuda(); }
 void Event::synchronize() const { no_cuda(); }
+bool Event::reached() const { no_cuda(); }
 double Event::milliseconds(const Event&, const Event&) { no_cuda(); }
 CapturedGraph::~CapturedGraph() = default;
 void CapturedGraph::begin(void*) { no_cuda(); }

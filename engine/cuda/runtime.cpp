@@ -87,6 +87,8 @@ DeviceInfo device_info() {
   cudaDeviceProp p;
   MUSIC_CUDA(cudaGetDeviceProperties(&p, device));
   info.name = p.name;
+  for (const char c : p.uuid.bytes)
+    info.id += fmt::format("{:02x}", static_cast<unsigned char>(c));
   info.major = p.major, info.minor = p.minor;
   info.multiprocessors = p.multiProcessorCount;
   MUSIC_CUDA(cudaMemGetInfo(&info.free_bytes, &info.total_bytes));
@@ -136,6 +138,15 @@ void copy(void* to, const void* from, std::size_t bytes, void* stream) {
                              stream_of(stream)));
 }
 
+void copy_rows(Pitched to, Pitched from, std::int64_t row_bytes,
+               std::int64_t rows, void* stream) {
+  if (row_bytes == 0 || rows == 0) return;
+  MUSIC_CUDA(cudaMemcpy2DAsync(
+      to.data, static_cast<std::size_t>(to.pitch), from.data,
+      static_cast<std::size_t>(from.pitch), static_cast<std::size_t>(row_bytes),
+      static_cast<std::size_t>(rows), cudaMemcpyDefault, stream_of(stream)));
+}
+
 void set(void* data, unsigned char value, std::size_t bytes, void* stream) {
   MUSIC_CUDA(cudaMemsetAsync(data, value, bytes, stream_of(stream)));
 }
@@ -166,6 +177,12 @@ void Event::wait_in(void* stream) const {
 }
 void Event::synchronize() const {
   MUSIC_CUDA(cudaEventSynchronize(event_of(event_)));
+}
+bool Event::reached() const {
+  const cudaError_t status = cudaEventQuery(event_of(event_));
+  if (status == cudaErrorNotReady) return false;
+  check(status, "cudaEventQuery", __FILE__, __LINE__);
+  return true;
 }
 double Event::milliseconds(const Event& from, const Event& to) {
   float ms = 0;

@@ -4,6 +4,7 @@
 
 #include "engine/core/buffer.h"
 #include "engine/core/shard.h"
+#include "music/column_slabs.h"
 
 namespace music::cpu {
 namespace {
@@ -34,21 +35,6 @@ void copy(const float* from, std::int64_t from_stride, float* to,
 }
 
 }  // namespace
-
-std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks) {
-  std::vector<std::int64_t> slabs{0};
-  std::int64_t s = 0;
-  for (int r = 1; r < ranks; ++r) {
-    const std::int64_t share = segments.units() * r / ranks;
-    while (s < segments.count() &&
-           std::abs(segments.begin(s + 1) - share) <=
-               std::abs(segments.begin(s) - share))
-      ++s;
-    slabs.push_back(segments.begin(s));
-  }
-  slabs.push_back(segments.units());
-  return slabs;
-}
 
 struct SlabEntropy::Workspace {
   float* q2;            // [N, slab]; at the end dq'' by blocks

@@ -16,10 +16,6 @@
 
 namespace music::cpu {
 
-// First column of each rank's slab, and D: segment boundaries nearest to equal
-// shares. Slabs are empty where there are fewer segments than ranks.
-std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
-
 class SlabEntropy {
  public:
   // samples: of all ranks; this one has shard_size() of them.

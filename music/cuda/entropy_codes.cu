@@ -19,6 +19,7 @@ constexpr std::int64_t kLeastRows = 8, kMostRows = 32;
 
 constexpr int kSums = 5;         // of a column: partial of encode()
 constexpr int kColumnWarps = 8;  // share the chunks of 32 columns
+constexpr int kFinishThreads = 128;
 
 template <typename T>
 struct EncodeArgs {
@@ -107,16 +108,13 @@ __global__ void __launch_bounds__(32 * kEncodeWarps)
     });
 }
 
-// In double: the elements are few, and DE weighs each a hundred times as much
-// as OE weighs one of its own. A block takes 32 columns.
+// A block takes 32 columns.
 __global__ void __launch_bounds__(32 * kColumnWarps)
-    reduce_columns(SegmentTable segments, const float* partial,
-                   std::int64_t chunks, double n, double weight, ColumnSums to,
-                   std::int64_t stride) {
+    reduce_columns(const float* partial, std::int64_t units,
+                   std::int64_t chunks, double* totals) {
   MUSIC_SHARED(double, of_warp, kColumnWarps * kSums * 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const std::int64_t units = segments.units;
   const std::int64_t column = std::int64_t{blockIdx.x} * 32 + lane;
   double sum[kSums] = {};
   if (column < units)
@@ -128,28 +126,42 @@ __global__ void __launch_bounds__(32 * kColumnWarps)
   for (int j = 0; j < kSums; ++j)
     of_warp[(warp * kSums + j) * 32 + lane] = sum[j];
   __syncthreads();
-  if (warp > 0) return;
+  if (warp > 0 || column >= units) return;
+  for (int w = 1; w < kColumnWarps; ++w)
+    for (int j = 0; j < kSums; ++j)
+      sum[j] += of_warp[(w * kSums + j) * 32 + lane];
+  for (int j = 0; j < kSums; ++j) totals[j * units + column] = sum[j];
+}
+
+// In double: the elements are few, and DE weighs each a hundred times as much
+// as OE weighs one of its own.
+__global__ void __launch_bounds__(kFinishThreads)
+    columns_of_p(SegmentTable segments, const double* totals, double n,
+                 double mean_n, double weight, Columns to,
+                 std::int64_t stride) {
+  const std::int64_t units = segments.units;
+  const std::int64_t column =
+      std::int64_t{blockIdx.x} * kFinishThreads + threadIdx.x;
   double p_log_p = 0;
   if (column < units) {
-    for (int w = 1; w < kColumnWarps; ++w)
-      for (int j = 0; j < kSums; ++j)
-        sum[j] += of_warp[(w * kSums + j) * 32 + lane];
-    const double p = sum[2] / n;
+    const double p = totals[2 * units + column] / n;
     const double least = static_cast<double>(kMinP);
     const double log_p = std::log(p < least ? least : p);
     p_log_p = p * log_p;
     to.diagonal[column] = static_cast<float>(weight * (log_p + 1) / n);
     for (int v = 0; v < 2; ++v) {
-      to.mean_q[v * units + column] = static_cast<float>(sum[v] / n);
+      const double sum = totals[v * units + column];
+      const double error = totals[(3 + v) * units + column];
+      to.mean_q[v * units + column] = static_cast<float>(sum / mean_n);
       // Codes too small for F16 (clamp 0) stay as they are.
-      const double share = sum[v] / (sum[v] + sum[3 + v]);
+      const double share = sum / (sum + error);
       to.unit_scale[v * stride + column] =
           segments.size[column] *
           static_cast<float>(share > 0.5 && share < 2 ? share : 1);
     }
   }
-  p_log_p = warp_sum(p_log_p);
-  if (lane == 0) to.entropy[blockIdx.x] = p_log_p;
+  p_log_p = block_sum(p_log_p);
+  if (threadIdx.x == 0) to.entropy[blockIdx.x] = p_log_p;
 }
 
 }  // namespace
@@ -162,12 +174,14 @@ CodesPlan::CodesPlan(std::int64_t samples, const SegmentTable& table,
       stride(ceil_div(table.units, kPack) * kPack),
       rows(std::clamp(samples * table.count / kFill, kLeastRows, kMostRows)),
       chunks(ceil_div(samples, rows)),
-      column_blocks(ceil_div(table.units, 32)),
+      column_blocks(ceil_div(table.units, kFinishThreads)),
       codes_bytes(static_cast<std::size_t>(2 * n * stride) * size_of(type)),
       softmax_bytes(static_cast<std::size_t>(2 * n * table.count) *
                     sizeof(SegmentSoftmax)),
       partial_bytes(static_cast<std::size_t>(chunks * kSums * table.units) *
-                    sizeof(float)) {
+                    sizeof(float)),
+      totals_bytes(static_cast<std::size_t>(kSums * table.units) *
+                   sizeof(double)) {
   MUSIC_CHECK(type == DType::kF32 || type == DType::kF16,
               "[joint_entropy] codes in {}, expected F32 or F16",
               name_of(type));
@@ -194,11 +208,19 @@ void encode(const CodesPlan& plan, float inverse_temperature, float clamp,
     run(float{});
 }
 
-void sum_columns(const CodesPlan& plan, const float* partial, double weight,
-                 const ColumnSums& sums, void* stream) {
-  launch(reduce_columns, {plan.column_blocks, 1, 1, 32 * kColumnWarps}, stream,
-         plan.segments, partial, plan.chunks, static_cast<double>(plan.n),
-         weight, sums, plan.stride);
+void total_columns(const CodesPlan& plan, const float* partial, double* totals,
+                   void* stream) {
+  launch(reduce_columns,
+         {ceil_div(plan.segments.units, 32), 1, 1, 32 * kColumnWarps}, stream,
+         partial, plan.segments.units, plan.chunks, totals);
+}
+
+void finish_columns(const CodesPlan& plan, const double* totals,
+                    std::int64_t samples, std::int64_t mean_samples,
+                    double weight, const Columns& columns, void* stream) {
+  launch(columns_of_p, {plan.column_blocks, 1, 1, kFinishThreads}, stream,
+         plan.segments, totals, static_cast<double>(samples),
+         static_cast<double>(mean_samples), weight, columns, plan.stride);
 }
 
 }  // namespace music::cuda

@@ -30,8 +30,8 @@ struct CodesPlan {
   DType codes;          // F32 or F16
   std::int64_t stride;  // elements between rows of the codes: D, padded
   std::int64_t rows, chunks;   // samples a chunk, chunks of a batch
-  std::int64_t column_blocks;  // of sum_columns
-  std::size_t codes_bytes, softmax_bytes, partial_bytes;
+  std::int64_t column_blocks;  // of finish_columns
+  std::size_t codes_bytes, softmax_bytes, partial_bytes, totals_bytes;
 };
 
 // z [2N,D] -> codes [2N,stride], softmax [2,N,S] and, by chunk of samples,
@@ -41,10 +41,15 @@ void encode(const CodesPlan& plan, float inverse_temperature, float clamp,
             const float* z, void* codes, SegmentSoftmax* softmax,
             float* partial, void* stream);
 
-// Sums over the samples, by unit.
-struct ColumnSums {
-  float* diagonal;  // [D], weight (log P_aa + 1) / N
-  float* mean_q;    // [2,D]
+// partial -> totals [5,D]: its sums over all samples of this process. Those of
+// processes that share P are added up before finish_columns().
+void total_columns(const CodesPlan& plan, const float* partial, double* totals,
+                   void* stream);
+
+// What follows from the totals, by unit.
+struct Columns {
+  float* diagonal;  // [D], weight (log P_aa + 1) / samples
+  float* mean_q;    // [2,D], totals over mean_samples
   // [2,stride], D_s times the mean of q over that of its codes: P of the codes
   // times the values of both units is P D_s' D_s''. Where codes are nearly
   // uniform that is nearly 1, and most of what rounding them leaves in P is
@@ -52,7 +57,9 @@ struct ColumnSums {
   float* unit_scale;
   double* entropy;  // [column_blocks], parts of the diagonal's sum of P log P
 };
-void sum_columns(const CodesPlan& plan, const float* partial, double weight,
-                 const ColumnSums& sums, void* stream);
+// samples: that P is the mean of.
+void finish_columns(const CodesPlan& plan, const double* totals,
+                    std::int64_t samples, std::int64_t mean_samples,
+                    double weight, const Columns& columns, void* stream);
 
 }  // namespace music::cuda

@@ -14,41 +14,40 @@ namespace {
 constexpr int kWarps = 8;
 constexpr std::int64_t kTileBytes = 32 << 20;  // second-level cache
 
-// A tile of P, all rows by `columns` columns from `column` on, to G;
 // entropy[b]: the sum of P G that block b met. A warp takes rows, 256 columns
-// at a time. g may be p, or null.
+// at a time.
 template <typename T>
 __global__ void __launch_bounds__(32 * kWarps)
-    centre(SegmentTable segments, const float* row_scales,
-           const float* column_scales, const float* p, std::int64_t p_stride,
-           std::int64_t column, std::int64_t columns, T* g,
-           std::int64_t g_stride, double* entropy) {
+    centre_block(SegmentTable segments, BlockOfP block,
+                 const float* row_scales, const float* column_scales,
+                 const float* p, std::int64_t p_stride, T* g,
+                 std::int64_t g_stride, double* entropy) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   double sum = 0;
   for (std::int64_t a = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
-       a < segments.units; a += std::int64_t{gridDim.x} * kWarps) {
-    const int s = segments.segment[a];
+       a < block.rows; a += std::int64_t{gridDim.x} * kWarps) {
+    const int s = segments.segment[block.row + a];
     const float row_scale = row_scales[a];
-    // The diagonal block's columns, counted from `column`.
-    const std::int64_t begin = segments.begin[s] - column;
-    const std::int64_t end = segments.begin[s + 1] - column;
+    // The diagonal block's columns, counted from the block's first.
+    const std::int64_t begin = segments.begin[s] - block.column;
+    const std::int64_t end = segments.begin[s + 1] - block.column;
     const float* const row = p + a * p_stride;
-    for (std::int64_t b = lane * kPack; b < columns; b += 32 * kPack) {
+    for (std::int64_t b = lane * kPack; b < block.columns; b += 32 * kPack) {
       float v[kPack], scale[kPack];
-      load_tail(row, b, columns, v);
-      load_tail(column_scales + column, b, columns, scale);
+      load_tail(row, b, block.columns, v);
+      load_tail(column_scales, b, block.columns, scale);
       float part = 0;
 #pragma unroll
       for (int j = 0; j < kPack; ++j) {
         const bool inside =
-            (b + j >= begin && b + j < end) || b + j >= columns;
+            (b + j >= begin && b + j < end) || b + j >= block.columns;
         const float log_p = centred_log(v[j], row_scale * scale[j]);
         const float x = inside ? 0.0f : log_p;
         part += v[j] * x;
         v[j] = x;
       }
       sum += static_cast<double>(part);
-      if (g) store_tail(g + a * g_stride, b, columns, v);
+      if (g) store_tail(g + a * g_stride, b, block.columns, v);
     }
   }
   sum = block_sum(sum);
@@ -66,6 +65,26 @@ std::int64_t equal_parts(std::int64_t units, std::int64_t most,
 }
 
 }  // namespace
+
+std::int64_t centre_parts(std::int64_t rows) {
+  return std::min<std::int64_t>(ceil_div(rows, kWarps), 132 * 8);
+}
+
+void centre(const CodesPlan& codes, const BlockOfP& block,
+            const float* row_scales, const float* column_scales, const float* p,
+            std::int64_t p_stride, void* g, std::int64_t g_stride,
+            double* entropy, void* stream) {
+  const auto run = [&]<typename T>(T) {
+    launch(centre_block<T>,
+           {centre_parts(block.rows), 1, 1, 32 * kWarps}, stream,
+           codes.segments, block, row_scales, column_scales, p, p_stride,
+           static_cast<T*>(g), g_stride, entropy);
+  };
+  if (codes.codes == DType::kF16)
+    run(Half{});
+  else
+    run(float{});
+}
 
 PanelWidths panel_widths(const CodesPlan& codes) {
   const std::int64_t units = codes.segments.units;
@@ -94,7 +113,6 @@ EntropyPanels::EntropyPanels(const CodesPlan& codes, bool gradient,
   const std::int64_t p_stride = in_place ? widths.panel : widths.tile;
   // Of dQ'', behind dQ'.
   const int alignment = static_cast<int>(std::gcd(n * units * 4, 16));
-  blocks_ = std::min<std::int64_t>(ceil_div(units, kWarps), 132 * 8);
   for (std::int64_t j = 0; j < units; j += widths.panel) {
     const std::int64_t columns = std::min(widths.panel, units - j);
     for (std::int64_t t = 0; t < columns; t += widths.tile) {
@@ -102,7 +120,7 @@ EntropyPanels::EntropyPanels(const CodesPlan& codes, bool gradient,
       add(probabilities_, width,
           {units, width, n, codes.stride, codes.stride, p_stride, true, false,
            codes.codes});
-      parts_ += blocks_;
+      parts_ += centre_parts(units);
     }
     if (!gradient) continue;
     add(second_, columns,
@@ -155,16 +173,10 @@ void EntropyPanels::run(const void* codes, const float* unit_scale, float* dq,
       float* const p = reinterpret_cast<float*>(in_place ? g_tile : tile);
       probabilities_.at(part).run(q1, at(q2, j + t), p, nullptr, mean, 0,
                                   scratch, stream);
-      const auto centre_tile = [&]<typename T>(T* to) {
-        launch(centre<T>, {blocks_, 1, 1, 32 * kWarps}, stream, plan_.segments,
-               unit_scale, unit_scale + plan_.stride, p, p_stride, j + t, part,
-               gradient_ ? to : nullptr, widths_.panel, entropy);
-      };
-      if (plan_.codes == DType::kF16)
-        centre_tile(reinterpret_cast<Half*>(g_tile));
-      else
-        centre_tile(reinterpret_cast<float*>(g_tile));
-      entropy += blocks_;
+      centre(plan_, {0, units, j + t, part}, unit_scale,
+             unit_scale + plan_.stride + j + t, p, p_stride,
+             gradient_ ? g_tile : nullptr, widths_.panel, entropy, stream);
+      entropy += centre_parts(units);
     }
     if (!gradient_) continue;
     second_.at(columns).run(q1, g, dq2 + j, nullptr, unscale, 0, scratch,

@@ -27,6 +27,21 @@ struct PanelWidths {
 // 33 MB, for F32 codes 33 MB in all.
 PanelWidths panel_widths(const CodesPlan& codes);
 
+// A block of P: rows and columns from `row` and `column` on.
+struct BlockOfP {
+  std::int64_t row, rows, column, columns;
+};
+
+// P of a block [rows, p_stride] to G, of the codes' type, [rows, g_stride]; g
+// may be p, or null. row_scales, column_scales: unit_scale of entropy_codes.h
+// from the block's first row and column on. entropy [centre_parts(rows)]: parts
+// of the sum of P G. All but row_scales are read by 16 bytes.
+void centre(const CodesPlan& codes, const BlockOfP& block,
+            const float* row_scales, const float* column_scales, const float* p,
+            std::int64_t p_stride, void* g, std::int64_t g_stride,
+            double* entropy, void* stream);
+std::int64_t centre_parts(std::int64_t rows);
+
 class EntropyPanels {
  public:
   // gradient: dq is wanted. Widths are multiples of 8.
@@ -51,7 +66,6 @@ class EntropyPanels {
   CodesPlan plan_;
   bool gradient_;
   PanelWidths widths_;
-  std::int64_t blocks_ = 0;  // of the pass over a tile
   std::int64_t parts_ = 0;
   Gemms probabilities_, second_, first_;  // P, dQ'', dQ'
   std::size_t g_bytes_ = 0, tile_bytes_ = 0, gemm_bytes_ = 0;

@@ -3,14 +3,15 @@
 //
 // Workspace: the codes of both views [2N,D], what PanelWidths says and about
 // 1/8 of the codes beside. N 2048, D 8160, F16 codes: 67 + 100 + 12 MB; the
-// matrix P alone would be 266 MB.
+// matrix P alone would be 266 MB. Where processes share a batch, n of N samples
+// each: codes [2n,D], and what SlabEntropy says.
 
 #include <memory>
 
 #include "engine/ops/kernel.h"
 #include "music/coding.h"
 #include "music/cuda/entropy_panel.h"
-#include "music/joint_entropy_spec.h"
+#include "music/joint_entropy.h"
 
 namespace music::cuda {
 
@@ -18,7 +19,8 @@ namespace music::cuda {
 // want several panels of a small P.
 std::unique_ptr<Kernel> make_joint_entropy(const KernelRequest& request,
                                            Segments segments,
-                                           JointEntropySpec spec, DType codes,
+                                           JointEntropySpec spec,
+                                           SharedBatch batch, DType codes,
                                            PanelWidths widths);
 
 }  // namespace music::cuda

@@ -8,7 +8,7 @@ namespace music::cuda {
 
 MUSIC_NO_CUDA(make_joint_entropy, Segments, JointEntropySpec, SharedBatch,
               DType)
-MUSIC_NO_CUDA(make_joint_entropy, Segments, JointEntropySpec, DType,
-              PanelWidths)
+MUSIC_NO_CUDA(make_joint_entropy, Segments, JointEntropySpec, SharedBatch,
+              DType, PanelWidths)
 
 }  // namespace music::cuda

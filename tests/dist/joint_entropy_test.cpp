@@ -7,6 +7,7 @@
 #include "engine/core/buffer.h"
 #include "engine/core/rng.h"
 #include "engine/core/shard.h"
+#include "music/column_slabs.h"
 #include "music/cpu/joint_entropy.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
@@ -114,7 +115,7 @@ class Pretended final : public dist::Communicator {
 TEST_SUITE("joint_entropy") {
   TEST_CASE("slabs are whole segments, as even as they can be") {
     const auto slabs = [](const Segments& s, int ranks) {
-      return cpu::column_slabs(s, ranks);
+      return column_slabs(s, ranks);
     };
     using V = std::vector<std::int64_t>;
     CHECK(slabs(Segments::equal(80, 10), 1) == V{0, 80});

@@ -10,11 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/core/rng.h"
-#include "engine/core/shard.h"
 #include "engine/graph/autograd.h"
 #include "engine/ops/image_normalize.h"
-#include "tests/dist/world.h"
+#include "tests/dist/step_problem.h"
 #include "tests/support/compare.h"
 #include "tests/support/graph_run.h"
 
@@ -22,52 +20,6 @@ namespace {
 
 using namespace music;
 using namespace music::test;
-
-constexpr int kSize = 12;
-constexpr std::int64_t kBatch = 24, kLast = 10;
-const ModelSpec kSpec{{.depth = 18,
-                       .width = 4,
-                       .stem = Stem::kCifar,
-                       .zero_init_residual = false},
-                      {24, 28}};
-
-// Seven segments: no number of processes from 2 to 4 divides them.
-TrainingStepSpec step_spec() {
-  TrainingStepSpec spec;
-  spec.image_size = kSize;
-  spec.pixels.mean = {0.5f, 0.4f, 0.3f};
-  spec.pixels.std = {0.2f, 0.25f, 0.3f};
-  spec.segments = Segments::equal(28, 4);
-  return spec;
-}
-
-constexpr std::size_t kImage = kSize * kSize * 3;
-
-// Both views of a batch. Samples differ in colour and contrast, so that a
-// shard's statistics are not those of the batch.
-std::vector<std::uint8_t> pixels(std::int64_t samples, std::uint32_t stream) {
-  Rng rng(1, RngPurpose::kTest, stream);
-  std::vector<std::uint8_t> x;
-  for (std::int64_t i = 0; i < 2 * samples; ++i) {
-    const std::uint32_t low = rng.below(120), range = 8 + rng.below(128);
-    for (std::size_t j = 0; j < kImage; ++j)
-      x.push_back(static_cast<std::uint8_t>(low + rng.below(range)));
-  }
-  return x;
-}
-
-// This rank's samples of both views.
-std::vector<std::uint8_t> shard(const std::vector<std::uint8_t>& x) {
-  std::vector<std::uint8_t> mine;
-  const auto image = static_cast<std::ptrdiff_t>(kImage);
-  const auto samples = static_cast<std::ptrdiff_t>(x.size()) / image / 2;
-  for (int view = 0; view < 2; ++view)
-    for (std::ptrdiff_t i = world().rank(); i < samples; i += world().size()) {
-      const auto at = x.begin() + (view * samples + i) * image;
-      mine.insert(mine.end(), at, at + image);
-    }
-  return mine;
-}
 
 struct Trained {
   Model model{kSpec, true};

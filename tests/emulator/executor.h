@@ -45,8 +45,12 @@ void* shared(const void* key, std::size_t bytes);
 
 // ---- device memory and streams (runtime.cpp)
 using Work = std::vector<std::function<void()>>;
+// While it captures, `recording` is the graph; a stream that waits for an event
+// of a capturing one joins its capture, and must be waited for before it ends.
 struct Stream {
-  Work* recording = nullptr;  // capturing
+  Work* recording = nullptr;
+  Stream* origin = nullptr;  // that it joined; itself
+  std::size_t given = 0, waited = 0;  // work, of which `origin` waits for
 };
 struct Event;
 // Runs work that touches device memory, or records it when the stream is

@@ -23,6 +23,10 @@ namespace music::emulator {
 
 struct Event {
   std::chrono::steady_clock::time_point time;
+  Work* recording = nullptr;  // recorded during this capture
+  Stream* origin = nullptr;   // of the capture
+  Stream* stream = nullptr;   // that recorded it
+  std::size_t given = 0;      // to the stream by then
 };
 
 namespace {
@@ -95,6 +99,7 @@ DeviceMemory& memory() {
 }
 
 int devices = 1, capturing = 0;
+std::vector<Stream*> joined;  // to captures
 
 struct Access {
   Access() { memory().open(); }
@@ -106,6 +111,7 @@ struct Access {
 bool queue(Stream* stream, std::function<void()> work) {
   if (stream && stream->recording) {
     stream->recording->push_back(std::move(work));
+    ++stream->given;
     return true;
   }
   if (capturing > 0 && !stream) return false;
@@ -136,8 +142,11 @@ const char* cudaGetErrorName(cudaError_t status) {
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
     case cudaErrorStreamCaptureUnsupported:
       return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureUnjoined:
+      return "cudaErrorStreamCaptureUnjoined";
   }
   return "?";
 }
@@ -165,7 +174,7 @@ cudaError_t cudaSetDevice(int device) {
   return device < devices ? cudaSuccess : cudaErrorInvalidValue;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
-  *p = {"Emulated", 9, 0, 2};
+  *p = {"Emulated", 9, 0, 2, {"emulated"}};
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
@@ -201,6 +210,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes,
                             cudaMemcpyKind, cudaStream_t stream) {
   return queued(queue(stream, [=] { std::memcpy(to, from, bytes); }));
 }
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from,
+                              std::size_t from_pitch, std::size_t width,
+                              std::size_t rows, cudaMemcpyKind,
+                              cudaStream_t stream) {
+  if (width > to_pitch || width > from_pitch) return cudaErrorInvalidValue;
+  return queued(queue(stream, [=] {
+    for (std::size_t i = 0; i < rows; ++i)
+      std::memcpy(static_cast<char*>(to) + i * to_pitch,
+                  static_cast<const char*>(from) + i * from_pitch, width);
+  }));
+}
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   *stream = new Stream;
   return cudaSuccess;
@@ -210,19 +230,42 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return outside_capture(); }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
-  return cudaSuccess;
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event,
+                                unsigned) {
+  // Recorded in a capture: it means nothing outside, and takes others in.
+  if (event->recording) {
+    if (!stream || !event->origin->recording ||
+        event->origin->recording != event->recording)
+      return cudaErrorStreamCaptureUnsupported;
+    if (!stream->recording) {
+      *stream = {event->recording, event->origin};
+      joined.push_back(stream);
+    }
+    if (stream == event->origin)
+      event->stream->waited = std::max(event->stream->waited, event->given);
+    return cudaSuccess;
+  }
+  return stream && stream->recording ? cudaErrorStreamCaptureUnsupported
+                                     : cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (!stream || stream->recording) return cudaErrorInvalidValue;
-  stream->recording = new Work;
+  *stream = {new Work, stream};
   ++capturing;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  *graph = std::exchange(stream->recording, nullptr);
+  *graph = stream->recording;
+  bool complete = true;
+  for (Stream* s : joined)
+    if (s->origin == stream) {
+      complete = complete && s->given == s->waited;
+      *s = {};
+    }
+  std::erase_if(joined, [](const Stream* s) { return !s->recording; });
+  *stream = {};
   --capturing;
-  return cudaSuccess;
+  return complete ? cudaSuccess : cudaErrorStreamCaptureUnjoined;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
@@ -250,9 +293,18 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-  event->time = std::chrono::steady_clock::now();
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  *event = {std::chrono::steady_clock::now()};
+  if (stream && stream->recording) {
+    event->recording = stream->recording;
+    event->origin = stream->origin;
+    event->stream = stream;
+    event->given = stream->given;
+  }
   return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return event->recording ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return outside_capture(); }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {

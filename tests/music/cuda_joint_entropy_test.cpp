@@ -60,7 +60,8 @@ Result run(const Problem& p, DType codes, const std::vector<float>& z1,
   node.make = [&](const KernelRequest& r) {
     if (!p.widths)
       return cuda::make_joint_entropy(r, p.segments, p.spec, {}, codes);
-    return cuda::make_joint_entropy(r, p.segments, p.spec, codes, *p.widths);
+    return cuda::make_joint_entropy(r, p.segments, p.spec, {}, codes,
+                                    *p.widths);
   };
   const OutputSpec outs[] = {
       {Shape{1}}, {shape}, {Shape{4}, DType::kF64}, {Shape{2, shape[1]}}};
