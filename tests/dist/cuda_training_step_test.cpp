@@ -38,6 +38,7 @@ struct Trained {
     const auto x = pixels(samples, key);
     return shared ? shard(x) : x;
   }
+  float loss_scale() const { return step.update_state().loss_scale; }
   StepOutcome forward_backward(std::int64_t samples) {
     return step.forward_backward(batch(samples, 0).data(), samples);
   }
@@ -79,9 +80,12 @@ void check(const std::string& what, const Worst& w, double bound) {
     MESSAGE(what << ": worst error " << w.error << " at " << w.name);
 }
 
-std::vector<float> gradient(Model& model) {
+std::vector<float> gradient(Model& model, float loss_scale) {
   HostParameters p(model.parameters(), true);
-  return {p->flat_gradients(), p->flat_gradients() + p->flat_elements()};
+  std::vector<float> g(p->flat_gradients(),
+                       p->flat_gradients() + p->flat_elements());
+  for (float& v : g) v /= loss_scale;
+  return g;
 }
 
 std::vector<float> state(Model& model) {
@@ -128,21 +132,30 @@ TEST_SUITE("cuda_training_step") {
     }
   }
 
-  // Sixteen bits round what the exchange leaves in the last bit of statistics.
+  // Sixteen bits round otherwise what the exchange leaves in the last bit of
+  // statistics, and a network this small makes much of that: several processes
+  // must be as near to fp32 as one is.
   TEST_CASE("in fp16 and bf16") {
     if (!select_device()) return;
+    Trained exact(nullptr);
+    exact.forward_backward(kBatch);
+    const auto truth = gradient(exact.model, 1);
     for (const auto& [name, comm] : device_communicators())
       for (const DType dtype : {DType::kF16, DType::kBF16}) {
         CAPTURE(name);
         CAPTURE(std::string(name_of(dtype)));
         Trained one(nullptr, dtype), many(comm.get(), dtype);
-        const auto x = one.forward_backward(kBatch).terms;
-        const auto y = many.forward_backward(kBatch).terms;
-        CHECK(y.total == doctest::Approx(x.total).epsilon(1e-3));
-        const double error =
-            norm_relative(gradient(many.model), gradient(one.model));
-        CHECK(error <= 2e-2);
-        if (world().rank() == 0) MESSAGE("error of the gradient: " << error);
+        const auto x = one.forward_backward(kBatch);
+        const auto y = many.forward_backward(kBatch);
+        CHECK(y.terms.total == doctest::Approx(x.terms.total).epsilon(1e-3));
+        const double alone =
+            norm_relative(gradient(one.model, one.loss_scale()), truth);
+        const double together =
+            norm_relative(gradient(many.model, many.loss_scale()), truth);
+        CHECK(together <= 1.5 * alone);
+        if (world().rank() == 0)
+          MESSAGE("error of the gradient: " << together << ", of one process "
+                                            << alone);
       }
   }
 
