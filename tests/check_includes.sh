@@ -61,10 +61,10 @@ check() {
       may("tools/bench_*", "tests")  # a bench checks before it times
 
       cpu = "^(engine|music)/cpu/"
-      cuda = "^(engine|music)/cuda/"
       only("^(oneapi/|dnnl)", cpu)
       only("^omp\\.h", "^(engine/cpu|music|tools|tests)/")
-      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)", cuda)
+      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)",
+           "^((engine|music)/cuda|tests/libraries)/")
       only("^mpi\\.h", "^(dist/mpi\\.|tests/main\\.cpp)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")

@@ -152,6 +152,9 @@ TEST_SUITE("cuda_libraries") {
     s.alignment = 4;
     check_product(s, 1, 0, 4);
     CHECK(message_of([&] { check_product(s, 1, 0, 2); }).starts_with("[gemm] pointers"));
+    // Rows of 256 bytes that begin on 16.
+    check_product({.m = 2, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 64}, 1,
+                  0, 16);
   }
 
   TEST_CASE("without tensor cores plain instructions, without any one line") {

@@ -31,9 +31,7 @@ DeviceInfo device_info() {
   return d;
 }
 void* allocate(std::size_t bytes) {
-  void* p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  std::memset(p, 0, bytes);
-  return p;
+  return std::calloc(bytes, 1);
 }
 void release(void* data) noexcept { std::free(data); }
 void* allocate_pinned(std::size_t bytes) { return allocate(bytes); }
