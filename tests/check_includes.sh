@@ -68,7 +68,7 @@ check() {
       only("^mpi\\.h", "^(dist/mpi\\.|tests/main\\.cpp)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
-      only("^archive", "^data/tar\\.")
+      only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/fast_)")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")

@@ -54,6 +54,9 @@ struct Event;
 // records it when the stream is capturing. False: not allowed while another
 // stream captures.
 bool queue(Stream* stream, std::function<void()> work);
+// Of the streams created from now on the nth (from 0) runs its work at once
+// whatever the schedule says, -1: none: it gets ahead of those that run late.
+void set_early_stream(int nth);
 // The emulated device's size; what is allocated stays.
 void set_device_memory(std::size_t bytes);
 void set_device_count(int count);

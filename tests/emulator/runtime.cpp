@@ -47,6 +47,7 @@ struct Capture {
 struct Stream {
   std::vector<Item> items;
   std::shared_ptr<Capture> capture;
+  bool early = false;
 };
 
 struct Event {
@@ -130,7 +131,7 @@ DeviceMemory& memory() {
   return *m;
 }
 
-int devices = 1, capturing = 0;
+int devices = 1, capturing = 0, until_early = -1;
 std::vector<Stream*> streams;
 std::map<const char*, std::size_t> pinned;  // begin, bytes
 
@@ -162,7 +163,7 @@ void run_all() {
 
 void give(Stream& stream, Item item) {
   stream.items.push_back(std::move(item));
-  if (current_schedule() == Schedule::kForward) run(stream);
+  if (current_schedule() == Schedule::kForward || stream.early) run(stream);
 }
 
 bool page_locked(const void* data) {
@@ -195,6 +196,7 @@ bool queue(Stream* stream, std::function<void()> work) {
   return true;
 }
 
+void set_early_stream(int nth) { until_early = nth; }
 void set_device_memory(std::size_t bytes) { memory().total = bytes; }
 void set_device_count(int count) { devices = count; }
 
@@ -306,6 +308,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes,
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   *stream = streams.emplace_back(new Stream);
+  if (until_early >= 0) (*stream)->early = until_early-- == 0;
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {

@@ -159,40 +159,47 @@ TEST_SUITE("cuda_step") {
   }
 
 #ifdef MUSIC_EMULATED
-  // Every stream as late as its events and waits allow: a copy or a result that
+  // Streams as late as their events and waits allow, and one of the two (the
+  // first computes, the second copies) as early: a copy or a result that
   // nothing waits for shows.
-  TEST_CASE("streams that run late change no bit") {
+  TEST_CASE("streams that run late or early change no bit") {
+    const auto state = [](emulator::Schedule schedule, int early, bool ahead) {
+      emulator::set_schedule(schedule);
+      emulator::set_early_stream(early);
+      Trained t(Device::kCuda, DType::kF16);
+      std::vector<float> result;
+      const auto note = [&](const StepOutcome& o) {
+        CHECK(o.applied);
+        for (const double term : {o.terms.de, o.terms.oe, o.terms.ti})
+          result.push_back(static_cast<float>(term));
+        const auto q = o.mean_q.span<float>();
+        result.insert(result.end(), q.begin(), q.end());
+      };
+      t.step.set_update_state({.loss_scale = 1024});
+      if (ahead)
+        for (const StepOutcome& o : train(t, 5)) note(o);
+      else
+        for (std::uint32_t i = 0; i < 3; ++i) {
+          // Page-locked: read when the copy runs.
+          const auto x = pixels(12, i);
+          const Buffer batch(x.size(), Memory::kPinned);
+          std::memcpy(batch.data(), x.data(), x.size());
+          note(t.step.run(batch.data(), 6, 0.1 * (i + 1)));
+        }
+      const auto weights = t.state();
+      result.insert(result.end(), weights.begin(), weights.end());
+      emulator::set_schedule(emulator::Schedule::kForward);
+      emulator::set_early_stream(-1);
+      return result;
+    };
     for (const bool ahead : {true, false}) {
       CAPTURE(ahead);
-      const auto state = [&](emulator::Schedule schedule) {
-        emulator::set_schedule(schedule);
-        Trained t(Device::kCuda, DType::kF16);
-        std::vector<float> result;
-        const auto note = [&](const StepOutcome& o) {
-          CHECK(o.applied);
-          for (const double term : {o.terms.de, o.terms.oe, o.terms.ti})
-            result.push_back(static_cast<float>(term));
-          const auto q = o.mean_q.span<float>();
-          result.insert(result.end(), q.begin(), q.end());
-        };
-        t.step.set_update_state({.loss_scale = 1024});
-        if (ahead)
-          for (const StepOutcome& o : train(t, 5)) note(o);
-        else
-          for (std::uint32_t i = 0; i < 4; ++i) {
-            // Page-locked: read when the copy runs.
-            const auto x = pixels(12, i);
-            const Buffer batch(x.size(), Memory::kPinned);
-            std::memcpy(batch.data(), x.data(), x.size());
-            note(t.step.run(batch.data(), 6, 0.1 * (i + 1)));
-          }
-        const auto weights = t.state();
-        result.insert(result.end(), weights.begin(), weights.end());
-        emulator::set_schedule(emulator::Schedule::kForward);
-        return result;
-      };
-      CHECK(same_bits(state(emulator::Schedule::kForward),
-                      state(emulator::Schedule::kReverse)));
+      const auto expected = state(emulator::Schedule::kForward, -1, ahead);
+      for (const int early : {-1, 1}) {
+        CAPTURE(early);
+        CHECK(same_bits(expected,
+                        state(emulator::Schedule::kReverse, early, ahead)));
+      }
     }
   }
 #endif
