@@ -275,7 +275,9 @@ file=$out/${now%T*}-gpu-${slug%-}$suffix
     if [[ -n $result ]]; then
       printf ', "result": %s' "$result"
     elif [[ -f $scratch/$name.log ]]; then
-      printf ', "output": %s' "$(tail -n 40 "$scratch/$name.log" | quoted)"
+      lines=40
+      [[ $status == passed ]] || lines=1000
+      printf ', "output": %s' "$(tail -n "$lines" "$scratch/$name.log" | quoted)"
     fi
     printf '}'
     separator=,
