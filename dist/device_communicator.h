@@ -12,8 +12,8 @@ namespace music::dist {
 // NCCL, one device a process; its id goes round through `host`. run() is
 // ordered on the caller's stream; start() runs beside it, on a stream and an
 // NCCL communicator of its own. poll() asks NCCL for asynchronous errors. Sums
-// are NCCL's: fp32 parts in fp32, the same bits again on the same machines. In a
-// build without NCCL: throws ExitCode::kUsage.
+// are NCCL's: fp32 parts in fp32, the same bits again on the same machines. In
+// a build without NCCL: throws ExitCode::kUsage.
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& host);
 bool have_nccl();
 

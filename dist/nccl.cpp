@@ -50,14 +50,21 @@ void settle(ncclResult_t result, ncclComm_t comm, const char* what) {
 
 ncclDataType_t type_of(DType dtype) {
   switch (dtype) {
-    case DType::kF64: return ncclFloat64;
-    case DType::kF32: return ncclFloat32;
-    case DType::kF16: return ncclFloat16;
-    case DType::kBF16: return ncclBfloat16;
-    case DType::kI64: return ncclInt64;
-    case DType::kI32: return ncclInt32;
+    case DType::kF64:
+      return ncclFloat64;
+    case DType::kF32:
+      return ncclFloat32;
+    case DType::kF16:
+      return ncclFloat16;
+    case DType::kBF16:
+      return ncclBfloat16;
+    case DType::kI64:
+      return ncclInt64;
+    case DType::kI32:
+      return ncclInt32;
     case DType::kU8:
-    case DType::kBool: return ncclUint8;
+    case DType::kBool:
+      return ncclUint8;
   }
   return ncclUint8;
 }
@@ -153,19 +160,23 @@ class NcclCommunicator final : public Communicator {
     const ncclRedOp_t reduction =
         c.reduction == Reduction::kMax ? ncclMax : ncclSum;
     switch (c.kind) {
-      case Kind::kBarrier: break;
+      case Kind::kBarrier:
+        break;
       case Kind::kAllReduce:
         settle(ncclAllReduce(c.in.data, c.out.data, count, type, reduction,
-                             comm, stream), comm, "ncclAllReduce");
+                             comm, stream),
+               comm, "ncclAllReduce");
         break;
       case Kind::kBroadcast:
         settle(ncclBroadcast(c.in.data, c.out.data, count, type, c.root, comm,
-                             stream), comm, "ncclBroadcast");
+                             stream),
+               comm, "ncclBroadcast");
         break;
       case Kind::kAllGather:
         if (all_equal(c.receive))
-          return settle(ncclAllGather(c.in.data, c.out.data, count, type, comm,
-                                      stream), comm, "ncclAllGather");
+          return settle(
+              ncclAllGather(c.in.data, c.out.data, count, type, comm, stream),
+              comm, "ncclAllGather");
         in_parts(c.out, c.receive, comm, "ncclBroadcast",
                  [&](int r, void* part, std::size_t n) {
                    return ncclBroadcast(r == rank() ? c.in.data : part, part, n,

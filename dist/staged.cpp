@@ -25,10 +25,9 @@ class StagedCommunicator final : public Communicator {
     if (c.kind == Collective::Kind::kBarrier) return host_.run(c);
     Collective staged = c;
     staged.in.data = grown(in_, c.in.bytes());
-    const bool in_place = c.in.data == c.out.data &&
-                          c.in.bytes() == c.out.bytes();
-    staged.out.data =
-        in_place ? staged.in.data : grown(out_, c.out.bytes());
+    const bool in_place =
+        c.in.data == c.out.data && c.in.bytes() == c.out.bytes();
+    staged.out.data = in_place ? staged.in.data : grown(out_, c.out.bytes());
     if (c.in.bytes() > 0)
       cuda::copy(staged.in.data, c.in.data, c.in.bytes(), stream);
     cuda::synchronize(stream);

@@ -61,15 +61,14 @@ check() {
       may("tools/bench_*", "tests")  # a bench checks before it times
 
       cpu = "^(engine|music)/cpu/"
-      cuda = "^(engine|music)/cuda/"
       only("^(oneapi/|dnnl)", cpu)
       only("^omp\\.h", "^(engine/cpu|music|tools|tests)/")
       only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)",
-           cuda "|^dist/nccl\\.")
+           "^(((engine|music)/cuda|tests/libraries)/|dist/nccl\\.)")
       only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
-      only("^archive", "^data/tar\\.")
+      only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/fast_)")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")

@@ -6,6 +6,16 @@ find_package(Threads REQUIRED)
 find_package(DNNL 2.6 REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(LibArchive 3.6 REQUIRED)
+if(MUSIC_CUDA)
+  # Only tar is used: linked statically it needs nothing else, and what the
+  # component `portable` installs neither XML nor ICU, nor the newest C library.
+  find_library(MUSIC_LIBARCHIVE_STATIC libarchive.a)
+  mark_as_advanced(MUSIC_LIBARCHIVE_STATIC)
+  if(MUSIC_LIBARCHIVE_STATIC)
+    set_target_properties(LibArchive::LibArchive PROPERTIES
+      IMPORTED_LOCATION ${MUSIC_LIBARCHIVE_STATIC})
+  endif()
+endif()
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)

@@ -53,14 +53,14 @@ double used_device_mib(std::size_t free_before) {
 }
 
 // The last line of the peer that is a JSON object; null when there is none.
-nlohmann::json run_peer(const Options& o) {
+nlohmann::json run_peer(const Options& o, bool compile) {
   const std::string command = fmt::format(
       "{} {} --arch resnet{} --width {} --stem {} --size {} --batch {} "
       "--projector {} --segment {} --optimizer {} --threads {} --steps {} "
       "--device {} --precision {}{}",
       o.peer, o.peer_script, o.depth, o.width, o.stem, o.size, o.batch,
       o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps,
-      o.device, o.precision, o.compile ? " --compile" : "");
+      o.device, o.precision, compile ? " --compile" : "");
   const std::string has_torch =
       o.peer + " -c 'import torch, torchvision' 2>/dev/null";
   if (std::system(has_torch.c_str()) != 0) return nullptr;
@@ -99,7 +99,8 @@ int bench_main(int argc, char** argv) {
   app.add_option("--precision", o.precision,
                  "auto (fp32 on the CPU, fp16 on a GPU), fp32, fp16, bf16")
       ->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}));
-  app.add_flag("--compile", o.compile, "the peer under torch.compile");
+  app.add_flag("--compile", o.compile,
+               "time the peer under torch.compile too");
   app.add_flag("--profile", o.profile, "print time per op");
   app.add_flag("--json", o.json, "print one JSON object");
   if (!parse(app, argc, argv)) return 0;
@@ -177,22 +178,27 @@ int bench_main(int argc, char** argv) {
                result["model"].get<std::string>(), describe(compute),
                omp_get_max_threads(), step_ms, rate, peak_mib, mib(step.memory().arena),
                mib(step.memory().workspace));
-  if (o.peer != "none") {
-    const nlohmann::json peer = run_peer(o);
+  const auto beside = [&](const char* key, const char* ratio, bool compile) {
+    const char* name = compile ? "compiled" : "torch";
+    const nlohmann::json peer = run_peer(o, compile);
     if (!peer.is_object() || !peer.contains("views_per_s")) {
-      result["peer"] = nullptr;
-      if (!o.json) fmt::print("  torch  not available from {}\n", o.peer);
-    } else {
-      const double theirs = peer["views_per_s"];
-      result["peer"] = peer;
-      result["ratio"] = rate / theirs;
-      if (!o.json)
-        fmt::print("  torch  {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
-                   "(PyTorch {})\n  ratio  {:.2f}x\n",
-                   peer.value("step_ms", 0.0), theirs,
-                   peer.value("peak_mib", peer.value("peak_rss_mb", 0.0)),
-                   peer.value("torch", std::string("?")), rate / theirs);
+      result[key] = nullptr;
+      if (!o.json) fmt::print("  {:<8} not available from {}\n", name, o.peer);
+      return;
     }
+    const double theirs = peer["views_per_s"];
+    result[key] = peer;
+    result[ratio] = rate / theirs;
+    if (!o.json)
+      fmt::print("  {:<8} {:6.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
+                 "(PyTorch {})\n  ratio  {:.2f}x\n",
+                 name, peer.value("step_ms", 0.0), theirs,
+                 peer.value("peak_mib", peer.value("peak_rss_mb", 0.0)),
+                 peer.value("torch", std::string("?")), rate / theirs);
+  };
+  if (o.peer != "none") {
+    beside("peer", "ratio", false);
+    if (o.compile) beside("peer_compiled", "ratio_compiled", true);
   }
   if (o.json) fmt::print("{}\n", result.dump());
   if (o.profile) {

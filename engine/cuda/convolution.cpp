@@ -27,7 +27,6 @@ static void check(cudnnStatus_t status, const char* expression,
 
 namespace {
 
-
 std::string version() {
   const std::size_t v = cudnnGetVersion();  // 91900: 9.19.0
   return fmt::format("cuDNN {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
@@ -72,6 +71,13 @@ int size(std::int64_t n) {
   return static_cast<int>(n);
 }
 
+// F32 is multiplied as F32, not as TF32. BF16 is what tensor cores take in the
+// default mode; asked for explicitly they have been seen to give NaN
+// (github.com/uxlfoundation/oneDNN/pull/1583).
+cudnnMathType_t plain_math(DType dtype) {
+  return dtype == DType::kF32 ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+}
+
 struct Descriptors {
   std::unique_ptr<cudnnTensorStruct, Destroy> x, y;
   std::unique_ptr<cudnnFilterStruct, Destroy> w;
@@ -101,8 +107,9 @@ struct Descriptors {
     MUSIC_CUDA(cudnnSetConvolution2dDescriptor(
         c, p.spec.pad, p.spec.pad, p.spec.stride, p.spec.stride, 1, 1,
         CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    // fp32 is multiplied as fp32; 16 bits by tensor cores or not.
-    set_math(p.dtype == DType::kF32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
+    set_math(plain_math(p.dtype));
+    // Of F16 the search tries both.
+    if (p.dtype == DType::kF16) set_math(CUDNN_TENSOR_OP_MATH);
   }
   void set_math(cudnnMathType_t math) {
     MUSIC_CUDA(cudnnSetConvolutionMathType(convolution.get(), math));
@@ -225,9 +232,9 @@ Choice choose(const ConvolutionProblem& p, const Descriptors& d) {
     const bool tensor_cores =
         c.mathType == CUDNN_TENSOR_OP_MATH ||
         c.mathType == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION;
-    if (!fits || (p.dtype == DType::kF32 && tensor_cores)) continue;
+    if (!fits || (p.dtype != DType::kF16 && tensor_cores)) continue;
     return {static_cast<int>(c.algo),
-            p.dtype == DType::kF32 ? CUDNN_FMA_MATH : c.mathType};
+            p.dtype == DType::kF16 ? c.mathType : plain_math(p.dtype)};
   }
   const DeviceInfo device = device_info();
   throw error(ExitCode::kUsage,

@@ -1,5 +1,3 @@
-#include "music/cuda/slab_entropy.h"
-
 #include <algorithm>
 #include <numeric>
 
@@ -8,6 +6,7 @@
 #include "engine/cuda/elements.h"
 #include "engine/cuda/launch.h"
 #include "music/column_slabs.h"
+#include "music/cuda/slab_entropy.h"
 
 namespace music::cuda {
 namespace {
@@ -45,10 +44,9 @@ struct SlabEntropy::Workspace {
   void* products;  // workspace
 };
 
-SlabEntropy::SlabEntropy(dist::Communicator& communicator,
-                         std::int64_t samples, const Segments& segments,
-                         const CodesPlan& codes, bool gradient,
-                         std::int64_t panel)
+SlabEntropy::SlabEntropy(dist::Communicator& communicator, std::int64_t samples,
+                         const Segments& segments, const CodesPlan& codes,
+                         bool gradient, std::int64_t panel)
     : communicator_(&communicator),
       plan_(codes),
       samples_(samples),
@@ -87,9 +85,10 @@ void SlabEntropy::choose_panel(std::int64_t wanted) {
       widest = std::max(widest, columns(r));
     const auto code = static_cast<std::int64_t>(size_of(plan_.codes));
     const std::int64_t fit =
-        std::min(kPanelBytes / code / samples_,
-                 kBlockBytes / static_cast<std::int64_t>(sizeof(float)) /
-                     widest) / 128 * 128;
+        std::min(
+            kPanelBytes / code / samples_,
+            kBlockBytes / static_cast<std::int64_t>(sizeof(float)) / widest) /
+        128 * 128;
     wanted = std::max(kLeastUnits, fit);
   }
   MUSIC_CHECK(wanted > 0 && wanted % kPack == 0,
@@ -117,8 +116,8 @@ std::size_t SlabEntropy::carve(void* base, Workspace& w) const {
   std::size_t offset = 0;
   const auto take = [&]<typename T>(T*& pointer, std::int64_t count,
                                     std::size_t size = sizeof(float)) {
-    pointer = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(base) +
-                                   offset);
+    pointer =
+        reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(base) + offset);
     offset += workspace_part(static_cast<std::size_t>(count) * size);
   };
   const std::size_t code = size_of(plan_.codes);
@@ -137,8 +136,7 @@ std::size_t SlabEntropy::carve(void* base, Workspace& w) const {
   take(w.scales, slab);
   take(w.p, panel_ * slab);
   w.g = w.p;
-  if (plan_.codes != DType::kF32 && gradient_)
-    take(w.g, panel_ * slab, code);
+  if (plan_.codes != DType::kF32 && gradient_) take(w.g, panel_ * slab, code);
   w.products = at(base, static_cast<std::int64_t>(offset), 1);
   return offset + workspace_part(gemm_bytes_);
 }
@@ -197,11 +195,11 @@ void SlabEntropy::run(const void* codes, const float* unit_scale, float* dq,
   };
   const auto reduce = [&](std::int64_t p) {
     const std::int64_t stride = padded(width(p));
-    return comm.start(Collective::reduce_scatter(
-                          block(w.dq1[p % 2], samples_ * stride, DType::kF32),
-                          block(w.own[p % 2], n * stride, DType::kF32),
-                          by_samples(stride)),
-                      stream);
+    return comm.start(
+        Collective::reduce_scatter(
+            block(w.dq1[p % 2], samples_ * stride, DType::kF32),
+            block(w.own[p % 2], n * stride, DType::kF32), by_samples(stride)),
+        stream);
   };
   const auto deliver = [&](std::int64_t p, Ticket reduced) {
     comm.wait(reduced, stream);
@@ -212,11 +210,11 @@ void SlabEntropy::run(const void* codes, const float* unit_scale, float* dq,
 
   exchange_columns(true, at(codes, n * plan_.stride, code), plan_.stride,
                    static_cast<std::byte*>(w.blocks), code, stream);
-  const Ticket sent = comm.start(
-      Collective::all_to_all(block(w.blocks, exchanged, type), sent_,
-                             block(w.q2, samples_ * slab_stride, type),
-                             received_),
-      stream);
+  const Ticket sent =
+      comm.start(Collective::all_to_all(
+                     block(w.blocks, exchanged, type), sent_,
+                     block(w.q2, samples_ * slab_stride, type), received_),
+                 stream);
   Ticket gathered = gather(0), reduced;
   if (slab > 0)
     copy(w.scales, unit_scale + plan_.stride + slab_[rank_],
@@ -242,7 +240,8 @@ void SlabEntropy::run(const void* codes, const float* unit_scale, float* dq,
         by.first.run(w.q2, w.g, dq1, nullptr, unscale, 0, w.products, stream);
       }
     } else if (gradient_) {
-      set(dq1, 0, static_cast<std::size_t>(samples_ * padded(width(p)) * kFloat),
+      set(dq1, 0,
+          static_cast<std::size_t>(samples_ * padded(width(p)) * kFloat),
           stream);
     }
     if (!gradient_) continue;

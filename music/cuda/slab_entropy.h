@@ -53,7 +53,8 @@ class SlabEntropy {
   std::int64_t columns(std::size_t rank) const {
     return slab_[rank + 1] - slab_[rank];
   }
-  // Elements of a panel or slab's block for every rank: its samples by `stride`.
+  // Elements of a panel or slab's block for every rank: its samples by
+  // `stride`.
   std::vector<std::int64_t> by_samples(std::int64_t stride) const;
   Tensor block(const void* data, std::int64_t count, DType dtype) const;
   // This rank's [n,D] from or to one block [n, padded columns of s] a rank s.
@@ -67,8 +68,8 @@ class SlabEntropy {
   bool gradient_;
   std::int64_t panel_ = 0, panels_ = 0;
   std::size_t rank_;
-  std::vector<std::int64_t> slab_;   // [R + 1]
-  std::vector<std::int64_t> shard_;  // [R], samples of each rank
+  std::vector<std::int64_t> slab_;             // [R + 1]
+  std::vector<std::int64_t> shard_;            // [R], samples of each rank
   std::vector<std::int64_t> sent_, received_;  // elements of q'' by rank
   std::int64_t parts_ = 0;
   std::map<std::int64_t, Products> products_;  // by width: at most two

@@ -21,7 +21,8 @@ using dist::Reduction;
 using dist::Ticket;
 
 std::vector<float> values(std::uint32_t key, std::int64_t n) {
-  Rng rng(5, RngPurpose::kTest, key, static_cast<std::uint32_t>(world().rank()));
+  Rng rng(5, RngPurpose::kTest, key,
+          static_cast<std::uint32_t>(world().rank()));
   std::vector<float> v(static_cast<std::size_t>(n));
   for (float& x : v) x = static_cast<float>(rng.normal());
   return v;
@@ -54,15 +55,18 @@ std::vector<Case> cases() {
     all.push_back({"all_reduce", n, n, [](Tensor in, Tensor out) {
                      return Collective::all_reduce(in, out);
                    }});
-    all.push_back({"all_reduce in place", n, n, [](Tensor, Tensor out) {
-                     return Collective::all_reduce(out, out);
-                   }, true});
+    all.push_back(
+        {"all_reduce in place", n, n,
+         [](Tensor, Tensor out) { return Collective::all_reduce(out, out); },
+         true});
     all.push_back({"maximum", n, n, [](Tensor in, Tensor out) {
                      return Collective::all_reduce(in, out, Reduction::kMax);
                    }});
-    all.push_back({"broadcast", n, n, [](Tensor, Tensor out) {
+    all.push_back({"broadcast", n, n,
+                   [](Tensor, Tensor out) {
                      return Collective::broadcast(out, world().size() - 1);
-                   }, true});
+                   },
+                   true});
   }
   for (const bool even : {true, false}) {
     const auto c = counts(even);
@@ -75,11 +79,12 @@ std::vector<Case> cases() {
     all.push_back({"all_gather from its place", mine, total(c),
                    [c](Tensor in, Tensor out) {
                      return Collective::all_gather(in, out, c);
-                   }, false, before});
-    all.push_back({"reduce_scatter", total(c), mine,
-                   [c](Tensor in, Tensor out) {
-                     return Collective::reduce_scatter(in, out, c);
-                   }});
+                   },
+                   false, before});
+    all.push_back(
+        {"reduce_scatter", total(c), mine, [c](Tensor in, Tensor out) {
+           return Collective::reduce_scatter(in, out, c);
+         }});
     std::vector<std::int64_t> send, receive;
     for (int s = 0; s < world().size(); ++s) {
       send.push_back(even ? 4 : world().rank() + 2 * s);
@@ -137,78 +142,84 @@ void check_close(const std::vector<float>& got,
 
 TEST_SUITE("cuda_communicator") {
   TEST_CASE("every collective gives what it gives on the host") {
-    if (!select_device()) return;
-    for (const auto& [name, comm] : device_communicators()) {
-      cuda::Stream stream;
-      for (const Case& c : cases()) {
-        CAPTURE(name);
-        CAPTURE(c.name);
-        CAPTURE(c.in);
-        Tensors device(c, Device::kCuda, 1);
-        comm->run(c.make(device.in, device.out), stream.get());
-        cuda::synchronize(stream.get());
-        check_close(device.result(), expected(c, 1));
-        Tensors later(c, Device::kCuda, 2);
-        const Ticket t = comm->start(c.make(later.in, later.out), stream.get());
-        comm->poll();
-        comm->wait(t, stream.get());
-        cuda::synchronize(stream.get());
-        check_close(later.result(), expected(c, 2));
+    on_device([] {
+      for (const auto& [name, comm] : device_communicators()) {
+        cuda::Stream stream;
+        for (const Case& c : cases()) {
+          CAPTURE(name);
+          CAPTURE(c.name);
+          CAPTURE(c.in);
+          Tensors device(c, Device::kCuda, 1);
+          comm->run(c.make(device.in, device.out), stream.get());
+          cuda::synchronize(stream.get());
+          check_close(device.result(), expected(c, 1));
+          Tensors later(c, Device::kCuda, 2);
+          const Ticket t =
+              comm->start(c.make(later.in, later.out), stream.get());
+          comm->poll();
+          comm->wait(t, stream.get());
+          cuda::synchronize(stream.get());
+          check_close(later.result(), expected(c, 2));
+        }
+        comm->barrier();
       }
-      comm->barrier();
-    }
+    });
   }
 
   TEST_CASE("several started, waited for in any order, beside run()") {
-    if (!select_device()) return;
-    const auto all = cases();
-    for (const auto& [name, comm] : device_communicators()) {
-      CAPTURE(name);
-      cuda::Stream stream;
-      Tensors a(all[0], Device::kCuda, 1), b(all[8], Device::kCuda, 2),
-          c(all[4], Device::kCuda, 3);
-      const Ticket first = comm->start(all[0].make(a.in, a.out), stream.get());
-      const Ticket second = comm->start(all[8].make(b.in, b.out), stream.get());
-      comm->run(all[4].make(c.in, c.out), stream.get());
-      comm->wait(second, stream.get());
-      comm->wait(first, stream.get());
-      cuda::synchronize(stream.get());
-      check_close(a.result(), expected(all[0], 1));
-      check_close(b.result(), expected(all[8], 2));
-      check_close(c.result(), expected(all[4], 3));
-      if (name == "nccl")
-        CHECK_THROWS_AS(comm->wait(second, stream.get()), Error);
-    }
+    on_device([] {
+      const auto all = cases();
+      for (const auto& [name, comm] : device_communicators()) {
+        CAPTURE(name);
+        cuda::Stream stream;
+        Tensors a(all[0], Device::kCuda, 1), b(all[8], Device::kCuda, 2),
+            c(all[4], Device::kCuda, 3);
+        const Ticket first =
+            comm->start(all[0].make(a.in, a.out), stream.get());
+        const Ticket second =
+            comm->start(all[8].make(b.in, b.out), stream.get());
+        comm->run(all[4].make(c.in, c.out), stream.get());
+        comm->wait(second, stream.get());
+        comm->wait(first, stream.get());
+        cuda::synchronize(stream.get());
+        check_close(a.result(), expected(all[0], 1));
+        check_close(b.result(), expected(all[8], 2));
+        check_close(c.result(), expected(all[4], 3));
+        if (name == "nccl")
+          CHECK_THROWS_AS(comm->wait(second, stream.get()), Error);
+      }
+    });
   }
 
   TEST_CASE("captured with what is around it, and launched again") {
-    if (!select_device()) return;
-    for (const auto& [name, comm] : device_communicators()) {
-      if (!comm->capturable()) continue;
-      for (const Case& c : cases()) {
-        CAPTURE(name);
-        CAPTURE(c.name);
-        cuda::Stream stream;
-        // Once outside, as a training step does: connections are made then.
-        Tensors warm(c, Device::kCuda, 3), t(c, Device::kCuda, 3);
-        comm->run(c.make(warm.in, warm.out), stream.get());
-        comm->wait(comm->start(c.make(warm.in, warm.out), stream.get()),
-                   stream.get());
-        cuda::CapturedGraph graph;
-        graph.begin(stream.get());
-        comm->wait(comm->start(c.make(t.in, t.out), stream.get()),
-                   stream.get());
-        graph.end(stream.get());
-        for (int i = 0; i < 2; ++i) {
-          const auto x = values(4, c.in);
-          void* const to = c.in_place ? t.out.data : t.in.data;
-          if (c.in > 0) upload(to, x.data(), t.in.bytes(), Device::kCuda);
-          graph.launch(stream.get());
-          cuda::synchronize(stream.get());
-          check_close(t.result(), expected(c, 4));
+    on_device([] {
+      for (const auto& [name, comm] : device_communicators()) {
+        if (!comm->capturable()) continue;
+        for (const Case& c : cases()) {
+          CAPTURE(name);
+          CAPTURE(c.name);
+          cuda::Stream stream;
+          // Once outside, as a training step does: connections are made then.
+          Tensors warm(c, Device::kCuda, 3), t(c, Device::kCuda, 3);
+          comm->run(c.make(warm.in, warm.out), stream.get());
+          comm->wait(comm->start(c.make(warm.in, warm.out), stream.get()),
+                     stream.get());
+          cuda::CapturedGraph graph;
+          graph.begin(stream.get());
+          comm->wait(comm->start(c.make(t.in, t.out), stream.get()),
+                     stream.get());
+          graph.end(stream.get());
+          for (int i = 0; i < 2; ++i) {
+            const auto x = values(4, c.in);
+            void* const to = c.in_place ? t.out.data : t.in.data;
+            if (c.in > 0) upload(to, x.data(), t.in.bytes(), Device::kCuda);
+            graph.launch(stream.get());
+            cuda::synchronize(stream.get());
+            check_close(t.result(), expected(c, 4));
+          }
         }
       }
-    }
+    });
   }
 
   TEST_CASE("one activity counts the exchanges of both sides") {

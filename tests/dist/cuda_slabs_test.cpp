@@ -80,16 +80,19 @@ Result run(const Problem& p, DType codes, dist::Communicator& communicator) {
   download(t.data(), done.tensor(out[2]).data, sizeof t, Device::kCuda);
   const auto dz = read(out[1]);
   const auto half = dz.begin() + static_cast<std::ptrdiff_t>(dz.size()) / 2;
-  return {{t[0], t[1], t[2], t[3]}, read(out[0])[0], {dz.begin(), half},
-          {half, dz.end()}, read(out[3])};
+  return {{t[0], t[1], t[2], t[3]},
+          read(out[0])[0],
+          {dz.begin(), half},
+          {half, dz.end()},
+          read(out[3])};
 }
 
 void check(const Problem& p) {
   const std::int64_t units = p.segments.units();
   const auto first = logits(p.n, p.segments, p.scale, 0);
-  const auto e = reference_loss(
-      widen(first), widen(second_view(first, 0.5 * p.scale)), p.n, p.segments,
-      p.spec);
+  const auto e =
+      reference_loss(widen(first), widen(second_view(first, 0.5 * p.scale)),
+                     p.n, p.segments, p.spec);
   for (const auto& [name, comm] : device_communicators())
     for (const DType codes : {DType::kF32, DType::kF16}) {
       CAPTURE(name);
@@ -134,9 +137,10 @@ TEST_SUITE("cuda_slabs") {
   }
 
   TEST_CASE("in panels of any width") {
-    if (!select_device()) return;
-    for (const std::int64_t panel : {8, 16, 24, 56, 64})
-      check({10, Segments::uneven({7, 30, 2, 11, 7}), {}, 2, panel});
+    on_device([] {
+      for (const std::int64_t panel : {8, 16, 24, 56, 64})
+        check({10, Segments::uneven({7, 30, 2, 11, 7}), {}, 2, panel});
+    });
   }
 
   TEST_CASE("under every option") {
@@ -182,10 +186,10 @@ TEST_SUITE("cuda_slabs") {
         KernelRequest request{Device::kCuda, {}, {}};
         request.in.emplace_back().shape =
             Shape{2 * shard_size(2048, r, ranks), 8160};
-        most = std::max(most, cuda::make_joint_entropy(request, segments, {},
-                                                       {&job, 2048},
-                                                       DType::kF16)
-                                  ->workspace_bytes());
+        most =
+            std::max(most, cuda::make_joint_entropy(request, segments, {},
+                                                    {&job, 2048}, DType::kF16)
+                               ->workspace_bytes());
       }
       return most;
     };
@@ -198,7 +202,8 @@ TEST_SUITE("cuda_slabs") {
       const double panels = (48 + 32.0 / ranks + 48 + 24) * (1 << 20);
       CAPTURE(ranks);
       MESSAGE(ranks << " ranks: " << found / (1 << 20) << " MiB");
-      CHECK(found <= 14.5 * matrix / ranks * (ranks > 8 ? 1.15 : 1.05) + panels);
+      CHECK(found <=
+            14.5 * matrix / ranks * (ranks > 8 ? 1.15 : 1.05) + panels);
     }
   }
 }

@@ -25,9 +25,9 @@ struct Trained {
 
   explicit Trained(dist::Communicator* c, DType dtype = DType::kF32,
                    const TrainingStepSpec& spec = step_spec())
-      : model(kSpec, ParameterStorage{.training = true,
-                                      .device = Device::kCuda,
-                                      .compute = dtype}),
+      : model(kSpec,
+              ParameterStorage{
+                  .training = true, .device = Device::kCuda, .compute = dtype}),
         step((model.allocate(), model), spec, {kBatch, kLast}, {}, c),
         shared(c != nullptr) {
     model.parameters().initialise(1);
@@ -90,11 +90,13 @@ std::vector<float> gradient(Model& model, float loss_scale) {
 
 std::vector<float> state(Model& model) {
   HostParameters p(model.parameters());
-  std::vector<float> all(p->flat_values(), p->flat_values() + p->flat_elements());
+  std::vector<float> all(p->flat_values(),
+                         p->flat_values() + p->flat_elements());
   all.insert(all.end(), p->flat_momentum(),
              p->flat_momentum() + p->flat_elements());
   for (std::size_t i = 0; i < p->buffers().size(); ++i)
-    for (const float v : floats(p->buffer(static_cast<int>(i)))) all.push_back(v);
+    for (const float v : floats(p->buffer(static_cast<int>(i))))
+      all.push_back(v);
   return all;
 }
 
@@ -106,7 +108,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 constexpr double kBound = 1e-5;
 
 TEST_SUITE("cuda_training_step") {
-  TEST_CASE("loss, gradients, statistics and weights are those of one process") {
+  TEST_CASE(
+      "loss, gradients, statistics and weights are those of one process") {
     if (!select_device()) return;
     for (const auto& [name, comm] : device_communicators()) {
       CAPTURE(name);
@@ -120,8 +123,8 @@ TEST_SUITE("cuda_training_step") {
         CHECK(y.oe == doctest::Approx(x.oe).epsilon(kBound));
         CHECK(y.ti == doctest::Approx(x.ti).epsilon(kBound));
         CHECK(y.total == doctest::Approx(x.total).epsilon(kBound));
-        check(name + ", gradient",
-              worst(a, b, false, &Parameters::gradient), kBound);
+        check(name + ", gradient", worst(a, b, false, &Parameters::gradient),
+              kBound);
       }
       check(name + ", running statistics",
             worst(a, b, true, &Parameters::buffer), kBound);

@@ -217,6 +217,7 @@ void run_block(Block& b) {
 }  // namespace
 
 void set_schedule(Schedule s) { schedule = s; }
+Schedule current_schedule() { return schedule; }
 
 void run_grid(Dim3 grid, Dim3 size, const std::function<void()>& thread) {
   MUSIC_CHECK(size.y == 1 && size.z == 1 && size.x % kWarp == 0 &&

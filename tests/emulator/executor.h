@@ -25,10 +25,13 @@ struct Thread {
 extern Thread* current;
 
 enum class Schedule {
-  kForward,  // thread 0 first; who may go on does so before others start
-  kReverse,  // the last thread first; all start before any goes on
+  kForward,  // thread 0 first; who may go on does so before others start.
+             // What a stream is given runs at once
+  kReverse,  // the last thread first; all start before any goes on. What a
+             // stream is given runs when something waits for it
 };
 void set_schedule(Schedule schedule);
+Schedule current_schedule();
 
 // Runs `thread` for every thread of the grid. Throws music::Error on a barrier
 // or a warp operation that not all of its threads reach, on a shuffle from a
@@ -45,17 +48,15 @@ void* shared(const void* key, std::size_t bytes);
 
 // ---- device memory and streams (runtime.cpp)
 using Work = std::vector<std::function<void()>>;
-// While it captures, `recording` is the graph; a stream that waits for an event
-// of a capturing one joins its capture, and must be waited for before it ends.
-struct Stream {
-  Work* recording = nullptr;
-  Stream* origin = nullptr;  // that it joined; itself
-  std::size_t given = 0, waited = 0;  // work, of which `origin` waits for
-};
+struct Stream;
 struct Event;
-// Runs work that touches device memory, or records it when the stream is
-// capturing. False: not allowed while another stream captures.
+// Runs work that touches device memory, now or later as the schedule says, or
+// records it when the stream is capturing. False: not allowed while another
+// stream captures.
 bool queue(Stream* stream, std::function<void()> work);
+// Of the streams created from now on the nth (from 0) runs its work at once
+// whatever the schedule says, -1: none: it gets ahead of those that run late.
+void set_early_stream(int nth);
 // The emulated device's size; what is allocated stays.
 void set_device_memory(std::size_t bytes);
 void set_device_count(int count);

@@ -20,13 +20,19 @@ namespace {
 
 MPI_Datatype type_of(ncclDataType_t type) {
   switch (type) {
-    case ncclUint8: return MPI_UINT8_T;
-    case ncclInt32: return MPI_INT32_T;
-    case ncclInt64: return MPI_INT64_T;
+    case ncclUint8:
+      return MPI_UINT8_T;
+    case ncclInt32:
+      return MPI_INT32_T;
+    case ncclInt64:
+      return MPI_INT64_T;
     case ncclFloat16:
-    case ncclBfloat16: return MPI_UINT16_T;  // moved, never reduced
-    case ncclFloat32: return MPI_FLOAT;
-    case ncclFloat64: return MPI_DOUBLE;
+    case ncclBfloat16:
+      return MPI_UINT16_T;  // moved, never reduced
+    case ncclFloat32:
+      return MPI_FLOAT;
+    case ncclFloat64:
+      return MPI_DOUBLE;
   }
   return MPI_DATATYPE_NULL;
 }
