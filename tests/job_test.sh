@@ -7,8 +7,9 @@
 #            goes on to the same bytes, or on another number of processes
 # agreement  processes that differ in configuration or data are named
 # failures   SIGKILL, SIGSEGV, SIGABRT or SIGSTOP to a random rank: exit code not
-#            0, the rank is named, no process is left after 5 s (stopped rank: 5 s
-#            after the watchdog's limit). TRIALS trials, default 4
+#            0, the rank is named, no process is left after 5 s (stopped rank: 10 s
+#            after the watchdog's limit, of which the others' reports and the
+#            launcher's way to SIGKILL take five). TRIALS trials, default 4
 set -u
 build=$1
 what=$2
@@ -129,7 +130,7 @@ failures() {
       pids+=("$(cut -d' ' -f3 "$run/logs/beat-rank-000$r.txt")")
     done
     local start=$EPOCHREALTIME allowed=5
-    [[ $signal == STOP ]] && allowed=$((limit + 5))
+    [[ $signal == STOP ]] && allowed=$((limit + 10))
     kill -$signal "${pids[victim]}"
     local left=1
     while ((left)) && awk "BEGIN {exit !($EPOCHREALTIME - $start < $allowed)}"; do
