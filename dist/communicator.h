@@ -17,6 +17,7 @@
 #include <string>
 
 #include "dist/activity.h"
+#include "dist/timeline.h"
 #include "engine/core/tensor.h"
 
 namespace music::dist {
@@ -100,6 +101,8 @@ class Communicator {
   // throws on all ranks and names them. Costs a small message each. On in
   // debug builds and with MUSIC_CHECK_COLLECTIVES=1.
   void check_collectives(bool on) { check_ = on; }
+  // Where collectives are recorded from now on; null: nowhere.
+  void record(Timeline* timeline) { timeline_ = timeline; }
 
  protected:
   struct Place {
@@ -115,6 +118,10 @@ class Communicator {
   // all[r] = mine of rank r; host memory, apart from all other traffic.
   virtual void exchange(std::span<const std::int64_t> mine,
                         std::span<std::int64_t> all) = 0;
+  // For bodies that see that started work is done before it is waited for.
+  void completed(std::uint64_t number) {
+    if (timeline_) timeline_->completed(number);
+  }
 
  private:
   std::uint64_t begin(const Collective& c);
@@ -123,6 +130,7 @@ class Communicator {
   Place place_;
   Activity activity_;
   bool check_ = false;
+  Timeline* timeline_ = nullptr;
 };
 
 // The communicator of a process on its own.
