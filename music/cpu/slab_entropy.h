@@ -20,6 +20,9 @@ namespace music::cpu {
 // shares. Slabs are empty where there are fewer segments than ranks.
 std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
 
+// Units of q' in a panel: large enough for the network, small beside a slab.
+std::int64_t panel_units(std::int64_t samples, std::int64_t units);
+
 class SlabEntropy {
  public:
   // samples: of all ranks; this one has shard_size() of them.
