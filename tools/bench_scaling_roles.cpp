@@ -159,10 +159,9 @@ json exchanges(const ScalingBench& b, dist::Communicator& c) {
 }
 
 json memory(const ScalingBench& b, dist::Communicator& c) {
-  const Segments segments = Segments::equal(b.loss_units, b.loss_units / 51);
+  const Segments segments = Segments::equal(b.loss_units, 80);
   const std::int64_t n = shard_size(b.loss_samples, c.rank(), c.size());
-  const cpu::JointEntropy loss(
-      {n, &segments, {}, 0, &c, b.loss_samples});
+  const cpu::JointEntropy loss({n, &segments, {}, 0, &c, b.loss_samples});
   const auto size = static_cast<std::size_t>(n * b.loss_units);
   std::vector<float> z1(size, 0.1f), z2(size, 0.1f), dz1(size), dz2(size);
   for (std::size_t i = 0; i < size; ++i)

@@ -16,7 +16,7 @@ struct ScalingBench {
   std::string stem = "cifar", projector = "512-512";
   std::int64_t batch = 64, segment = 32;  // batch: samples of a process
   int steps = 10, warmup = 3;
-  std::int64_t loss_samples = 512, loss_units = 4080;  // of role memory
+  std::int64_t loss_samples = 1024, loss_units = 8160;  // of role memory
   double latency_us = 0, gb_per_s = 1e6;               // of role delayed
 
   ModelSpec model() const;

@@ -220,7 +220,8 @@ TEST_SUITE("step_model") {
       // The real step without delay in place of the roofline's.
       const double scale =
           base / std::accumulate(p.model().node_seconds.begin(),
-                                 p.model().node_seconds.end(), 1e-3);
+                                 p.model().node_seconds.end(),
+                                 p.model().optimizer_seconds);
       StepModel m = p.model();
       for (double& t : m.node_seconds) t *= scale;
       m.optimizer_seconds *= scale;
