@@ -132,20 +132,35 @@ Communicator::Communicator(Communicator& host)
 
 void Communicator::run(const Collective& c, void* stream) {
   const std::uint64_t sequence = begin(c);
+  Timeline::Span span;
+  if (timeline_) span.begin = Timeline::Clock::now();
   do_run(c, stream);
   activity_->end(sequence);
+  if (!timeline_) return;
+  span.name = c.name(), span.category = "collective";
+  span.bytes = static_cast<std::int64_t>(c.bytes());
+  span.end = Timeline::Clock::now();
+  timeline_->add(std::move(span));
 }
 
 Ticket Communicator::start(const Collective& c, void* stream) {
   const Ticket ticket{begin(c)};
+  if (timeline_) timeline_->started(ticket.number, c.name(), c.bytes());
   do_start(c, ticket.number, stream);
   return ticket;
 }
 
 void Communicator::wait(Ticket ticket, void* stream) {
   if (ticket.number == 0) return;
+  Timeline::Span span;
+  if (timeline_) span.begin = Timeline::Clock::now();
   do_wait(ticket.number, stream);
   activity_->end(ticket.number);
+  if (!timeline_) return;
+  timeline_->completed(ticket.number);
+  span.name = "wait", span.category = "wait";
+  span.end = Timeline::Clock::now();
+  timeline_->add(std::move(span));
 }
 
 std::uint64_t Communicator::begin(const Collective& c) {

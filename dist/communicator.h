@@ -18,6 +18,7 @@
 #include <string>
 
 #include "dist/activity.h"
+#include "dist/timeline.h"
 #include "engine/core/tensor.h"
 
 namespace music::dist {
@@ -110,6 +111,8 @@ class Communicator {
   // throws on all ranks and names them. Costs a small message each. On in
   // debug builds and with MUSIC_CHECK_COLLECTIVES=1.
   void check_collectives(bool on) { check_ = on; }
+  // Where collectives are recorded from now on; null: nowhere.
+  void record(Timeline* timeline) { timeline_ = timeline; }
 
  protected:
   struct Place {
@@ -124,6 +127,10 @@ class Communicator {
   virtual void do_start(const Collective& c, std::uint64_t number,
                         void* stream) = 0;
   virtual void do_wait(std::uint64_t number, void* stream) = 0;
+  // For bodies that see that started work is done before it is waited for.
+  void completed(std::uint64_t number) {
+    if (timeline_) timeline_->completed(number);
+  }
 
  private:
   std::uint64_t begin(const Collective& c);
@@ -133,6 +140,7 @@ class Communicator {
   Activity own_activity_;
   Activity* activity_ = &own_activity_;
   bool check_ = false;
+  Timeline* timeline_ = nullptr;
 };
 
 // The communicator of a process on its own.

@@ -39,6 +39,12 @@ class GradientReducer {
   // Which buckets are complete after which node of a graph with gradients. The
   // same on all ranks, as their graphs differ in batch size alone.
   class Schedule {
+   public:
+    // Numbers of the buckets that are complete after a node.
+    const std::vector<std::size_t>& after(std::size_t node) const {
+      return after_[node];
+    }
+
    private:
     friend class GradientReducer;
     std::vector<std::vector<std::size_t>> after_;  // [node]

@@ -139,7 +139,10 @@ class MpiCommunicator final : public Communicator {
     for (Operation& op : pending_) {
       int done = 0;
       check(MPI_Test(&op.request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (!op.then) continue;
+      if (!op.then) {
+        if (done) completed(op.number);
+        continue;
+      }
       if (!done) break;  // second halves start in order
       second_half(op);
     }

@@ -68,6 +68,7 @@ struct TrainConfig {
   double watchdog = 600;   // seconds without progress; 0 = off
   double log_every = 30;               // seconds between progress lines
   std::int64_t knn_every = 0;          // epochs; 0 = off
+  std::string trace;                   // file for the timeline; "" = none
   Resume resume = Resume::kAuto;
   ProgressStyle progress = ProgressStyle::kAuto;
   std::string log_level = "info";

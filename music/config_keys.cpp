@@ -252,6 +252,10 @@ std::vector<ConfigKey> make_keys() {
       {.name = "train.knn_every", .field = FIELD(train.knn_every),
        .help = "epochs between kNN scores; 0 = off", .min = 0,
        .decides = false, .aliases = {"knn-every"}},
+      {.name = "train.trace", .field = FIELD(train.trace),
+       .help = "file for a timeline of three steps, as trace JSON for a "
+               "browser's trace viewer", .decides = false,
+       .aliases = {"trace"}},
       {.name = "train.resume",
        .field = WORDS(train.resume, "auto", "never", "require"),
        .help = "go on from the newest checkpoint: if there is one, never, or "

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <fstream>
 
+#include "dist/planned.h"
 #include "engine/core/device_runtime.h"
 #include "engine/graph/planner.h"
+#include "music/column_slabs.h"
+#include "music/cpu/joint_entropy.h"
 
 namespace music {
 namespace {
@@ -13,16 +16,56 @@ double gib(std::size_t bytes) {
   return static_cast<double>(bytes) / (std::size_t{1} << 30);
 }
 
+// On a GPU from the sizes of its parts: codes of both views and G; of several
+// processes codes and gradient of the slab, what is exchanged, two panels.
+std::size_t loss_workspace(const TrainingStepSpec& spec, std::int64_t batch,
+                           const Compute& compute,
+                           dist::Communicator& place) {
+  const std::int64_t samples = batch * place.size();
+  if (compute.device == Device::kCpu)
+    return cpu::JointEntropy({batch, &spec.segments, spec.loss, 0, &place,
+                              samples}).workspace_bytes();
+  const std::int64_t units = spec.segments.units();
+  const std::int64_t code = compute.dtype == DType::kF32 ? 4 : 2;
+  const auto codes = 2 * batch * units * code;
+  if (place.size() == 1)
+    return static_cast<std::size_t>(
+        codes + units * std::min<std::int64_t>(units, 4096) * (code + 2));
+  // As music/cuda/slab_entropy.cu chooses it.
+  const std::int64_t panel = std::min(
+      units, std::max<std::int64_t>(256, (8 << 20) / code / samples));
+  const std::int64_t columns =
+      (units + place.size() - 1) / place.size() + spec.segments.size(0);
+  return static_cast<std::size_t>(
+      codes + batch * units * 4 + samples * columns * (code + 4) +
+      2 * samples * panel * (code + 4) + panel * columns * (code + 4));
+}
+
+// The rank with the most columns of P.
+int widest_slab(const Segments& segments, int ranks) {
+  const auto slab = column_slabs(segments, ranks);
+  int widest = 0;
+  std::int64_t most = -1;
+  for (int r = 0; r < ranks; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    if (slab[i + 1] - slab[i] > most) most = slab[i + 1] - slab[i], widest = r;
+  }
+  return widest;
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const ModelSpec& model_spec,
                        const TrainingStepSpec& spec, std::int64_t batch,
-                       const Compute& compute) {
+                       const Compute& compute, int processes) {
+  const auto place = dist::make_planned_communicator(
+      widest_slab(spec.segments, processes), processes);
   Model model(model_spec, {.training = true,
                            .device = compute.device,
                            .compute = compute.dtype});
-  StepGraph step = model.step_graph(batch, spec.image_size, spec.pixels,
-                                    spec.segments, spec.loss);
+  StepGraph step =
+      model.step_graph(batch * processes, spec.image_size, spec.pixels,
+                       spec.segments, spec.loss, place.get());
   const Parameters& p = model.parameters();
   const Plan plan = plan_memory(step.graph);
   const auto flat = static_cast<std::size_t>(p.flat_elements());
@@ -34,12 +77,13 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   if (compute.dtype != DType::kF32) m.rounded = flat * size_of(compute.dtype);
   m.activations = plan.bytes;
   m.activations_without_reuse = plan.bytes_without_reuse;
+  m.loss = loss_workspace(spec, batch, compute, *place);
   if (compute.device == Device::kCpu) {
     // Without kernels: making them asks for their workspace.
     m.workspace = Executable(std::move(step.graph), model.parameters(), {})
                       .workspace_bytes();
   } else {
-    m.workspace = cuda::kMostWorkspace;
+    m.workspace = std::max(cuda::kMostWorkspace, m.loss);
     m.pixels = 2 * static_cast<std::size_t>(step.graph.shape(step.pixels).elements());
     m.library = cuda::kLibraryMemory;
   }
@@ -47,18 +91,17 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
 }
 
 std::int64_t largest_batch(const ModelSpec& model, const TrainingStepSpec& step,
-                           const Compute& compute, std::size_t bytes) {
+                           const Compute& compute, std::size_t bytes,
+                           int processes) {
   // Activations grow evenly with the batch; the rest hardly: two plans tell
   // about where the limit is, a few more exactly.
-  const auto fits = [&](std::int64_t n) {
-    return plan_memory(model, step, n, compute).total() <= bytes;
+  const auto total = [&](std::int64_t n) {
+    return plan_memory(model, step, n, compute, processes).total();
   };
+  const auto fits = [&](std::int64_t n) { return total(n) <= bytes; };
   if (!fits(2)) return 0;
-  const double at2 =
-      static_cast<double>(plan_memory(model, step, 2, compute).total());
-  const double each =
-      (static_cast<double>(plan_memory(model, step, 34, compute).total()) - at2) /
-      32;
+  const double at2 = static_cast<double>(total(2));
+  const double each = (static_cast<double>(total(34)) - at2) / 32;
   std::int64_t low = 2;
   std::int64_t high = std::max<std::int64_t>(
       3, static_cast<std::int64_t>(
@@ -83,11 +126,13 @@ std::size_t available_memory(Device device) {
 
 void require_memory(const ModelSpec& model, const TrainingStepSpec& step,
                     std::int64_t batch, const Compute& compute,
-                    std::size_t available) {
+                    std::size_t available, int processes) {
   if (available == 0) return;
-  const std::size_t needed = plan_memory(model, step, batch, compute).total();
+  const std::size_t needed =
+      plan_memory(model, step, batch, compute, processes).total();
   if (needed <= available) return;
-  const std::int64_t largest = largest_batch(model, step, compute, available);
+  const std::int64_t largest =
+      largest_batch(model, step, compute, available, processes);
   throw error(ExitCode::kUsage,
               "[memory] {} samples a process need {:.2f} GiB, {:.2f} GiB are "
               "free: {}", batch, gib(needed), gib(available),

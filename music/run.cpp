@@ -18,6 +18,7 @@
 #include "music/metrics.h"
 #include "music/quarantine.h"
 #include "music/run_directory.h"
+#include "music/step_trace.h"
 #include "music/tensorboard.h"
 
 namespace music {
@@ -347,7 +348,9 @@ int Run::train() {
   progress.total_steps = trainer_.total_steps();
   progress.steps_per_epoch = trainer_.steps_per_epoch();
   progress.epochs = config_.train.epochs;
+  StepTrace trace(config_.train.trace, trainer_, communicator_);
   while (!trainer_.done()) {
+    trace.next_step();
     const Clock::time_point before = Clock::now();
     progress.step = trainer_.step();
     const double took = seconds_since(before);
@@ -389,6 +392,7 @@ int Run::train() {
                                : 128 + signal;
     }
   }
+  trace.finish();
   if (!files_) return 0;
   if (failed_saves_ > 0) save();
   const auto& directory = files_->directory;

@@ -134,13 +134,26 @@ dist::Communicator& Trainer::exchange() {
 }
 
 void Trainer::fetch() {
+  using Timeline = dist::Timeline;
   communicator_.activity().stage("data");
+  Timeline::Span span{Timeline::Lane::kInput, "wait for images", "input"};
+  if (timeline_) span.begin = Timeline::Clock::now();
   const data::Batch& batch = loader_->next();
+  if (timeline_) {
+    span.end = Timeline::Clock::now();
+    timeline_->add(std::move(span));
+  }
   next_.epoch = batch.epoch;
   next_.batch = batch.index;
   next_.samples = batch.total;
   training_step_->stage(batch.pixels.data, next_.samples);
   fetched_ = true;
+}
+
+void Trainer::trace(dist::Timeline* timeline) {
+  timeline_ = timeline;
+  communicator_.record(timeline);
+  training_step_->trace(timeline);
 }
 
 StepReport Trainer::step() {

@@ -51,6 +51,9 @@ class Trainer {
   Trainer(const Config& config, const data::Dataset& dataset,
           dist::Communicator& communicator);
 
+  // Records steps on the CPU, their collectives and the wait for their images;
+  // null: no more.
+  void trace(dist::Timeline* timeline);
   bool done() const { return step_ >= schedule_.total_steps; }
   // Runs the next step; on a GPU the following batch is fetched meanwhile.
   // Throws kNumerical after too many steps in a row whose gradients were not
@@ -107,6 +110,7 @@ class Trainer {
   std::unique_ptr<HostParameters> saved_;  // what tensors() points to
   StepReport next_;       // of the batch that is staged
   bool fetched_ = false;
+  dist::Timeline* timeline_ = nullptr;
   std::int64_t step_ = 0;
   std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
   std::vector<std::int64_t> known_bad_;  // images, before this start

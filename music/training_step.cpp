@@ -75,11 +75,8 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
     p.executable->bind(arena_.data(), workspace_.data());
     p.executable->set_input(p.loss_scale,
                             &state_.as<UpdateState>()->loss_scale);
-    if (!reducer_) continue;
-    p.schedule = reducer_->schedule(p.executable->graph());
-    p.executable->set_observer([this, &p = p](std::size_t node) {
-      reducer_->after_node(p.schedule, node, stream());
-    });
+    if (reducer_) p.schedule = reducer_->schedule(p.executable->graph());
+    observe(p);
   }
   LossScaleSpec scale;
   scale.dynamic = model.parameters().storage().compute == DType::kF16;
@@ -96,6 +93,33 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
 }
 
 TrainingStep::~TrainingStep() = default;
+
+void TrainingStep::observe(Prepared& p) {
+  if (!reducer_ && !timeline_) return p.executable->set_observer(nullptr);
+  p.executable->set_observer([this, &p](std::size_t node) {
+    if (timeline_) record(p, node);
+    if (reducer_) reducer_->after_node(p.schedule, node, stream());
+    if (timeline_) node_begin_ = dist::Timeline::Clock::now();
+  });
+}
+
+void TrainingStep::trace(dist::Timeline* timeline) {
+  timeline_ = timeline;
+  for (auto& [n, p] : prepared_) {
+    const auto& nodes = p.executable->graph().nodes();
+    while (nodes[p.loss_node].op != "joint_entropy") ++p.loss_node;
+    observe(p);
+  }
+}
+
+void TrainingStep::record(const Prepared& p, std::size_t node) {
+  const Node& n = p.executable->graph().nodes()[node];
+  timeline_->add({dist::Timeline::Lane::kCompute, n.op,
+                  node < p.loss_node    ? "forward"
+                  : node == p.loss_node ? "loss"
+                                        : "backward",
+                  node_begin_, dist::Timeline::Clock::now(), n.scope, -1});
+}
 
 void* TrainingStep::stream() const {
   return gpu_ ? gpu_->compute.get() : nullptr;
@@ -159,10 +183,16 @@ void TrainingStep::submit(double rate) {
 void TrainingStep::queue(Prepared& p, bool update) {
   const Tensor total = p.executable->tensor(p.loss.total);
   if (!gpu_) {
+    if (timeline_) node_begin_ = dist::Timeline::Clock::now();
     p.executable->run();
     if (reducer_) reducer_->finish(nullptr);
-    if (update)
-      optimizer_->step(state_.as<UpdateState>(), total.f32(), nullptr);
+    if (!update) return;
+    dist::Timeline::Span span{.name = "optimizer", .category = "optimizer"};
+    if (timeline_) span.begin = dist::Timeline::Clock::now();
+    optimizer_->step(state_.as<UpdateState>(), total.f32(), nullptr);
+    if (!timeline_) return;
+    span.end = dist::Timeline::Clock::now();
+    timeline_->add(std::move(span));
     return;
   }
   auto* state = state_.as<UpdateState>();

@@ -83,6 +83,8 @@ class TrainingStep {
 
   struct Memory { std::size_t arena, workspace; };
   Memory memory() const { return {arena_.bytes(), workspace_.bytes()}; }
+  // Where the nodes of each step on the CPU are recorded; null: nowhere.
+  void trace(dist::Timeline* timeline);
   // The executable of a batch size, for profiles.
   const Executable& executable(std::int64_t samples) const;
 
@@ -93,10 +95,13 @@ class TrainingStep {
     std::unique_ptr<Executable> executable;
     dist::GradientReducer::Schedule schedule;
     cuda::CapturedGraph graph;
+    std::size_t loss_node = 0;  // between forward and backward
     bool ran = false;  // once as separate launches, which load the kernels
   };
   struct Gpu;  // streams, staged pixels, results
   Prepared& prepared(std::int64_t samples);
+  void observe(Prepared& p);
+  void record(const Prepared& p, std::size_t node);
   void queue(Prepared& p, bool update);
   StepOutcome outcome(const Prepared& p) const;
   void* stream() const;  // null on the CPU
@@ -106,6 +111,8 @@ class TrainingStep {
   ExecutableOptions options_;
   dist::Communicator* communicator_;  // null: a process on its own
   std::optional<dist::GradientReducer> reducer_;
+  dist::Timeline* timeline_ = nullptr;
+  dist::Timeline::Time node_begin_;
   std::map<std::int64_t, Prepared> prepared_;
   Buffer arena_, workspace_;
   Buffer state_;  // UpdateState, on the device

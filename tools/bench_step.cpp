@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <numeric>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
 
 #include "engine/core/rng.h"
+#include "engine/io/file.h"
 #include "layers/projector.h"
 #include "music/training_step.h"
 #include "tools/cli.h"
@@ -30,6 +32,7 @@ struct Options {
   std::string stem = "imagenet", projector = "8192-8160", optimizer = "lars";
   std::string peer = "python3", peer_script = MUSIC_PEER_SCRIPT;
   std::string device = "auto", precision = "auto";
+  std::string profile_file;
   bool profile = false, compile = false, json = false;
 };
 
@@ -102,8 +105,11 @@ int bench_main(int argc, char** argv) {
   app.add_flag("--compile", o.compile,
                "time the peer under torch.compile too");
   app.add_flag("--profile", o.profile, "print time per op");
+  app.add_option("--profile-json", o.profile_file,
+                 "write time per operation there, for music_plan --profile");
   app.add_flag("--json", o.json, "print one JSON object");
   if (!parse(app, argc, argv)) return 0;
+  o.profile = o.profile || !o.profile_file.empty();
   omp_set_num_threads(o.threads > 0 ? o.threads
                                     : static_cast<int>(std::thread::hardware_concurrency()));
 
@@ -140,8 +146,10 @@ int bench_main(int argc, char** argv) {
   for (std::size_t i = 0; i < pixels.bytes(); ++i)
     pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.next());
   std::vector<double> ms;
+  std::vector<Executable::NodeTime> before;  // the timed steps
   StepOutcome outcome;
   for (int i = 0; i < o.warmup + o.steps; ++i) {
+    if (i == o.warmup) before = step.executable(o.batch).profile();
     const auto start = std::chrono::steady_clock::now();
     // As the trainer does: the next batch is copied while a step runs.
     if (i == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
@@ -201,6 +209,24 @@ int bench_main(int argc, char** argv) {
     if (o.compile) beside("peer_compiled", "ratio_compiled", true);
   }
   if (o.json) fmt::print("{}\n", result.dump());
+  if (!o.profile_file.empty()) {
+    nlohmann::json nodes = nlohmann::json::array();
+    double in_nodes = 0;
+    const auto& after = step.executable(o.batch).profile();
+    for (std::size_t n = 0; n < after.size(); ++n) {
+      const double t = (after[n].milliseconds - before[n].milliseconds) / o.steps;
+      in_nodes += t;
+      nodes.push_back({{"op", after[n].op}, {"scope", after[n].scope}, {"ms", t}});
+    }
+    const double mean = std::accumulate(ms.begin(), ms.end(), 0.0) / o.steps;
+    const nlohmann::json profile = {
+        {"model", result["model"]}, {"device", describe(compute)},
+        {"samples", o.batch}, {"optimizer_ms", std::max(0.0, mean - in_nodes)},
+        {"nodes", std::move(nodes)}};
+    FileWriter file(o.profile_file);
+    file.write(profile.dump(1) + "\n");
+    file.commit();
+  }
   if (o.profile) {
     std::map<std::string, double> by_op;
     double total = 0;

@@ -12,15 +12,9 @@ namespace {
 using dist::Collective;
 using dist::Ticket;
 
-// A panel [N, units] of q': large enough for the network, small beside a slab.
+// Of a panel [N, units] of q'.
 constexpr std::int64_t kPanelBytes = 4 << 20;
 constexpr std::int64_t kLeastUnits = 384;
-
-std::int64_t panel_units(std::int64_t samples, std::int64_t units) {
-  const std::int64_t fit =
-      kPanelBytes / static_cast<std::int64_t>(sizeof(float)) / samples;
-  return std::min(units, std::max(kLeastUnits, fit / 16 * 16));
-}
 
 Tensor floats(const float* data, std::int64_t count) {
   return {const_cast<float*>(data), Shape{count}, DType::kF32};
@@ -35,6 +29,12 @@ void copy(const float* from, std::int64_t from_stride, float* to,
 }
 
 }  // namespace
+
+std::int64_t panel_units(std::int64_t samples, std::int64_t units) {
+  const std::int64_t fit =
+      kPanelBytes / static_cast<std::int64_t>(sizeof(float)) / samples;
+  return std::min(units, std::max(kLeastUnits, fit / 16 * 16));
+}
 
 struct SlabEntropy::Workspace {
   float* q2;            // [N, slab]; at the end dq'' by blocks

@@ -16,6 +16,9 @@
 
 namespace music::cpu {
 
+// Units of q' in a panel: large enough for the network, small beside a slab.
+std::int64_t panel_units(std::int64_t samples, std::int64_t units);
+
 class SlabEntropy {
  public:
   // samples: of all ranks; this one has shard_size() of them.

@@ -1,0 +1,56 @@
+#pragma once
+// What the nodes of a step cost one process: arithmetic and memory traffic from
+// their shapes, time from a roofline or from a profile.
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph.h"
+
+namespace music {
+
+struct NodeWork {
+  double flops = 0, bytes = 0;
+};
+// Each of a node's tensors passes once, but for what a convolution strides
+// over. A loss of several processes does the products of its slab of P.
+// samples: N of P; ranks share its columns.
+NodeWork work_of(const Graph& graph, const Node& node, std::int64_t samples,
+                 int ranks);
+
+// A processor as kernels see it: attained rates, and what each kernel costs
+// beside them.
+struct Processor {
+  std::string name;
+  double flops = 0;           // a second, of the precision it trains in
+  double bytes = 0;           // a second
+  double share = 1;           // of the roofline that kernels reach
+  double kernel_us = 0;       // of each kernel on top
+  double memory_gib = 0;
+};
+// "v100", "a100", "h100", "h200". Throws kUsage.
+Processor processor(const std::string& name);
+std::vector<std::string> processor_names();
+
+double seconds(const Processor& p, const NodeWork& work);
+
+// Times of a step that was measured on one process: what bench_step
+// --profile-json writes.
+struct Profile {
+  struct Entry { std::string op; double milliseconds = 0; };
+  std::vector<Entry> nodes;
+  double optimizer_ms = 0;
+  std::int64_t samples = 0;
+};
+// Throws kData.
+Profile read_profile(const std::string& path);
+
+// Seconds of every node of a graph, by each. A profile's nodes must be the
+// graph's, those of exchanges between processes apart; it scales with samples.
+// Throws kUsage when it is of another network.
+std::vector<double> node_seconds(const Graph& graph, const Processor& p,
+                                 std::int64_t samples, int ranks);
+std::vector<double> node_seconds(const Graph& graph, const Profile& profile,
+                                 std::int64_t samples_here);
+
+}  // namespace music

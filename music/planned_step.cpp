@@ -1,0 +1,48 @@
+#include "music/planned_step.h"
+
+#include "dist/planned.h"
+#include "engine/core/shard.h"
+#include "music/cpu/slab_entropy.h"
+
+namespace music {
+namespace {
+
+// Reads of weights, gradients (twice, for norms and update) and momentum,
+// writes of weights, momentum and the rounded copy.
+constexpr double kOptimizerBytes = 26;
+
+}  // namespace
+
+PlannedStep::PlannedStep(const ModelSpec& model, const TrainingStepSpec& step,
+                         std::int64_t samples, const Compute& compute,
+                         const Layout& layout, int rank)
+    : here_(shard_size(samples, rank, layout.ranks())),
+      place_(dist::make_planned_communicator(rank, layout.ranks())),
+      network_(model, ParameterStorage{.training = true,
+                                       .device = compute.device,
+                                       .compute = compute.dtype}),
+      step_(network_.step_graph(samples, step.image_size, step.pixels,
+                                step.segments, step.loss, place_.get())),
+      reducer_(*place_, network_.parameters()) {
+  model_.graph = &step_.graph;
+  model_.reducer = &reducer_;
+  model_.layout = layout;
+  model_.loss = {samples, step.segments, step.loss, rank, layout.ranks(),
+                 cpu::panel_units(samples, step.segments.units()),
+                 compute.dtype == DType::kF32 ? 4 : 2};
+}
+
+void PlannedStep::price(const Processor& p) {
+  model_.node_seconds =
+      node_seconds(step_.graph, p, model_.loss.samples, model_.loss.ranks);
+  const auto elements =
+      static_cast<double>(network_.parameters().flat_elements());
+  model_.optimizer_seconds = seconds(p, {0, kOptimizerBytes * elements});
+}
+
+void PlannedStep::price(const Profile& profile) {
+  model_.node_seconds = node_seconds(step_.graph, profile, here_);
+  model_.optimizer_seconds = profile.optimizer_ms * 1e-3;
+}
+
+}  // namespace music

@@ -1,0 +1,36 @@
+#pragma once
+// What the processes do that bench_scaling starts under mpirun: each role
+// measures one thing and rank 0 prints one JSON object.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "dist/communicator.h"
+#include "music/training_step.h"
+
+namespace music {
+
+struct ScalingBench {
+  int depth = 18, width = 16, size = 32;
+  std::string stem = "cifar", projector = "512-512";
+  std::int64_t batch = 64, segment = 32;  // batch: samples of a process
+  int steps = 10, warmup = 3;
+  std::int64_t loss_samples = 1024, loss_units = 8160;  // of role memory
+  double latency_us = 0, gb_per_s = 1e6;               // of role delayed
+
+  ModelSpec model() const;
+  TrainingStepSpec step() const;
+};
+
+// "step"       a step of all processes, `batch` samples each
+// "delayed"    the same over a slower network
+// "apart"      every process its own step: no exchanges but before and after
+// "loss"       the loss of a batch of 2 * batch samples, whoever shares it
+// "profile"    times of the operations of one process
+// "exchanges"  the collectives of a step, each alone
+// "memory"     the loss alone: its workspace, and how far it raised the peak
+nlohmann::json run_role(const std::string& role, const ScalingBench& bench,
+                        dist::Communicator& communicator);
+
+}  // namespace music
