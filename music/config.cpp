@@ -140,7 +140,8 @@ std::vector<Entry> from_environment(
     // Other programs own MUSIC_ names too; ours are those of a section.
     const std::string near = suggestion(name, names);
     const bool ours = std::any_of(
-        config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
+        config_keys().begin(), config_keys().end(),
+        [&name = name](const ConfigKey& k) {  // Clang 14 captures no binding
           const std::string v = k.variable();
           return name.rfind(v.substr(0, k.section().size() + 7), 0) == 0;
         });
