@@ -26,6 +26,13 @@ struct Entry {
   std::string where;   // stands in a message
 };
 
+// Of text from a file, for a message or a comment.
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  return text;
+}
+
 std::vector<std::string> key_names() {
   std::vector<std::string> names;
   for (const ConfigKey& key : config_keys()) names.push_back(key.name);
@@ -140,7 +147,8 @@ std::vector<Entry> from_environment(
     // Other programs own MUSIC_ names too; ours are those of a section.
     const std::string near = suggestion(name, names);
     const bool ours = std::any_of(
-        config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
+        config_keys().begin(), config_keys().end(),
+        [&name = name](const ConfigKey& k) {  // Clang 14 captures no binding
           const std::string v = k.variable();
           return name.rfind(v.substr(0, k.section().size() + 7), 0) == 0;
         });
@@ -227,9 +235,7 @@ std::string hashed_text(const Config& config) {
   return text;
 }
 
-}  // namespace
-
-ResolvedConfig resolve(const ConfigSources& sources) {
+ResolvedConfig resolve_sources(const ConfigSources& sources) {
   std::vector<Entry> entries;
   for (const std::string& path : sources.files) {
     std::vector<Entry> file = parse_toml(read_file(path), path);
@@ -258,6 +264,16 @@ ResolvedConfig resolve(const ConfigSources& sources) {
   config.value.optim.schedule.batch = config.value.train.batch;
   validate(config);
   return config;
+}
+
+}  // namespace
+
+ResolvedConfig resolve(const ConfigSources& sources) {
+  try {
+    return resolve_sources(sources);
+  } catch (const Error& e) {  // may quote a file
+    throw error(e.code(), "{}", one_line(e.what()));
+  }
 }
 
 std::vector<std::pair<std::string, std::string>> music_environment() {
@@ -302,11 +318,9 @@ std::string to_toml(const ResolvedConfig& config) {
       section = key.section();
       out += fmt::format("\n[{}]\n", section);
     }
-    std::string origin = config.origins.at(key.name);
-    for (char& c : origin)  // a path may hold what a comment may not
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
     out += fmt::format("{} = {}  # {}\n", key.name.substr(section.size() + 1),
-                       field_text(key, config.value), origin);
+                       field_text(key, config.value),
+                       one_line(config.origins.at(key.name)));
   }
   return out;
 }

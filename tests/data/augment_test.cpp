@@ -1,11 +1,11 @@
-// What is drawn for a view: ranges, probabilities, independence, purity.
+// What is drawn for a view: ranges, keys, purity. How it is distributed:
+// distribution_test.cpp.
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <vector>
 
 #include "data/augment.h"
@@ -18,71 +18,8 @@ TEST_SUITE("augment") {
     return sample_view(spec, 7, 3, sample, view, width, height);
   }
 
-  // Share of true within four standard deviations of p.
-  void check_share(int count, int n, double p) {
-    const double tolerance = 4 * std::sqrt(p * (1 - p) / n) + 1e-12;
-    CHECK(std::abs(static_cast<double>(count) / n - p) <= tolerance);
-  }
-
-  TEST_CASE("probabilities of both views are the specified ones") {
-    AugmentSpec spec;
-    constexpr int kN = 20000;
-    for (int view = 0; view < 2; ++view) {
-      int flip = 0, jitter = 0, gray = 0, blur = 0, solar = 0;
-      std::map<std::array<ViewParameters::ColourOp, 4>, int> orders;
-      for (std::uint32_t i = 0; i < kN; ++i) {
-        const ViewParameters p = draw(spec, i, view);
-        flip += p.flip;
-        jitter += p.jitter;
-        gray += p.grayscale;
-        blur += p.blur_sigma > 0;
-        solar += p.solarize;
-        if (p.jitter) ++orders[p.order];
-      }
-      check_share(flip, kN, 0.5);
-      check_share(jitter, kN, 0.8);
-      check_share(gray, kN, 0.2);
-      check_share(blur, kN, view == 0 ? 1.0 : 0.1);
-      check_share(solar, kN, view == 0 ? 0.0 : 0.2);
-      CHECK(orders.size() == 24);
-      for (const auto& [order, count] : orders)
-        check_share(count, jitter, 1.0 / 24);
-    }
-  }
-
-  TEST_CASE("factors are uniform on their ranges") {
-    AugmentSpec spec;
-    spec.jitter = 1;
-    constexpr int kN = 20000;
-    double sum[5] = {}, low[5], high[5];
-    std::fill_n(low, 5, 1e9);
-    std::fill_n(high, 5, -1e9);
-    for (std::uint32_t i = 0; i < kN; ++i) {
-      const ViewParameters p = draw(spec, i, 0);
-      const double value[5] = {p.brightness, p.contrast, p.saturation, p.hue,
-                               p.blur_sigma};
-      for (int k = 0; k < 5; ++k) {
-        sum[k] += value[k];
-        low[k] = std::min(low[k], value[k]);
-        high[k] = std::max(high[k], value[k]);
-      }
-    }
-    const double from[5] = {0.6, 0.6, 0.8, -0.1, 0.1};
-    const double to[5] = {1.4, 1.4, 1.2, 0.1, 2.0};
-    for (int k = 0; k < 5; ++k) {
-      const double width = to[k] - from[k];
-      CHECK(low[k] >= from[k]);
-      CHECK(low[k] < from[k] + 0.01 * width);
-      CHECK(high[k] <= to[k]);
-      CHECK(high[k] > to[k] - 0.01 * width);
-      CHECK(std::abs(sum[k] / kN - (from[k] + to[k]) / 2) <
-            4 * width / std::sqrt(12.0 * kN));
-    }
-  }
-
   TEST_CASE("crops: area and aspect in range, all positions reached") {
     AugmentSpec spec;
-    double areas = 0;
     int left = 0, right = 0;
     constexpr int kN = 20000;
     for (std::uint32_t i = 0; i < kN; ++i) {
@@ -96,13 +33,9 @@ TEST_SUITE("augment") {
       CHECK(area > 0.08 * 0.98);
       CHECK(aspect > 0.75 * 0.98);
       CHECK(aspect < 4.0 / 3 * 1.02);
-      areas += area;
       left += c.x == 0;
       right += c.x + c.width == 500;
     }
-    // torchvision's own get_params gives 0.435 on 500 x 375 (large crops that
-    // do not fit are drawn again).
-    CHECK(areas / kN == doctest::Approx(0.435).epsilon(0.02));
     CHECK(left > 0);
     CHECK(right > 0);
   }

@@ -14,6 +14,7 @@
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
 #include "tests/data/image_goldens.h"
+#include "tests/data/instruction_sets.h"
 #include "tests/data/photos.h"
 
 TEST_SUITE("partial_reader") {
@@ -100,6 +101,23 @@ TEST_SUITE("partial_reader") {
       ++taken;
     }
     CHECK(taken == 10);
+  }
+
+  TEST_CASE("every instruction set has the pixels of the whole") {
+    const ImageGoldens goldens;
+    PartialReader reader;
+    Image whole;
+    const int sets = for_each_instruction_set([&](const std::string& name) {
+      CAPTURE(name);
+      music::Rng rng(4, music::RngPurpose::kTest);
+      for (const GoldenCase& c : goldens.of("file")) {
+        CAPTURE(c.line);
+        const Bytes bytes(c.bytes.begin(), c.bytes.end());
+        REQUIRE(decode(bytes, whole) == "");
+        CHECK(read_parts(reader, bytes, whole, 30, rng) == "");
+      }
+    });
+    CHECK(sets > 1);
   }
 
   TEST_CASE("real and odd files: pixels and errors of decode_image") {

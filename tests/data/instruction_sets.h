@@ -1,0 +1,27 @@
+#pragma once
+// The SIMD kernels of data/fast on every instruction set this machine has.
+
+#include <hwy/targets.h>
+
+#include <cstdint>
+#include <string>
+
+namespace music::data {
+
+// Calls what with the name of each, while it is the one chosen. Returns how many.
+template <typename Call>
+int for_each_instruction_set(const Call& what) {
+  int count = 0;
+  for (std::int64_t left = hwy::SupportedTargets(); left; left &= left - 1) {
+    const std::int64_t target = left & -left;
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().DeInit();
+    what(std::string(hwy::TargetName(target)));
+    ++count;
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().DeInit();
+  return count;
+}
+
+}  // namespace music::data
