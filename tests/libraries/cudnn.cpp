@@ -32,7 +32,8 @@ struct cudnnConvolutionStruct {
 
 namespace {
 
-constexpr int kNondeterministic = 0, kGood = 1;
+// kTensor is an algorithm of tensor-op mathematics alone.
+constexpr int kNondeterministic = 0, kGood = 1, kTensor = 5;
 
 DType dtype_of(cudnnDataType_t t) {
   return t == CUDNN_DATA_HALF       ? DType::kF16
@@ -60,18 +61,21 @@ cudnnStatus_t answer(const cudnnTensorStruct& x, const cudnnFilterStruct& w,
   if (!possible(x, w, y, c)) return CUDNN_STATUS_BAD_PARAM;
   struct Row { int algo; cudnnStatus_t status; std::size_t memory; bool deterministic;
                cudnnMathType_t math; };
-  const cudnnMathType_t plain =
-      x.type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+  const cudnnMathType_t plain = CUDNN_DEFAULT_MATH;
   const Row rows[] = {
       {kNondeterministic, CUDNN_STATUS_SUCCESS, kWorkspace, false, plain},
       {3, CUDNN_STATUS_SUCCESS, cuda::kMostWorkspace + 1, true, plain},
       {2, CUDNN_STATUS_NOT_SUPPORTED, 0, true, plain},
-      {kGood, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic,
+      {kTensor, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic,
        CUDNN_TENSOR_OP_MATH},
       {kGood, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic, plain}};
   *count = 0;
   for (const Row& r : rows) {
     if (*count == wanted) break;
+    // Asked for tensor-op mathematics, of BF16 nothing else is tried.
+    if (r.math == plain && c.math == CUDNN_TENSOR_OP_MATH &&
+        x.type == CUDNN_DATA_BFLOAT16)
+      continue;
     Found& f = found[(*count)++];
     f = {};
     f.algo = static_cast<decltype(f.algo)>(r.algo);
@@ -81,8 +85,10 @@ cudnnStatus_t answer(const cudnnTensorStruct& x, const cudnnFilterStruct& w,
   return CUDNN_STATUS_SUCCESS;
 }
 
-bool ready(int algo, const void* workspace, std::size_t bytes) {
-  return !settings.fail_run && algo == kGood && workspace && bytes >= kWorkspace &&
+bool ready(int algo, cudnnMathType_t math, const void* workspace,
+           std::size_t bytes) {
+  return (algo == kGood || (algo == kTensor && math == CUDNN_TENSOR_OP_MATH)) &&
+         workspace && bytes >= kWorkspace &&
          reinterpret_cast<std::uintptr_t>(workspace) % 16 == 0;
 }
 
@@ -97,7 +103,7 @@ cudnnStatus_t convolve(Pass pass, const void* alpha, const void* beta,
                        void* workspace, std::size_t bytes, void* out) {
   ++calls.convolutions;
   if (settings.fail_run) return CUDNN_STATUS_EXECUTION_FAILED;
-  if (!possible(x, w, y, c) || !ready(algo, workspace, bytes) ||
+  if (!possible(x, w, y, c) || !ready(algo, c.math, workspace, bytes) ||
       *static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0)
     return CUDNN_STATUS_BAD_PARAM;
   // fp32 products may not become TF32.
@@ -244,7 +250,7 @@ cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(
     void* ys, int wanted, int* count, cudnnConvolutionFwdAlgoPerf_t* found,
     void* workspace, std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ws || ws == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ws || ws == ys || !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }
@@ -255,7 +261,7 @@ cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(
     void* xs, int wanted, int* count, cudnnConvolutionBwdDataAlgoPerf_t* found,
     void* workspace, std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ys || !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }
@@ -266,7 +272,7 @@ cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
     void* ws, int wanted, int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found,
     void* workspace, std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ys || !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }
