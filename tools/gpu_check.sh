@@ -220,6 +220,10 @@ for part in ${parts//,/ }; do
       # What choices are worth, without the peer.
       extra=(fp16 128 --peer none)
       run step-fp16-128-profile 120 bash -c 'bench_step "$@"' - "${extra[@]}" --profile
+      if [[ -n $torch ]]; then
+        run peer-fp16-128-profile 120 "$python" "$peers/step_peer.py" --device cuda \
+          --precision fp16 --batch 128 --steps 5 --profile
+      fi
       run step-fp16-128-conv1x1-by-gemm 120 env MUSIC_CONV_1X1=gemm \
         bash -c 'bench_step "$@"' - "${extra[@]}" --json
       run step-fp16-128-no-graph 120 env MUSIC_CUDA_GRAPH=0 \
@@ -311,7 +315,7 @@ file=$out/${now%T*}-gpu-${slug%-}$suffix
         "$(field ratio_compiled 2 <<< "$ours")"
     done < "$rows"
   fi
-  for name in step-fp16-128-profile loss train; do
+  for name in step-fp16-128-profile peer-fp16-128-profile loss train; do
     [[ -f $scratch/$name.log ]] || continue
     printf '\n## %s\n\n```\n' "${name^}"
     tail -n 60 "$scratch/$name.log"

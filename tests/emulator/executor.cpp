@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "engine/core/error.h"
 
@@ -123,8 +124,10 @@ void to_fiber(Fiber* fiber) {
   current = nullptr;
 }
 
-[[noreturn]] void stop(const std::string& problem) {
-  if (block->problem.empty()) block->problem = problem;
+// The thread's stack is given up as it stands: it must own no memory.
+[[noreturn]] void stop(std::string problem) {
+  if (block->problem.empty()) block->problem = std::move(problem);
+  problem = {};
   while (true) to_scheduler();
 }
 

@@ -33,17 +33,22 @@ struct Data {
   std::byte* data;
   std::int64_t count;
 
-  Data(const std::string& name, std::int64_t n, DType type, std::size_t shift = 0)
+  Data(const std::string& name, std::int64_t n, DType type,
+       std::size_t shift = 0)
       : dtype(type),
-        buffer(static_cast<std::size_t>(n) * size_of(type) + shift, Memory::kDevice),
+        buffer(static_cast<std::size_t>(n) * size_of(type) + shift,
+               Memory::kDevice),
         data(buffer.as<std::byte>() + shift),
         count(n) {
     const auto values = hashed(name, n, 2);
     for (std::int64_t i = 0; i < n; ++i)
-      emulator::set_real(data, dtype, i,
-                         static_cast<double>(values[static_cast<std::size_t>(i)]));
+      emulator::set_real(
+          data, dtype, i,
+          static_cast<double>(values[static_cast<std::size_t>(i)]));
   }
-  double operator[](std::int64_t i) const { return emulator::real(data, dtype, i); }
+  double operator[](std::int64_t i) const {
+    return emulator::real(data, dtype, i);
+  }
   reference::Array array(Dims dims) const {
     std::vector<double> v;
     for (std::int64_t i = 0; i < count; ++i) v.push_back((*this)[i]);
@@ -60,8 +65,8 @@ void check_product(GemmSpec s, float alpha, float beta, std::size_t shift = 0) {
   const std::int64_t a_rows = s.transpose_a ? s.k : s.m;
   const std::int64_t b_rows = s.transpose_b ? s.n : s.k;
   const Data a("a", a_rows * s.lda, s.input, shift),
-      b("b", b_rows * s.ldb, s.input, shift), c("c", s.m * s.ldc, s.output, shift),
-      bias("bias", s.n, s.output);
+      b("b", b_rows * s.ldb, s.input, shift),
+      c("c", s.m * s.ldc, s.output, shift), bias("bias", s.n, s.output);
   std::vector<double> before;
   for (std::int64_t i = 0; i < c.count; ++i) before.push_back(c[i]);
   const Gemm gemm(s);
@@ -101,14 +106,14 @@ void check_convolutions(const Shape& x_shape, const Shape& w_shape,
     return (x_shape[axis] + 2 * spec.pad - w_shape[axis]) / spec.stride + 1;
   };
   const Shape y_shape = {x_shape[0], out(1), out(2), w_shape[0]};
-  const Data x("x", x_shape.elements(), dtype), w("w", w_shape.elements(), dtype),
-      dy("dy", y_shape.elements(), dtype);
+  const Data x("x", x_shape.elements(), dtype),
+      w("w", w_shape.elements(), dtype), dy("dy", y_shape.elements(), dtype);
   const auto dims = [](const Shape& s) {
     const auto d = s.dims();
     return Dims(d.begin(), d.end());
   };
-  const auto y_true = reference::conv2d(x.array(dims(x_shape)), w.array(dims(w_shape)),
-                                        spec.stride, spec.pad);
+  const auto y_true = reference::conv2d(
+      x.array(dims(x_shape)), w.array(dims(w_shape)), spec.stride, spec.pad);
   const auto d_true = reference::conv2d_backward(
       x.array(dims(x_shape)), w.array(dims(w_shape)), dy.array(dims(y_shape)),
       spec.stride, spec.pad);
@@ -119,8 +124,10 @@ void check_convolutions(const Shape& x_shape, const Shape& w_shape,
     const Buffer workspace(c.workspace_bytes(), Memory::kDevice);
     c.run(a.data, b.data, result.data, workspace.data(), nullptr);
     for (std::int64_t i = 0; i < result.count; ++i)
-      REQUIRE(result[i] == doctest::Approx(truth.data[static_cast<std::size_t>(i)])
-                               .epsilon(bound(dtype)).scale(4));
+      REQUIRE(result[i] ==
+              doctest::Approx(truth.data[static_cast<std::size_t>(i)])
+                  .epsilon(bound(dtype))
+                  .scale(4));
   };
   run(ConvolutionPass::kForward, x, w, y_shape, y_true);
   run(ConvolutionPass::kBackwardData, dy, w, x_shape, d_true.dx);
@@ -151,23 +158,32 @@ TEST_SUITE("cuda_libraries") {
     GemmSpec s{.m = 4, .n = 6, .k = 8, .lda = 9, .ldb = 7, .ldc = 11};
     s.alignment = 4;
     check_product(s, 1, 0, 4);
-    CHECK(message_of([&] { check_product(s, 1, 0, 2); }).starts_with("[gemm] pointers"));
+    CHECK(message_of([&] {
+            check_product(s, 1, 0, 2);
+          }).starts_with("[gemm] pointers"));
     // Rows of 256 bytes that begin on 16.
-    check_product({.m = 2, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 64}, 1,
-                  0, 16);
+    check_product({.m = 2, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 64},
+                  1, 0, 16);
   }
 
   TEST_CASE("without tensor cores plain instructions, without any one line") {
-    const GemmSpec s{.m = 3, .n = 3, .k = 3, .lda = 3, .ldb = 3, .ldc = 3,
-                     .input = DType::kF16, .output = DType::kF16};
+    const GemmSpec s{.m = 3,
+                     .n = 3,
+                     .k = 3,
+                     .lda = 3,
+                     .ldb = 3,
+                     .ldc = 3,
+                     .input = DType::kF16,
+                     .output = DType::kF16};
     settings.no_tensor_cores = true;
     calls = {};
     check_product(s, 1, 0);
     CHECK(calls.heuristics == 2);
     settings.no_algorithm = true;
-    CHECK(message_of([&] { check_product(s, 1, 0); }) ==
-          "[gemm] cuBLASLt 130000 has no algorithm on Plain (compute capability "
-          "9.0) for F16 3x3x3 to F16, leading dimensions 3, 3, 3");
+    CHECK(
+        message_of([&] { check_product(s, 1, 0); }) ==
+        "[gemm] cuBLASLt 130000 has no algorithm on Plain (compute capability "
+        "9.0) for F16 3x3x3 to F16, leading dimensions 3, 3, 3");
     settings = {};
   }
 
@@ -199,8 +215,8 @@ TEST_SUITE("cuda_libraries") {
   }
 
   TEST_CASE("what is not to be had is one line") {
-    const ConvolutionProblem p{{1, 4, 6, 2}, {3, 1, 1, 2}, {1, 4, 6, 3}, {1, 0},
-                               DType::kF16};
+    const ConvolutionProblem p{
+        {1, 4, 6, 2}, {3, 1, 1, 2}, {1, 4, 6, 3}, {1, 0}, DType::kF16};
     settings.no_deterministic = true;
     CHECK(message_of([&] { Convolution(p, ConvolutionPass::kForward); }) ==
           "[conv2d] cuDNN 9.19.0 has no deterministic forward of F16 on Plain "
@@ -208,21 +224,24 @@ TEST_SUITE("cuda_libraries") {
           "stride 1, pad 0 in 512 MiB");
     settings = {};
     const Convolution c(p, ConvolutionPass::kForward);
-    const Data x("x", 48, DType::kF16), w("w", 6, DType::kF16), y("y", 72, DType::kF16);
+    const Data x("x", 48, DType::kF16), w("w", 6, DType::kF16),
+        y("y", 72, DType::kF16);
     const Buffer workspace(c.workspace_bytes(), Memory::kDevice);
     settings.fail_run = true;
     const std::string what = message_of(
         [&] { c.run(x.data, w.data, y.data, workspace.data(), nullptr); });
     settings = {};
-    CHECK(what.starts_with("[cuda] CUDNN_STATUS_EXECUTION_FAILED (plain loops) "
-                           "from Pass::kRun("));
+    CHECK(
+        what.starts_with("[cuda] CUDNN_STATUS_EXECUTION_FAILED (plain loops) "
+                         "from Pass::kRun("));
     CHECK(what.find("convolution.cpp:") != std::string::npos);
     CHECK(what.find('\n') == std::string::npos);
     settings.major = 7, settings.minor = 5;
     CHECK(message_of([&] {
             Convolution({p.x, p.w, p.y, p.spec, DType::kBF16},
                         ConvolutionPass::kForward);
-          }) == "[conv2d] Plain has compute capability 7.5, BF16 needs 8.0: use F16");
+          }) ==
+          "[conv2d] Plain has compute capability 7.5, BF16 needs 8.0: use F16");
     settings = {};
   }
 }

@@ -108,7 +108,7 @@ TEST_SUITE("emulator") {
     CHECK(run(true, false) == 0);
   }
 
-  TEST_CASE("pageable memory is read when a copy is queued, pinned when it runs") {
+  TEST_CASE("a copy reads pageable memory when queued, pinned when it runs") {
     for (const Memory memory : {Memory::kHost, Memory::kPinned}) {
       const Buffer a(4, memory), b(4, Memory::kDevice);
       cuda::Stream stream;

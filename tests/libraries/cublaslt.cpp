@@ -50,7 +50,9 @@ cublasStatus_t valid(bool ok) {
   return ok ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 DType dtype_of(cudaDataType t) {
-  return t == CUDA_R_16F ? DType::kF16 : t == CUDA_R_16BF ? DType::kBF16 : DType::kF32;
+  return t == CUDA_R_16F    ? DType::kF16
+         : t == CUDA_R_16BF ? DType::kBF16
+                            : DType::kF32;
 }
 bool aligned_to(const void* p, std::uint32_t bytes) {
   return reinterpret_cast<std::uintptr_t>(p) % bytes == 0;
@@ -59,7 +61,8 @@ bool aligned_to(const void* p, std::uint32_t bytes) {
 // Whether the matrices fit together and their types have a product.
 bool possible(const Operation& op, const Matrix& a, const Matrix& b,
               const Matrix& c, const Matrix& d) {
-  const bool at = op.transpose_a == CUBLAS_OP_T, bt = op.transpose_b == CUBLAS_OP_T;
+  const bool at = op.transpose_a == CUBLAS_OP_T,
+             bt = op.transpose_b == CUBLAS_OP_T;
   const auto fits = [](const Matrix& m) {
     return m.ld >= static_cast<std::int64_t>(m.rows);
   };
@@ -93,7 +96,8 @@ const char* cublasLtGetStatusString(cublasStatus_t) { return "plain loops"; }
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout,
                                           cudaDataType type, std::uint64_t rows,
-                                          std::uint64_t columns, std::int64_t ld) {
+                                          std::uint64_t columns,
+                                          std::int64_t ld) {
   *layout = reinterpret_cast<cublasLtMatrixLayout_t>(
       new Matrix{type, rows, columns, ld});
   return CUBLAS_STATUS_SUCCESS;
@@ -118,11 +122,16 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(
     const void* from, std::size_t size) {
   Operation& op = as<Operation>(desc);
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_TRANSA: return valid(take(op.transpose_a, from, size));
-    case CUBLASLT_MATMUL_DESC_TRANSB: return valid(take(op.transpose_b, from, size));
-    case CUBLASLT_MATMUL_DESC_EPILOGUE: return valid(take(op.epilogue, from, size));
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return valid(take(op.bias, from, size));
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return valid(take(op.transpose_a, from, size));
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return valid(take(op.transpose_b, from, size));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return valid(take(op.epilogue, from, size));
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return valid(take(op.bias, from, size));
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
@@ -134,26 +143,32 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
-    cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t attribute,
-    const void* from, std::size_t size) {
+    cublasLtMatmulPreference_t p,
+    cublasLtMatmulPreferenceAttributes_t attribute, const void* from,
+    std::size_t size) {
   ::Preference& to = as<::Preference>(p);
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return valid(take(to.workspace, from, size));
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
       return valid(take(to.reduction, from, size));
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return valid(take(to.a, from, size));
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return valid(take(to.b, from, size));
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return valid(take(to.c, from, size));
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: return valid(take(to.d, from, size));
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
+      return valid(take(to.a, from, size));
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
+      return valid(take(to.b, from, size));
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
+      return valid(take(to.c, from, size));
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
+      return valid(take(to.d, from, size));
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
-    cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-    cublasLtMatmulPreference_t preference, int wanted,
+    cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+    cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference, int wanted,
     cublasLtMatmulHeuristicResult_t* found, int* count) {
   ++calls.heuristics;
   const Operation& op = as<Operation>(desc);
@@ -180,12 +195,14 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(
-    cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void* alpha, const void* a,
-    cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
-    const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d,
-    cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo,
-    void* workspace, std::size_t workspace_bytes, cudaStream_t) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
+                              const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t a_layout, const void* b,
+                              cublasLtMatrixLayout_t b_layout, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t c_layout,
+                              void* d, cublasLtMatrixLayout_t d_layout,
+                              const cublasLtMatmulAlgo_t* algo, void* workspace,
+                              std::size_t workspace_bytes, cudaStream_t) {
   ++calls.products;
   const Operation& op = as<Operation>(desc);
   const Matrix &la = as<Matrix>(a_layout), &lb = as<Matrix>(b_layout),
@@ -215,7 +232,8 @@ cublasStatus_t cublasLtMatmul(
                               op.transpose_b == CUBLAS_OP_T ? j + l * lb.ld
                                                             : l + j * lb.ld);
       sum *= scale;
-      if (keep != 0) sum += keep * emulator::real(c, dtype_of(lc.type), i + j * lc.ld);
+      if (keep != 0)
+        sum += keep * emulator::real(c, dtype_of(lc.type), i + j * lc.ld);
       if (has_bias) sum += emulator::real(op.bias, dtype_of(ld.type), i);
       emulator::set_real(d, dtype_of(ld.type), i + j * ld.ld, sum);
     }

@@ -32,7 +32,8 @@ struct cudnnConvolutionStruct {
 
 namespace {
 
-constexpr int kNondeterministic = 0, kGood = 1;
+// kTensor is an algorithm of tensor-op mathematics alone.
+constexpr int kNondeterministic = 0, kGood = 1, kTensor = 5;
 
 DType dtype_of(cudnnDataType_t t) {
   return t == CUDNN_DATA_HALF       ? DType::kF16
@@ -46,43 +47,57 @@ bool possible(const cudnnTensorStruct& x, const cudnnFilterStruct& w,
     return (size + 2 * c.pad[axis] - window) / c.stride[axis] + 1;
   };
   return x.format == CUDNN_TENSOR_NHWC && y.format == CUDNN_TENSOR_NHWC &&
-         w.format == CUDNN_TENSOR_NHWC && x.type == w.type && y.type == w.type &&
-         x.n == y.n && x.c == w.c && y.c == w.k && y.h == out(x.h, w.h, 0) &&
-         y.w == out(x.w, w.w, 1) && c.dilation[0] == 1 && c.dilation[1] == 1 &&
+         w.format == CUDNN_TENSOR_NHWC && x.type == w.type &&
+         y.type == w.type && x.n == y.n && x.c == w.c && y.c == w.k &&
+         y.h == out(x.h, w.h, 0) && y.w == out(x.w, w.w, 1) &&
+         c.dilation[0] == 1 && c.dilation[1] == 1 &&
          c.mode == CUDNN_CROSS_CORRELATION && c.compute == CUDNN_DATA_FLOAT;
 }
 
 // The candidates in the order of their speed: what must not be chosen first.
 template <typename Found>
 cudnnStatus_t answer(const cudnnTensorStruct& x, const cudnnFilterStruct& w,
-                     const cudnnTensorStruct& y, const cudnnConvolutionStruct& c,
-                     int wanted, int* count, Found* found) {
+                     const cudnnTensorStruct& y,
+                     const cudnnConvolutionStruct& c, int wanted, int* count,
+                     Found* found) {
   if (!possible(x, w, y, c)) return CUDNN_STATUS_BAD_PARAM;
-  struct Row { int algo; cudnnStatus_t status; std::size_t memory; bool deterministic;
-               cudnnMathType_t math; };
-  const cudnnMathType_t plain =
-      x.type == CUDNN_DATA_FLOAT ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+  struct Row {
+    int algo;
+    cudnnStatus_t status;
+    std::size_t memory;
+    bool deterministic;
+    cudnnMathType_t math;
+  };
+  const cudnnMathType_t plain = CUDNN_DEFAULT_MATH;
   const Row rows[] = {
       {kNondeterministic, CUDNN_STATUS_SUCCESS, kWorkspace, false, plain},
       {3, CUDNN_STATUS_SUCCESS, cuda::kMostWorkspace + 1, true, plain},
       {2, CUDNN_STATUS_NOT_SUPPORTED, 0, true, plain},
-      {kGood, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic,
+      {kTensor, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic,
        CUDNN_TENSOR_OP_MATH},
-      {kGood, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic, plain}};
+      {kGood, CUDNN_STATUS_SUCCESS, kWorkspace, !settings.no_deterministic,
+       plain}};
   *count = 0;
   for (const Row& r : rows) {
     if (*count == wanted) break;
+    // Asked for tensor-op mathematics, of BF16 nothing else is tried.
+    if (r.math == plain && c.math == CUDNN_TENSOR_OP_MATH &&
+        x.type == CUDNN_DATA_BFLOAT16)
+      continue;
     Found& f = found[(*count)++];
     f = {};
     f.algo = static_cast<decltype(f.algo)>(r.algo);
     f.status = r.status, f.memory = r.memory, f.mathType = r.math;
-    f.determinism = r.deterministic ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
+    f.determinism =
+        r.deterministic ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
   }
   return CUDNN_STATUS_SUCCESS;
 }
 
-bool ready(int algo, const void* workspace, std::size_t bytes) {
-  return !settings.fail_run && algo == kGood && workspace && bytes >= kWorkspace &&
+bool ready(int algo, cudnnMathType_t math, const void* workspace,
+           std::size_t bytes) {
+  return (algo == kGood || (algo == kTensor && math == CUDNN_TENSOR_OP_MATH)) &&
+         workspace && bytes >= kWorkspace &&
          reinterpret_cast<std::uintptr_t>(workspace) % 16 == 0;
 }
 
@@ -97,15 +112,18 @@ cudnnStatus_t convolve(Pass pass, const void* alpha, const void* beta,
                        void* workspace, std::size_t bytes, void* out) {
   ++calls.convolutions;
   if (settings.fail_run) return CUDNN_STATUS_EXECUTION_FAILED;
-  if (!possible(x, w, y, c) || !ready(algo, workspace, bytes) ||
-      *static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0)
+  if (!possible(x, w, y, c) || !ready(algo, c.math, workspace, bytes) ||
+      *static_cast<const float*>(alpha) != 1 ||
+      *static_cast<const float*>(beta) != 0)
     return CUDNN_STATUS_BAD_PARAM;
   // fp32 products may not become TF32.
   if (x.type == CUDNN_DATA_FLOAT && c.math != CUDNN_FMA_MATH)
     return CUDNN_STATUS_BAD_PARAM;
   std::memset(workspace, 0xFF, kWorkspace);
   const DType type = dtype_of(x.type);
-  const auto size = [](std::int64_t a, int b, int d, int e) { return a * b * d * e; };
+  const auto size = [](std::int64_t a, int b, int d, int e) {
+    return a * b * d * e;
+  };
   std::vector<double> sum(static_cast<std::size_t>(
       pass == Pass::kForward ? size(y.n, y.c, y.h, y.w)
       : pass == Pass::kData  ? size(x.n, x.c, x.h, x.w)
@@ -131,14 +149,18 @@ cudnnStatus_t convolve(Pass pass, const void* alpha, const void* beta,
                 const std::int64_t iw = at(k, r, w.h, s, w.w, ch, w.c);
                 const std::int64_t iy = at(n, oh, y.h, ow, y.w, k, y.c);
                 if (pass == Pass::kForward)
-                  sum[static_cast<std::size_t>(iy)] += real(xs, ix) * real(ws, iw);
+                  sum[static_cast<std::size_t>(iy)] +=
+                      real(xs, ix) * real(ws, iw);
                 else if (pass == Pass::kData)
-                  sum[static_cast<std::size_t>(ix)] += real(ys, iy) * real(ws, iw);
+                  sum[static_cast<std::size_t>(ix)] +=
+                      real(ys, iy) * real(ws, iw);
                 else
-                  sum[static_cast<std::size_t>(iw)] += real(xs, ix) * real(ys, iy);
+                  sum[static_cast<std::size_t>(iw)] +=
+                      real(xs, ix) * real(ys, iy);
               }
   // Known of cuDNN: bf16 asked for as tensor-op mathematics comes out wrong.
-  const bool wrong = x.type == CUDNN_DATA_BFLOAT16 && c.math != CUDNN_DEFAULT_MATH;
+  const bool wrong =
+      x.type == CUDNN_DATA_BFLOAT16 && c.math != CUDNN_DEFAULT_MATH;
   for (std::size_t i = 0; i < sum.size(); ++i)
     emulator::set_real(out, type, static_cast<std::int64_t>(i),
                        wrong ? std::nan("") : sum[i]);
@@ -208,17 +230,25 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t d,
   *d = {format, type, k, c, h, w};
   return CUDNN_STATUS_SUCCESS;
 }
-cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* d) {
+cudnnStatus_t cudnnCreateConvolutionDescriptor(
+    cudnnConvolutionDescriptor_t* d) {
   return create(d);
 }
-cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t d) {
+cudnnStatus_t cudnnDestroyConvolutionDescriptor(
+    cudnnConvolutionDescriptor_t d) {
   return destroy(d);
 }
-cudnnStatus_t cudnnSetConvolution2dDescriptor(
-    cudnnConvolutionDescriptor_t d, int pad_h, int pad_w, int stride_h,
-    int stride_w, int dilation_h, int dilation_w, cudnnConvolutionMode_t mode,
-    cudnnDataType_t compute) {
-  *d = {{pad_h, pad_w}, {stride_h, stride_w}, {dilation_h, dilation_w}, mode, compute};
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t d,
+                                              int pad_h, int pad_w,
+                                              int stride_h, int stride_w,
+                                              int dilation_h, int dilation_w,
+                                              cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t compute) {
+  *d = {{pad_h, pad_w},
+        {stride_h, stride_w},
+        {dilation_h, dilation_w},
+        mode,
+        compute};
   return CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t d,
@@ -227,13 +257,16 @@ cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t d,
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithmMaxCount(cudnnHandle_t, int* n) {
+cudnnStatus_t cudnnGetConvolutionForwardAlgorithmMaxCount(cudnnHandle_t,
+                                                          int* n) {
   return give(n, 8);
 }
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithmMaxCount(cudnnHandle_t, int* n) {
+cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithmMaxCount(cudnnHandle_t,
+                                                               int* n) {
   return give(n, 8);
 }
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithmMaxCount(cudnnHandle_t, int* n) {
+cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithmMaxCount(cudnnHandle_t,
+                                                                 int* n) {
   return give(n, 8);
 }
 
@@ -244,7 +277,8 @@ cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(
     void* ys, int wanted, int* count, cudnnConvolutionFwdAlgoPerf_t* found,
     void* workspace, std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ws || ws == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ws || ws == ys ||
+      !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }
@@ -255,7 +289,7 @@ cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(
     void* xs, int wanted, int* count, cudnnConvolutionBwdDataAlgoPerf_t* found,
     void* workspace, std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ys || !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }
@@ -263,10 +297,11 @@ cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
     cudnnHandle_t, const cudnnTensorDescriptor_t x, const void* xs,
     const cudnnTensorDescriptor_t y, const void* ys,
     const cudnnConvolutionDescriptor_t c, const cudnnFilterDescriptor_t w,
-    void* ws, int wanted, int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found,
-    void* workspace, std::size_t bytes) {
+    void* ws, int wanted, int* count,
+    cudnnConvolutionBwdFilterAlgoPerf_t* found, void* workspace,
+    std::size_t bytes) {
   ++calls.searches;
-  if (!xs || !ws || !ys || xs == ys || !ready(kGood, workspace, bytes))
+  if (!xs || !ws || !ys || xs == ys || !ready(kGood, c->math, workspace, bytes))
     return CUDNN_STATUS_BAD_PARAM;
   return answer(*x, *w, *y, *c, wanted, count, found);
 }

@@ -30,9 +30,7 @@ DeviceInfo device_info() {
   d.free_bytes = libraries::settings.free_bytes;
   return d;
 }
-void* allocate(std::size_t bytes) {
-  return std::calloc(bytes, 1);
-}
+void* allocate(std::size_t bytes) { return std::calloc(bytes, 1); }
 void release(void* data) noexcept { std::free(data); }
 void* allocate_pinned(std::size_t bytes) { return allocate(bytes); }
 void release_pinned(void* data) noexcept { std::free(data); }

@@ -146,11 +146,7 @@ def measure(args, memory_format, warmup, steps, budget):
         if args.device == 'cuda':
             torch.cuda.synchronize()
 
-    times = []
-    begin = time.perf_counter()
-    for step in range(warmup + steps):
-        wait()
-        start = time.perf_counter()
+    def train():
         with autocast():
             z1, z2 = (model(view) for view in views)
             loss = criterion(z1, z2, args.segment)
@@ -159,6 +155,14 @@ def measure(args, memory_format, warmup, steps, budget):
         scaler.step(optimizer)
         scaler.update()
         wait()
+        return loss
+
+    times = []
+    begin = time.perf_counter()
+    for step in range(warmup + steps):
+        wait()
+        start = time.perf_counter()
+        loss = train()
         now = time.perf_counter()
         if step >= warmup:
             times.append(now - start)
@@ -166,7 +170,28 @@ def measure(args, memory_format, warmup, steps, budget):
                 break
     if not math.isfinite(loss.item()):
         raise SystemExit('the loss is not finite')
+    if args.profile:
+        print_kernels(train, args.device)
     return times
+
+
+def print_kernels(step, device):
+    """The 30 kernels (on a CPU: operators) that take most of a step."""
+    activity = getattr(torch.profiler.ProfilerActivity,
+                       'CUDA' if device == 'cuda' else 'CPU')
+    with torch.profiler.profile(activities=[activity]) as profile:
+        step()
+    rows = []
+    for event in profile.key_averages():
+        us = (getattr(event, 'self_device_time_total', 0) or
+              getattr(event, 'self_cuda_time_total', 0)) \
+            if device == 'cuda' else event.self_cpu_time_total
+        rows.append((us / 1000, event.count, event.key))
+    rows.sort(reverse=True)
+    print(f'a step: {sum(row[0] for row in rows):.2f} ms of '
+          f'{sum(row[1] for row in rows)} launches')
+    for ms, count, key in rows[:30]:
+        print(f'  {ms:9.3f} ms {count:5d}x  {key[:110]}')
 
 
 def main():
@@ -185,6 +210,8 @@ def main():
     parser.add_argument('--precision', default='fp32',
                         choices=['fp32', 'fp16', 'bf16'])
     parser.add_argument('--compile', action='store_true')
+    parser.add_argument('--profile', action='store_true',
+                        help='print what a step spends its time on')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--layout', default='auto',
                         choices=['auto', 'channels_last', 'contiguous'])
