@@ -70,11 +70,12 @@ check() {
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
-      only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/fast_)")
+      only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/(fast_|instruction_sets))")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(CLI/|benchmark/)", "^tools/")
-      # Private to sources: an installed header needs fmt and spdlog alone.
-      only("^(nlohmann/|toml\\+\\+|xxhash|linear\\.h)", "\\.cpp$")
+      # Not in installed headers: those need fmt and spdlog alone.
+      only("^(nlohmann/|toml\\+\\+|xxhash|linear\\.h)",
+           "(^tools/.*|\\.cpp)$")
     }
     {
       split($0, field, ":")

@@ -214,6 +214,11 @@ for part in ${parts//,/ }; do
   case $part in
     tests)
       for test in "${tests[@]}"; do run "$test" 400 "$bin/$test"; done
+      # Two processes that share the GPU, in a build with MPI.
+      if command -v mpirun > /dev/null && ldd "$bin/test_dist_cuda" | grep -q libmpi; then
+        run test_dist_cuda-2 400 mpirun --allow-run-as-root --oversubscribe -np 2 \
+          "$bin/test_dist_cuda"
+      fi
       ;;
     step)
       steps_of fp16
