@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "engine/core/rng.h"
 #include "engine/core/shard.h"
@@ -19,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(Clock::now() - start)
+      .count();
 }
 
 double median(std::vector<double> v) {
@@ -177,6 +179,27 @@ json memory(const ScalingBench& b, dist::Communicator& c) {
           {"loss", terms.total}};
 }
 
+json result_of(const std::string& role, const ScalingBench& b,
+               dist::Communicator& c) {
+  if (role == "profile") return profile(b);
+  if (role == "exchanges") return exchanges(b, c);
+  if (role == "memory") return memory(b, c);
+  if (role == "loss") {
+    Bench bench(b, 2 * b.batch, &c);
+    const auto t =
+        bench.step.forward_backward(bench.pixels.data(), bench.samples).terms;
+    return {{"total", t.total}, {"de", t.de}, {"oe", t.oe}, {"ti", t.ti}};
+  }
+  if (role == "apart") {
+    Bench bench(b, b.batch, nullptr);
+    c.barrier();
+    return {{"ms", maximum(bench.timed(b), c)}};
+  }
+  test::DelayedCommunicator slow(c, b.latency_us, b.gb_per_s);
+  Bench bench(b, b.batch * c.size(), role == "delayed" ? &slow : &c);
+  return {{"ms", maximum(bench.timed(b), c)}};
+}
+
 }  // namespace
 
 ModelSpec ScalingBench::model() const {
@@ -192,26 +215,9 @@ TrainingStepSpec ScalingBench::step() const {
   return s;
 }
 
-json run_role(const std::string& role, const ScalingBench& b,
-              dist::Communicator& c) {
-  if (role == "profile") return profile(b);
-  if (role == "exchanges") return exchanges(b, c);
-  if (role == "memory") return memory(b, c);
-  if (role == "loss") {
-    Bench bench(b, 2 * b.batch, &c);
-    const auto t =
-        bench.step.forward_backward(bench.pixels.data(), bench.samples).terms;
-    return {{"total", t.total}, {"de", t.de}, {"oe", t.oe}, {"ti", t.ti}};
-  }
-  if (role == "apart") {
-    Bench bench(b, b.batch, nullptr);
-    c.barrier();
-    const double ms = bench.timed(b);
-    return {{"ms", maximum(ms, c)}};
-  }
-  test::DelayedCommunicator slow(c, b.latency_us, b.gb_per_s);
-  Bench bench(b, b.batch * c.size(), role == "delayed" ? &slow : &c);
-  return {{"ms", maximum(bench.timed(b), c)}, {"peak_mib", peak_mib()}};
+std::string run_role(const std::string& role, const ScalingBench& bench,
+                     dist::Communicator& communicator) {
+  return result_of(role, bench, communicator).dump();
 }
 
 }  // namespace music
