@@ -203,6 +203,11 @@ void memory(const Options& o, json& result) {
                "peak\n", o.bench.loss_samples, o.bench.loss_units);
   for (int np = 1; np <= 4; ++np) {
     const json m = start(o, np, "memory");
+    const double one = np == 1 ? m["loss"] : result["memory"][0]["loss"];
+    if (!(std::abs(m["loss"].get<double>() - one) <= 1e-5 * std::abs(one)))
+      throw error(ExitCode::kNumerical,
+                  "[bench] the loss of {} processes is {}, of one {}", np,
+                  m["loss"].get<double>(), one);
     result["memory"].push_back(m);
     const double workspace = m["workspace_mib"], peak = m["peak_mib"];
     if (!o.as_json)

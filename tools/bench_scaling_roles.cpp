@@ -166,8 +166,14 @@ json memory(const ScalingBench& b, dist::Communicator& c) {
   const cpu::JointEntropy loss({n, &segments, {}, 0, &c, b.loss_samples});
   const auto size = static_cast<std::size_t>(n * b.loss_units);
   std::vector<float> z1(size, 0.1f), z2(size, 0.1f), dz1(size), dz2(size);
-  for (std::size_t i = 0; i < size; ++i)
-    z1[i] = static_cast<float>(i % 7), z2[i] = static_cast<float>(i % 5);
+  // The same logits of a sample on any number of processes.
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t d = 0; d < b.loss_units; ++d) {
+      const std::int64_t sample = i * c.size() + c.rank();
+      const auto at = static_cast<std::size_t>(i * b.loss_units + d);
+      z1[at] = static_cast<float>((sample + d) % 7);
+      z2[at] = static_cast<float>((sample + d) % 5);
+    }
   const double before = peak_mib();
   const Buffer workspace(loss.workspace_bytes());
   JointEntropyTerms terms;
