@@ -132,15 +132,11 @@ Communicator::Communicator(Communicator& host)
 
 void Communicator::run(const Collective& c, void* stream) {
   const std::uint64_t sequence = begin(c);
-  Timeline::Span span;
-  if (timeline_) span.begin = Timeline::Clock::now();
+  const Timeline::Scope scope(timeline_, Timeline::Lane::kCompute, c.name(),
+                              "collective",
+                              static_cast<std::int64_t>(c.bytes()));
   do_run(c, stream);
   activity_->end(sequence);
-  if (!timeline_) return;
-  span.name = c.name(), span.category = "collective";
-  span.bytes = static_cast<std::int64_t>(c.bytes());
-  span.end = Timeline::Clock::now();
-  timeline_->add(std::move(span));
 }
 
 Ticket Communicator::start(const Collective& c, void* stream) {
@@ -152,15 +148,11 @@ Ticket Communicator::start(const Collective& c, void* stream) {
 
 void Communicator::wait(Ticket ticket, void* stream) {
   if (ticket.number == 0) return;
-  Timeline::Span span;
-  if (timeline_) span.begin = Timeline::Clock::now();
+  const Timeline::Scope scope(timeline_, Timeline::Lane::kCompute, "wait",
+                              "wait");
   do_wait(ticket.number, stream);
   activity_->end(ticket.number);
-  if (!timeline_) return;
-  timeline_->completed(ticket.number);
-  span.name = "wait", span.category = "wait";
-  span.end = Timeline::Clock::now();
-  timeline_->add(std::move(span));
+  completed(ticket.number);
 }
 
 std::uint64_t Communicator::begin(const Collective& c) {

@@ -49,9 +49,11 @@ std::string Timeline::events(int rank) const {
   // An interval goes on the first background lane that is free when it begins.
   std::vector<const Span*> order;
   for (const Span& s : spans_) order.push_back(&s);
-  std::stable_sort(order.begin(), order.end(), [](const Span* a, const Span* b) {
-    return a->begin != b->begin ? a->begin < b->begin : a->end > b->end;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Span* a, const Span* b) {
+                     return a->begin != b->begin ? a->begin < b->begin
+                                                 : a->end > b->end;
+                   });
   std::vector<Time> busy_until;
   for (const Span* s : order) {
     int lane = static_cast<int>(s->lane);

@@ -39,6 +39,30 @@ class Timeline {
   void started(std::uint64_t number, const char* name, std::size_t bytes);
   void completed(std::uint64_t number);
 
+  // An interval as long as this lives; of no timeline, nothing.
+  class Scope {
+   public:
+    Scope(Timeline* timeline, Lane lane, const char* name, const char* category,
+          std::int64_t bytes = -1)
+        : timeline_(timeline), lane_(lane), name_(name), category_(category),
+          bytes_(bytes) {
+      if (timeline_) begin_ = Clock::now();
+    }
+    Scope(const Scope&) = delete;
+    ~Scope() {
+      if (timeline_)
+        timeline_->add({lane_, name_, category_, begin_, Clock::now(), {},
+                        bytes_});
+    }
+
+   private:
+    Timeline* timeline_;
+    Lane lane_;
+    const char *name_, *category_;
+    std::int64_t bytes_;
+    Time begin_{};
+  };
+
   // In the order of their ends; background ones in the order of completion.
   const std::vector<Span>& spans() const { return spans_; }
 

@@ -34,8 +34,8 @@ struct Layout {
 };
 
 // Seconds of one collective whose larger side has `payload` bytes
-// (Collective::bytes()). Ring or pairwise algorithms inside and between nodes at
-// the same time: the slower of the two decides.
+// (Collective::bytes()). Ring or pairwise algorithms inside and between nodes
+// at the same time: the slower of the two decides.
 double seconds(const Interconnect& net, const Layout& layout,
                dist::Collective::Kind kind, double payload);
 

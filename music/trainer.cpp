@@ -134,15 +134,10 @@ dist::Communicator& Trainer::exchange() {
 }
 
 void Trainer::fetch() {
-  using Timeline = dist::Timeline;
   communicator_.activity().stage("data");
-  Timeline::Span span{Timeline::Lane::kInput, "wait for images", "input"};
-  if (timeline_) span.begin = Timeline::Clock::now();
+  const dist::Timeline::Scope scope(timeline_, dist::Timeline::Lane::kInput,
+                                    "wait for images", "input");
   const data::Batch& batch = loader_->next();
-  if (timeline_) {
-    span.end = Timeline::Clock::now();
-    timeline_->add(std::move(span));
-  }
   next_.epoch = batch.epoch;
   next_.batch = batch.index;
   next_.samples = batch.total;

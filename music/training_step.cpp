@@ -187,12 +187,9 @@ void TrainingStep::queue(Prepared& p, bool update) {
     p.executable->run();
     if (reducer_) reducer_->finish(nullptr);
     if (!update) return;
-    dist::Timeline::Span span{.name = "optimizer", .category = "optimizer"};
-    if (timeline_) span.begin = dist::Timeline::Clock::now();
+    const dist::Timeline::Scope scope(
+        timeline_, dist::Timeline::Lane::kCompute, "optimizer", "optimizer");
     optimizer_->step(state_.as<UpdateState>(), total.f32(), nullptr);
-    if (!timeline_) return;
-    span.end = dist::Timeline::Clock::now();
-    timeline_->add(std::move(span));
     return;
   }
   auto* state = state_.as<UpdateState>();

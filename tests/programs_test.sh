@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|preview|shards|knn
+#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|preview|shards|knn|plan
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
 # workers  one and four loader threads: the same bytes
@@ -10,6 +10,7 @@
 # preview  the contact sheet is what the loader yields, on any number of workers
 # shards   training from tar shards is training from the files in them
 # knn      the scores program on a trained run and on files
+# plan     what many processes will take: a network costs, a wrong flag is named
 set -u
 build=$1
 what=$2
@@ -254,6 +255,25 @@ P
   own=$("$build/music_knn" "$work/run" --train "$data" --test "$data" --k 1 |
     awk '/^this encoder/ {print $3}')
   [[ $own == 100.00 ]] || fail "1-NN of the training set on itself is $own"
+}
+
+plan() {
+  local p=$build/music_plan ideal real
+  ideal=$("$p" --nodes 4 --gpus 8 --network ideal --json) || fail "ideal network"
+  real=$("$p" --nodes 4 --gpus 8 --json) || fail "4 nodes of 8"
+  [[ $ideal == *'"efficiency":1.0,'* ]] || fail "ideal: $ideal"
+  [[ $real == *'"efficiency":0.'*'"nodes":4,'* ]] || fail "real: $real"
+  "$p" --nodes 4 --gpus 8 | grep -q '^  step  .* % of as many processes alone$' ||
+    fail "no step in the text"
+  expect 2 'expected the times' "$p" --preset demo --nodes 2 --gpus 2 \
+    --device cpu
+  expect 2 'processes 3 on 2 nodes of 2: expected 4' \
+    "$p" --processes 3 --nodes 2 --gpus 2
+  expect 2 'at least one sample' "$p" --nodes 2 --gpus 8 --batch-size 8
+  expect 2 'network' "$p" --nodes 2 --network token-ring
+  expect 3 'is not a profile' "$p" --preset demo \
+    --profile "$build/CMakeCache.txt"
+  expect 3 'is not a profile' "$p" --preset demo --profile "$work/none.json"
 }
 
 "$what"

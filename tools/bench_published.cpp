@@ -74,7 +74,8 @@ constexpr Point kPoints[] = {
     {"MLPerf, 8 to 16", "a100", "a100-hdr", {2, 8}, 204, 0.94, {1, 8}, 408, 1},
     {"Lambda, PyTorch", "h100", "h100-ndr", {1, 8}, 256, 0.988, {1, 1}, 256, 1},
     {"MLPerf, 8 to 16", "h100", "h100-ndr", {2, 8}, 200, 0.88, {1, 8}, 400, 1},
-    {"MLPerf, 8 to 64", "h100", "h100-ndr", {8, 8}, 50, 4910, {1, 8}, 400, 7161},
+    {"MLPerf, 8 to 64", "h100", "h100-ndr", {8, 8}, 50, 4910, {1, 8}, 400,
+     7161},
     {"MLPerf, 8 to 3584", "h100", "h100-ndr", {448, 8}, 16, 0.39, {1, 8}, 400,
      1},
 };
@@ -107,9 +108,14 @@ int bench_main(int argc, char** argv) {
                  p.from.ranks(), 100 * published, 100 * model, 100 * error);
   }
   // The rates themselves, best published kernels.
-  constexpr struct { const char* gpu; std::int64_t batch; double rate; } kBest[] =
-      {{"v100", 208, 1398}, {"a100", 408, 3575}, {"h100", 400, 7161},
-       {"h200", 400, 7950}};
+  constexpr struct {
+    const char* gpu;
+    std::int64_t batch;
+    double rate;
+  } kBest[] = {{"v100", 208, 1398},
+               {"a100", 408, 3575},
+               {"h100", 400, 7161},
+               {"h200", 400, 7950}};
   if (!json) fmt::print("images/s of one GPU  published     model (this "
                         "engine's passes)\n");
   for (const auto& b : kBest) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "engine/core/rng.h"
 #include "engine/core/shard.h"
@@ -19,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(Clock::now() - start)
+      .count();
 }
 
 double median(std::vector<double> v) {
@@ -164,8 +166,14 @@ json memory(const ScalingBench& b, dist::Communicator& c) {
   const cpu::JointEntropy loss({n, &segments, {}, 0, &c, b.loss_samples});
   const auto size = static_cast<std::size_t>(n * b.loss_units);
   std::vector<float> z1(size, 0.1f), z2(size, 0.1f), dz1(size), dz2(size);
-  for (std::size_t i = 0; i < size; ++i)
-    z1[i] = static_cast<float>(i % 7), z2[i] = static_cast<float>(i % 5);
+  // The same logits of a sample on any number of processes.
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t d = 0; d < b.loss_units; ++d) {
+      const std::int64_t sample = i * c.size() + c.rank();
+      const auto at = static_cast<std::size_t>(i * b.loss_units + d);
+      z1[at] = static_cast<float>((sample + d) % 7);
+      z2[at] = static_cast<float>((sample + d) % 5);
+    }
   const double before = peak_mib();
   const Buffer workspace(loss.workspace_bytes());
   JointEntropyTerms terms;
@@ -175,6 +183,27 @@ json memory(const ScalingBench& b, dist::Communicator& c) {
                static_cast<double>(loss.workspace_bytes()) / (1 << 20), c)},
           {"peak_mib", maximum(peak_mib() - before, c)},
           {"loss", terms.total}};
+}
+
+json result_of(const std::string& role, const ScalingBench& b,
+               dist::Communicator& c) {
+  if (role == "profile") return profile(b);
+  if (role == "exchanges") return exchanges(b, c);
+  if (role == "memory") return memory(b, c);
+  if (role == "loss") {
+    Bench bench(b, 2 * b.batch, &c);
+    const auto t =
+        bench.step.forward_backward(bench.pixels.data(), bench.samples).terms;
+    return {{"total", t.total}, {"de", t.de}, {"oe", t.oe}, {"ti", t.ti}};
+  }
+  if (role == "apart") {
+    Bench bench(b, b.batch, nullptr);
+    c.barrier();
+    return {{"ms", maximum(bench.timed(b), c)}};
+  }
+  test::DelayedCommunicator slow(c, b.latency_us, b.gb_per_s);
+  Bench bench(b, b.batch * c.size(), role == "delayed" ? &slow : &c);
+  return {{"ms", maximum(bench.timed(b), c)}};
 }
 
 }  // namespace
@@ -192,26 +221,9 @@ TrainingStepSpec ScalingBench::step() const {
   return s;
 }
 
-json run_role(const std::string& role, const ScalingBench& b,
-              dist::Communicator& c) {
-  if (role == "profile") return profile(b);
-  if (role == "exchanges") return exchanges(b, c);
-  if (role == "memory") return memory(b, c);
-  if (role == "loss") {
-    Bench bench(b, 2 * b.batch, &c);
-    const auto t =
-        bench.step.forward_backward(bench.pixels.data(), bench.samples).terms;
-    return {{"total", t.total}, {"de", t.de}, {"oe", t.oe}, {"ti", t.ti}};
-  }
-  if (role == "apart") {
-    Bench bench(b, b.batch, nullptr);
-    c.barrier();
-    const double ms = bench.timed(b);
-    return {{"ms", maximum(ms, c)}};
-  }
-  test::DelayedCommunicator slow(c, b.latency_us, b.gb_per_s);
-  Bench bench(b, b.batch * c.size(), role == "delayed" ? &slow : &c);
-  return {{"ms", maximum(bench.timed(b), c)}, {"peak_mib", peak_mib()}};
+std::string run_role(const std::string& role, const ScalingBench& bench,
+                     dist::Communicator& communicator) {
+  return result_of(role, bench, communicator).dump();
 }
 
 }  // namespace music

@@ -3,7 +3,6 @@
 // measures one thing and rank 0 prints one JSON object.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "dist/communicator.h"
@@ -30,7 +29,7 @@ struct ScalingBench {
 // "profile"    times of the operations of one process
 // "exchanges"  the collectives of a step, each alone
 // "memory"     the loss alone: its workspace, and how far it raised the peak
-nlohmann::json run_role(const std::string& role, const ScalingBench& bench,
-                        dist::Communicator& communicator);
+std::string run_role(const std::string& role, const ScalingBench& bench,
+                     dist::Communicator& communicator);
 
 }  // namespace music

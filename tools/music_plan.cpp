@@ -54,8 +54,9 @@ int plan_main(int argc, char** argv) {
                 scaling.layout.ranks());
   }
   if (c.train.batch < processes)
-    throw error(ExitCode::kUsage, "[plan] batch of {} samples for {} processes: "
-                "expected at least one sample each", c.train.batch, processes);
+    throw error(ExitCode::kUsage,
+                "[plan] batch of {} samples for {} processes: expected at "
+                "least one sample each", c.train.batch, processes);
   const bool here = c.train.device == DeviceChoice::kAuto || memory_gib == 0;
   // A plan for another machine needs no device of this one.
   const Compute compute =
@@ -81,7 +82,9 @@ int plan_main(int argc, char** argv) {
         {"pixels_mib", mib(m.pixels)},
         {"library_mib", mib(m.library)}, {"total_mib", mib(m.total())},
         {"available_mib", mib(available)}, {"largest_samples", largest}};
-    if (predicts) plan_scaling(scaling, c, compute, &j);
+    if (predicts)
+      j["step"] =
+          nlohmann::json::parse(plan_scaling(scaling, c, compute, true));
     fmt::print("{}\n", j.dump());
   } else {
     fmt::print("{} samples ({} views) a process, {} {}\n", batch, 2 * batch,
@@ -107,7 +110,8 @@ int plan_main(int argc, char** argv) {
       fmt::print("  {:<22}{:>12.1f} MiB  at most {} samples a process fit\n",
                  "available", mib(available), largest);
   }
-  if (predicts && !json) plan_scaling(scaling, c, compute, nullptr);
+  if (predicts && !json)
+    fmt::print("{}", plan_scaling(scaling, c, compute, false));
   require_memory(model, step, batch, compute, available, processes);
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "music/planned_step.h"
 #include "music/trainer.h"
@@ -43,16 +44,18 @@ Interconnect network(const ScalingOptions& o) {
   return net;
 }
 
-void print(const StepPrediction& p, std::int64_t samples, const Layout& layout,
-           const std::string& what) {
-  const auto row = [](const char* name, double seconds,
-                      const std::string& note = {}) {
-    fmt::print("  {:<22}{:>12.3f} ms   {}\n", name, seconds * 1e3, note);
+std::string text(const StepPrediction& p, std::int64_t samples,
+                 const Layout& layout, const std::string& what) {
+  std::string all;
+  const auto row = [&](const char* name, double seconds,
+                       const std::string& note = {}) {
+    all += fmt::format("  {:<22}{:>12.3f} ms   {}\n", name, seconds * 1e3,
+                       note);
   };
-  fmt::print("a step of {} samples on {} {} of {} {}, {}\n", samples,
-             layout.nodes, layout.nodes == 1 ? "node" : "nodes",
-             layout.per_node, layout.per_node == 1 ? "process" : "processes",
-             what);
+  all += fmt::format(
+      "a step of {} samples on {} {} of {} {}, {}\n", samples, layout.nodes,
+      layout.nodes == 1 ? "node" : "nodes", layout.per_node,
+      layout.per_node == 1 ? "process" : "processes", what);
   row("operations", p.compute);
   row("optimiser", p.optimizer);
   row("batch norm's sums", p.exposed_norm, "waiting");
@@ -64,9 +67,11 @@ void print(const StepPrediction& p, std::int64_t samples, const Layout& layout,
       fmt::format("{:.0f} views/s, {:.1f} % of as many processes alone",
                   2 * static_cast<double>(samples) / p.seconds,
                   100 * p.efficiency()));
-  fmt::print("a process sends in a step\n");
+  if (layout.ranks() > 1) all += "a process sends in a step\n";
   for (const auto& [name, t] : traffic(p, layout.ranks()))
-    fmt::print("  {:<22}{:>12.3f} MB   in {}\n", name, t.sent / 1e6, t.count);
+    all += fmt::format("  {:<22}{:>12.3f} MB   in {}\n", name, t.sent / 1e6,
+                       t.count);
+  return all;
 }
 
 }  // namespace
@@ -103,12 +108,12 @@ bool ScalingOptions::settle(const CLI::App& app) {
   return wanted;
 }
 
-void plan_scaling(const ScalingOptions& o, const Config& config,
-                  const Compute& compute, nlohmann::json* json) {
+std::string plan_scaling(const ScalingOptions& o, const Config& config,
+                         const Compute& compute, bool json) {
   if (compute.device == Device::kCpu && o.profile.empty())
     throw error(ExitCode::kUsage,
-                "[plan] a step on CPUs without --profile: expected the times of "
-                "bench_step --profile-json");
+                "[plan] a step on CPUs without --profile: expected the times "
+                "of bench_step --profile-json");
   PlannedStep step(model_spec(config), training_step_spec(config),
                    config.train.batch, compute, o.layout);
   std::string what;
@@ -126,11 +131,11 @@ void plan_scaling(const ScalingOptions& o, const Config& config,
     m.input_seconds = static_cast<double>(step.samples_here()) *
                       o.layout.per_node / o.images_per_s;
   const StepPrediction p = predict(m);
-  if (!json) return print(p, config.train.batch, o.layout, what);
-  nlohmann::json sent;
+  if (!json) return text(p, config.train.batch, o.layout, what);
+  nlohmann::json sent = nlohmann::json::object();
   for (const auto& [name, t] : traffic(p, o.layout.ranks()))
     sent[name] = {{"bytes", t.sent}, {"count", t.count}};
-  (*json)["step"] = {
+  const nlohmann::json step_json = {
       {"nodes", o.layout.nodes}, {"processes_a_node", o.layout.per_node},
       {"basis", what}, {"step_ms", p.seconds * 1e3},
       {"efficiency", p.efficiency()}, {"operations_ms", p.compute * 1e3},
@@ -140,6 +145,7 @@ void plan_scaling(const ScalingOptions& o, const Config& config,
       {"waiting_gradients_ms", p.exposed_gradients * 1e3},
       {"waiting_images_ms", p.waiting_for_input * 1e3},
       {"background_ms", p.background * 1e3}, {"sent", std::move(sent)}};
+  return step_json.dump();
 }
 
 }  // namespace music

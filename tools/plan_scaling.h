@@ -1,7 +1,6 @@
 #pragma once
 // music_plan's answer for several processes: the predicted step.
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "music/config.h"
@@ -22,9 +21,9 @@ struct ScalingOptions {
   bool settle(const CLI::App& app);
 };
 
-// Prints it, or adds it to `json`. Throws kUsage for processes on a CPU without
-// a profile.
-void plan_scaling(const ScalingOptions& options, const Config& config,
-                  const Compute& compute, nlohmann::json* json);
+// Text for people, or one JSON object. Throws kUsage for processes on a CPU
+// without a profile.
+std::string plan_scaling(const ScalingOptions& options, const Config& config,
+                         const Compute& compute, bool json);
 
 }  // namespace music
