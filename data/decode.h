@@ -16,9 +16,11 @@ struct DecodeLimits {
   static constexpr int kJpegSide = 65'500;              // libjpeg's own
   static constexpr int kPngSide = 16'384;
   static constexpr int kJpegScans = 100;
+  // Huffman codes spend at least a bit on each block of 8 x 8.
+  static constexpr std::int64_t kJpegPixelsPerByte = 8 * 64;
   static constexpr std::int64_t kCodecBytes = std::int64_t{512} << 20;
-  // Besides: a JPEG has at most 512 pixels a byte, and no buffer of a PNG is
-  // larger than its size calls for, so that a small file stays cheap.
+  // Besides: no buffer of a PNG is larger than its size calls for, so that a
+  // small file stays cheap.
 };
 
 // By the first bytes.

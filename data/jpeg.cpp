@@ -149,10 +149,9 @@ void decode_jpeg(std::span<const std::uint8_t> bytes, Image& image) {
   if (width * height > DecodeLimits::kPixels)
     throw error(ExitCode::kData, "[jpeg] {} x {} pixels, limit {} in all",
                 width, height, DecodeLimits::kPixels);
-  // Huffman codes spend at least a bit on each block of 8 x 8: a header that
-  // claims more is refused before memory is taken for it.
+  // A header that claims more is refused before memory is taken for it.
   if (!decoder.info.arith_code &&
-      width * height > std::int64_t{8 * 64} * std::ssize(bytes))
+      width * height > DecodeLimits::kJpegPixelsPerByte * std::ssize(bytes))
     throw error(ExitCode::kData, "[jpeg] {} x {} pixels cannot be in {} bytes",
                 width, height, bytes.size());
   std::uint8_t* pixels =

@@ -1,7 +1,8 @@
 #pragma once
 // Pillow's Image.resize on 8-bit RGB, to the bit: a horizontal and a vertical
 // pass, each rounded to 8 bits, antialiased windows, 22-bit fixed-point weights
-// (python-pillow/Pillow: src/libImaging/Resample.c).
+// (python-pillow/Pillow: src/libImaging/Resample.c). Pillow 13 and later begin
+// with the vertical pass where the height shrinks much more than the width.
 
 #include <cstdint>
 #include <vector>

@@ -166,6 +166,10 @@ struct Print {
   }
 };
 
+std::size_t length_apart(const std::string& a, const std::string& b) {
+  return a.size() > b.size() ? a.size() - b.size() : b.size() - a.size();
+}
+
 std::size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -229,6 +233,7 @@ std::string suggestion(const std::string& word,
   std::string best;
   std::size_t least = word.size() < 4 ? 2 : word.size() < 9 ? 3 : 4;
   for (const std::string& k : known) {
+    if (length_apart(word, k) >= least) continue;  // no nearer than that
     const std::size_t d = edit_distance(word, k);
     if (d < least) least = d, best = k;
   }
@@ -245,7 +250,8 @@ std::string suggestion(const std::string& word,
   };
   find([&](const std::string& k) { return k == end; });
   find([&](const std::string& k) {
-    return end.size() > 3 && edit_distance(k, end) < 2;
+    return end.size() > 3 && length_apart(k, end) < 2 &&
+           edit_distance(k, end) < 2;
   });
   find([&](const std::string& k) { return k.ends_with("_" + end); });
   return best.empty() ? "" : fmt::format(" (did you mean {}{}?)", prefix, best);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes tests/golden/images.{txt,bin}: what Pillow and torchvision make of
-small images, for the tests of data/. Needs Pillow 10.2 or later, torchvision, numpy.
+small images, for the tests of data/. Needs Pillow 10.2 to 12, torchvision, numpy.
 
 images.txt has one case a line: its kind, its parameters, and last the offset
 and the size of its bytes in images.bin (for "all": a CRC-32 instead).

@@ -20,8 +20,13 @@ T* reserve(Buffer& buffer, std::size_t count) {
 }  // namespace
 
 bool JpegReader::open(std::span<const std::uint8_t> bytes) {
-  return frame_.parse(bytes) &&
-         std::int64_t{frame_.width} * frame_.height <= DecodeLimits::kPixels &&
+  const auto plausible = [&] {  // else libjpeg has the say, and the message
+    const std::int64_t pixels = std::int64_t{frame_.width} * frame_.height;
+    return pixels <= DecodeLimits::kPixels &&
+           pixels <= DecodeLimits::kJpegPixelsPerByte * std::ssize(bytes) &&
+           std::max(frame_.width, frame_.height) <= DecodeLimits::kJpegSide;
+  };
+  return frame_.parse(bytes) && plausible() &&
          scan_.open(bytes.subspan(frame_.scan), frame_);
 }
 

@@ -96,9 +96,9 @@ class Operations {
     reader_.open(file_);
     const Box held = reader_.read(wanted, part_);
     Pixels out;
-    for (int y = wanted.y - held.y; y < wanted.y - held.y + wanted.height; ++y) {
-      const std::uint8_t* row =
-          part_.row(y) + bytes(wanted.x - held.x, 1);
+    for (int y = 0; y < wanted.height; ++y) {
+      const std::uint8_t* row = part_.row(wanted.y - held.y + y) +
+                                bytes(wanted.x - held.x, 1);
       out.insert(out.end(), row, row + bytes(wanted.width, 1));
     }
     answer(wanted.width, wanted.height, out);

@@ -22,8 +22,8 @@ TEST_SUITE("distribution") {
   constexpr std::uint32_t kDraws = 100'000;
   constexpr double kLeast = 1e-3;
 
-  static ViewParameters draw(const AugmentSpec& spec, std::uint32_t sample, int view,
-                      int width = 500, int height = 375) {
+  static ViewParameters draw(const AugmentSpec& spec, std::uint32_t sample,
+                             int view, int width = 500, int height = 375) {
     return sample_view(spec, 7, 3, sample, view, width, height);
   }
 
@@ -37,7 +37,7 @@ TEST_SUITE("distribution") {
 
   // The largest distance from the uniform distribution on [low, high].
   static void check_uniform(const std::string& what, Draws draws, double low,
-                     double high) {
+                            double high) {
     CAPTURE(what);
     std::sort(draws.begin(), draws.end());
     CHECK(draws.front() >= low);
@@ -76,8 +76,9 @@ TEST_SUITE("distribution") {
   }
 
   // Counts of cells against their probabilities.
-  static void check_counts(const std::string& what, const std::vector<double>& counts,
-                    const std::vector<double>& shares) {
+  static void check_counts(const std::string& what,
+                           const std::vector<double>& counts,
+                           const std::vector<double>& shares) {
     CAPTURE(what);
     REQUIRE(counts.size() == shares.size());
     double n = 0, sum = 0, cells = 0;
@@ -93,7 +94,8 @@ TEST_SUITE("distribution") {
     }
     // Wilson and Hilferty's approximation; exact for two cells and for one.
     const double k = cells - 1;
-    const double z = (std::cbrt(sum / k) - 1 + 2 / (9 * k)) / std::sqrt(2 / (9 * k));
+    const double z =
+        (std::cbrt(sum / k) - 1 + 2 / (9 * k)) / std::sqrt(2 / (9 * k));
     const double p = cells < 2    ? 1
                      : cells == 2 ? std::erfc(std::sqrt(sum / 2))
                                   : 0.5 * std::erfc(z / std::sqrt(2.0));

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "tests/data/instruction_sets.h"
+#include "tests/data/fast_instruction_sets.h"
 #include "tests/data/photos.h"
 
 TEST_SUITE("fast") {

@@ -147,7 +147,8 @@ TEST_SUITE("mutated") {
   static double cpu_seconds() {
     timespec t{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+    return static_cast<double>(t.tv_sec) +
+           1e-9 * static_cast<double>(t.tv_nsec);
   }
 
   static void soak(ImageKind kind, std::uint32_t count) {

@@ -14,7 +14,7 @@
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
 #include "tests/data/image_goldens.h"
-#include "tests/data/instruction_sets.h"
+#include "tests/data/fast_instruction_sets.h"
 #include "tests/data/photos.h"
 
 TEST_SUITE("partial_reader") {

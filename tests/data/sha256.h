@@ -54,8 +54,9 @@ inline std::string sha256(std::vector<std::uint8_t> bytes) {
     }
     auto [a, b, c, d, e, f, g, h] = hash;
     for (std::size_t i = 0; i < 64; ++i) {
-      const Word x = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                     ((e & f) ^ (~e & g)) + constants.round[i] + w[i];
+      const Word x =
+          h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
+          ((e & f) ^ (~e & g)) + constants.round[i] + w[i];
       const Word y = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) +
                      ((a & b) ^ (a & c) ^ (b & c));
       h = g, g = f, f = e, e = d + x, d = c, c = b, b = a, a = x + y;

@@ -1,6 +1,6 @@
 // Lists of images. "." and "0" are files beside the list. A class number makes
-// as many names, so digits beyond a number's third are left out; after '!', which
-// is left out too, they stay.
+// as many names, so digits beyond a number's third are left out; after '!',
+// which is left out too, they stay.
 
 #include <vector>
 

@@ -8,7 +8,8 @@
 
 namespace music::data {
 
-// Calls what with the name of each, while it is the one chosen. Returns how many.
+// Calls what with the name of each, while it is the one chosen. Returns how
+// many there are.
 template <typename Call>
 int for_each_instruction_set(const Call& what) {
   int count = 0;
