@@ -109,7 +109,6 @@ int bench_main(int argc, char** argv) {
                  "write time per operation there, for music_plan --profile");
   app.add_flag("--json", o.json, "print one JSON object");
   if (!parse(app, argc, argv)) return 0;
-  o.profile = o.profile || !o.profile_file.empty();
   omp_set_num_threads(o.threads > 0 ? o.threads
                                     : static_cast<int>(std::thread::hardware_concurrency()));
 
@@ -136,7 +135,7 @@ int bench_main(int argc, char** argv) {
   spec.optimizer.kind =
       o.optimizer == "lars" ? OptimizerKind::kLars : OptimizerKind::kSgd;
   ExecutableOptions options = executable_options_from_environment();
-  options.profile = o.profile;
+  options.profile = o.profile || !o.profile_file.empty();
   TrainingStep step(model, spec, {o.batch}, options);
 
   const Buffer pixels(static_cast<std::size_t>(2 * o.batch * o.size * o.size * 3),
