@@ -31,9 +31,8 @@ std::size_t loss_workspace(const TrainingStepSpec& spec, std::int64_t batch,
   if (place.size() == 1)
     return static_cast<std::size_t>(
         codes + units * std::min<std::int64_t>(units, 4096) * (code + 2));
-  // As music/cuda/slab_entropy.cu chooses it.
   const std::int64_t panel = std::min(
-      units, std::max<std::int64_t>(256, (8 << 20) / code / samples));
+      units, gpu_panel_units(samples, spec.segments, place.size(), code));
   const std::int64_t columns =
       (units + place.size() - 1) / place.size() + spec.segments.size(0);
   return static_cast<std::size_t>(

@@ -1,7 +1,10 @@
 #include "music/planned_step.h"
 
+#include <algorithm>
+
 #include "dist/planned.h"
 #include "engine/core/shard.h"
+#include "music/column_slabs.h"
 #include "music/cpu/slab_entropy.h"
 
 namespace music {
@@ -27,9 +30,15 @@ PlannedStep::PlannedStep(const ModelSpec& model, const TrainingStepSpec& step,
   model_.graph = &step_.graph;
   model_.reducer = &reducer_;
   model_.layout = layout;
+  const std::int64_t units = step.segments.units();
+  const int code = compute.dtype == DType::kF32 ? 4 : 2;
   model_.loss = {samples, step.segments, step.loss, rank, layout.ranks(),
-                 cpu::panel_units(samples, step.segments.units()),
-                 compute.dtype == DType::kF32 ? 4 : 2};
+                 cpu::panel_units(samples, units), code};
+  if (compute.device == Device::kCuda) {
+    model_.loss.panel = std::min(
+        units, gpu_panel_units(samples, step.segments, layout.ranks(), code));
+    model_.loss.sums = 5;
+  }
 }
 
 void PlannedStep::price(const Processor& p) {

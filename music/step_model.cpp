@@ -60,7 +60,7 @@ void Simulation::loss(double seconds) {
     run(Kind::kAllReduce, 2 * units * sizeof(float), p_.exposed_loss);
     return;
   }
-  run(Kind::kAllReduce, 3 * units * sizeof(double), p_.exposed_loss);
+  run(Kind::kAllReduce, l.sums * units * sizeof(double), p_.exposed_loss);
   if (l.segments.count() > 1) slabs(seconds);
   else compute(seconds);
   run(Kind::kAllReduce, 3 * sizeof(double), p_.exposed_loss);

@@ -33,6 +33,7 @@ struct LossExchange {
   int rank = 0, ranks = 1;
   std::int64_t panel = 0;  // units of q' that go round at a time
   int codes = 4;
+  int sums = 3;  // over the batch, of each unit, in fp64
 };
 
 struct StepModel {

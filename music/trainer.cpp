@@ -97,7 +97,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   if (compute_.device == Device::kCuda)
     require_memory(model_spec(config), training_step_spec(config),
                    (batch + loading.world - 1) / loading.world, compute_,
-                   available_memory(compute_.device));
+                   available_memory(compute_.device), loading.world);
   model_ = std::make_unique<Model>(
       model_spec(config), ParameterStorage{.training = true,
                                            .device = compute_.device,

@@ -14,11 +14,6 @@ namespace {
 using dist::Collective;
 using dist::Ticket;
 
-// A panel [N, units] of q': large enough for the network, small beside a slab;
-// and its block of P, which should stay in the second-level cache.
-constexpr std::int64_t kPanelBytes = 8 << 20, kBlockBytes = 32 << 20;
-constexpr std::int64_t kLeastUnits = 256;
-
 // Rows of every block start on a vector.
 constexpr std::int64_t padded(std::int64_t columns) {
   return ceil_div(columns, kPack) * kPack;
@@ -63,7 +58,14 @@ SlabEntropy::SlabEntropy(dist::Communicator& communicator, std::int64_t samples,
     sent_.push_back(plan_.n * padded(columns(r)));
     received_.push_back(shard_[r] * padded(columns(rank_)));
   }
-  choose_panel(panel);
+  const std::int64_t units = plan_.segments.units;
+  if (panel == 0)
+    panel = gpu_panel_units(samples, segments, ranks,
+                            static_cast<std::int64_t>(size_of(codes.codes)));
+  MUSIC_CHECK(panel > 0 && panel % kPack == 0,
+              "[joint_entropy] panels of {} units", panel);
+  panel_ = std::min(panel, padded(units));
+  panels_ = ceil_div(units, panel_);
   for (std::int64_t p = 0; p < panels_ && columns(rank_) > 0; ++p) {
     parts_ += centre_parts(width(p));
     if (products_.contains(width(p))) continue;
@@ -74,27 +76,6 @@ SlabEntropy::SlabEntropy(dist::Communicator& communicator, std::int64_t samples,
   }
   Workspace none;
   workspace_bytes_ = carve(nullptr, none);
-}
-
-// The same on all ranks: it follows from the widest slab, not from this one's.
-void SlabEntropy::choose_panel(std::int64_t wanted) {
-  const std::int64_t units = plan_.segments.units;
-  if (wanted == 0) {
-    std::int64_t widest = 1;
-    for (std::size_t r = 0; r < shard_.size(); ++r)
-      widest = std::max(widest, columns(r));
-    const auto code = static_cast<std::int64_t>(size_of(plan_.codes));
-    const std::int64_t fit =
-        std::min(
-            kPanelBytes / code / samples_,
-            kBlockBytes / static_cast<std::int64_t>(sizeof(float)) / widest) /
-        128 * 128;
-    wanted = std::max(kLeastUnits, fit);
-  }
-  MUSIC_CHECK(wanted > 0 && wanted % kPack == 0,
-              "[joint_entropy] panels of {} units", wanted);
-  panel_ = std::min(wanted, padded(units));
-  panels_ = ceil_div(units, panel_);
 }
 
 std::int64_t SlabEntropy::width(std::int64_t p) const {

@@ -46,7 +46,6 @@ class SlabEntropy {
     Gemm probabilities, second, first;  // P, dQ'', dQ'
   };
   std::size_t carve(void* base, Workspace& w) const;
-  void choose_panel(std::int64_t wanted);
   Products products(std::int64_t width) const;
   std::int64_t begin(std::int64_t p) const { return p * panel_; }
   std::int64_t width(std::int64_t p) const;

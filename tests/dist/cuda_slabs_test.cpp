@@ -27,18 +27,6 @@ struct Problem {
   std::int64_t panel = 0;  // units; 0: the kernel's own choice
 };
 
-// Every size-th row.
-template <typename T>
-std::vector<T> shard(const std::vector<T>& rows, std::int64_t units) {
-  std::vector<T> mine;
-  const auto stride = static_cast<std::ptrdiff_t>(units);
-  const auto count = static_cast<std::ptrdiff_t>(rows.size()) / stride;
-  for (std::ptrdiff_t i = world().rank(); i < count; i += world().size())
-    mine.insert(mine.end(), rows.begin() + i * stride,
-                rows.begin() + (i + 1) * stride);
-  return mine;
-}
-
 struct Result {
   JointEntropyTerms terms;
   float total = 0;
@@ -49,8 +37,8 @@ struct Result {
 Result run(const Problem& p, DType codes, dist::Communicator& communicator) {
   const std::int64_t units = p.segments.units();
   const auto first = logits(p.n, p.segments, p.scale, 0);
-  std::vector<float> z = shard(first, units);
-  const auto other = shard(second_view(first, 0.5 * p.scale), units);
+  std::vector<float> z = shard_rows(first, units);
+  const auto other = shard_rows(second_view(first, 0.5 * p.scale), units);
   z.insert(z.end(), other.begin(), other.end());
   Parameters parameters;
   parameters.set_storage({.device = Device::kCuda});
@@ -108,8 +96,8 @@ void check(const Problem& p) {
       CHECK(error_of(r.terms.oe, e.terms.oe) < terms);
       CHECK(error_of(r.terms.ti, e.terms.ti) < terms);
       CHECK(error_of(r.terms.total, e.terms.total) < terms);
-      CHECK(norm_relative(r.dz1, shard(e.dz1, units), 1e-30) < gradient);
-      CHECK(norm_relative(r.dz2, shard(e.dz2, units), 1e-30) < gradient);
+      CHECK(norm_relative(r.dz1, shard_rows(e.dz1, units), 1e-30) < gradient);
+      CHECK(norm_relative(r.dz2, shard_rows(e.dz2, units), 1e-30) < gradient);
       CHECK(r.total == static_cast<float>(r.terms.total));
       std::vector<double> mean(static_cast<std::size_t>(2 * units));
       for (std::size_t i = 0; i < e.q1.size(); ++i) {

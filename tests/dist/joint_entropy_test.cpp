@@ -16,6 +16,7 @@ namespace {
 
 using namespace music;
 using test::norm_relative;
+using test::shard_rows;
 using test::world;
 
 struct Result {
@@ -29,17 +30,6 @@ std::vector<float> logits(std::int64_t n, std::int64_t units, double scale,
   std::vector<float> z(static_cast<std::size_t>(n * units));
   for (float& v : z) v = static_cast<float>(scale * rng.normal());
   return z;
-}
-
-// The rows of this rank's samples: every size-th.
-std::vector<float> shard(const std::vector<float>& rows, std::int64_t units) {
-  std::vector<float> mine;
-  const auto stride = static_cast<std::ptrdiff_t>(units);
-  const auto count = static_cast<std::ptrdiff_t>(rows.size()) / stride;
-  for (std::ptrdiff_t i = world().rank(); i < count; i += world().size())
-    mine.insert(mine.end(), rows.begin() + i * stride,
-                rows.begin() + (i + 1) * stride);
-  return mine;
 }
 
 Result run(const std::vector<float>& z1, const std::vector<float>& z2,
@@ -69,8 +59,8 @@ struct Problem {
   }
   Result together(const Segments& segments, const JointEntropySpec& spec) const {
     const std::int64_t units = segments.units();
-    return run(shard(z1, units), shard(z2, units), segments, spec, &world(),
-               static_cast<std::int64_t>(z1.size()) / units);
+    return run(shard_rows(z1, units), shard_rows(z2, units), segments, spec,
+               &world(), static_cast<std::int64_t>(z1.size()) / units);
   }
   Result alone(const Segments& segments, const JointEntropySpec& spec) const {
     return run(z1, z2, segments, spec, nullptr, 0);
@@ -93,8 +83,8 @@ void check_equal(std::int64_t n, const Segments& segments,
   CHECK(difference(many.terms.oe, one.terms.oe) < 1e-6);
   CHECK(difference(many.terms.ti, one.terms.ti) < 1e-6);
   CHECK(difference(many.terms.total, one.terms.total) < 1e-6);
-  CHECK(norm_relative(many.dz1, shard(one.dz1, segments.units())) < 2e-6);
-  CHECK(norm_relative(many.dz2, shard(one.dz2, segments.units())) < 2e-6);
+  CHECK(norm_relative(many.dz1, shard_rows(one.dz1, segments.units())) < 2e-6);
+  CHECK(norm_relative(many.dz2, shard_rows(one.dz2, segments.units())) < 2e-6);
   CHECK(norm_relative(many.mean_q, one.mean_q) < 1e-6);
 }
 
@@ -188,10 +178,11 @@ TEST_SUITE("joint_entropy") {
       return;
     }
     CHECK(difference(many.terms.oe, one.terms.oe) > 1e-3);
-    CHECK(norm_relative(many.dz1, shard(one.dz1, 96)) > 0.05);
+    CHECK(norm_relative(many.dz1, shard_rows(one.dz1, 96)) > 0.05);
     // It is the mean over the processes of their losses.
-    const Result own = run(shard(problem.z1, 96), shard(problem.z2, 96),
-                           segments, {}, nullptr, 0);
+    const Result own =
+        run(shard_rows(problem.z1, 96), shard_rows(problem.z2, 96), segments,
+            {}, nullptr, 0);
     const double share =
         static_cast<double>(own.dz1.size()) / static_cast<double>(24 * 96);
     double oe[] = {share * own.terms.oe};

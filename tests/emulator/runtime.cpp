@@ -1,8 +1,4 @@
-// The runtime calls of the emulated device. Its memory is one reserved range
-// that only kernels and copies may touch: host code that dereferences a device
-// pointer is stopped by the processor, as it would be with a device.
-
-#include <sys/mman.h>
+// The runtime calls of the emulated device.
 
 #include <algorithm>
 #include <chrono>
@@ -10,15 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/core/error.h"
 #include "tests/emulator/cuda_runtime.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(a, n) ((void)(a), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(a, n) ((void)(a), (void)(n))
-#endif
+#include "tests/emulator/device_memory.h"
 
 namespace music::emulator {
 
@@ -60,70 +49,6 @@ struct Event {
 };
 
 namespace {
-
-constexpr std::size_t kReserved = std::size_t{64} << 30;
-constexpr std::size_t kAlign = 256, kGap = 256;
-
-class DeviceMemory {
- public:
-  DeviceMemory() {
-    void* p = mmap(nullptr, kReserved, PROT_NONE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    MUSIC_CHECK(p != MAP_FAILED, "[emulator] cannot reserve device memory");
-    base_ = static_cast<char*>(p);
-  }
-  void* take(std::size_t bytes) {
-    const std::size_t size = (bytes + kAlign - 1) / kAlign * kAlign + kGap;
-    if (used_ + bytes > total) return nullptr;
-    std::size_t at = 0;
-    for (const auto& [offset, block] : blocks_) {
-      if (offset - at >= size) break;
-      at = offset + block.size;
-    }
-    if (at + size > kReserved) return nullptr;
-    blocks_[at] = {size, bytes};
-    used_ += bytes;
-    const std::size_t page = 4096;
-    const std::size_t end = (at + size + page - 1) / page * page;
-    if (end > mapped_) {
-      mapped_ = end;
-      if (depth_ > 0) protect(PROT_READ | PROT_WRITE);
-    }
-    ASAN_POISON_MEMORY_REGION(base_ + at, size);
-    ASAN_UNPOISON_MEMORY_REGION(base_ + at, bytes);
-    return base_ + at;
-  }
-  void release(void* p) {
-    const auto it = blocks_.find(static_cast<std::size_t>(
-        static_cast<char*>(p) - base_));
-    MUSIC_CHECK(it != blocks_.end(), "[emulator] cudaFree of no allocation");
-    ASAN_POISON_MEMORY_REGION(p, it->second.bytes);
-    used_ -= it->second.bytes;
-    blocks_.erase(it);
-  }
-  void open() {
-    if (depth_++ == 0) protect(PROT_READ | PROT_WRITE);
-  }
-  void close() {
-    if (--depth_ == 0) protect(PROT_NONE);
-  }
-  std::size_t free() const { return total - std::min(total, used_); }
-  bool contains(const void* p) const {
-    return p >= base_ && p < base_ + kReserved;
-  }
-
-  std::size_t total = std::size_t{4} << 30;
-
- private:
-  void protect(int how) {
-    if (mapped_ > 0) mprotect(base_, mapped_, how);
-  }
-  struct Allocation { std::size_t size, bytes; };
-  char* base_;
-  std::map<std::size_t, Allocation> blocks_;
-  std::size_t used_ = 0, mapped_ = 0;
-  int depth_ = 0;
-};
 
 // Never destroyed: buffers of static storage are released after it would be.
 DeviceMemory& memory() {
