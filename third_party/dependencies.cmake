@@ -6,16 +6,15 @@ find_package(Threads REQUIRED)
 find_package(DNNL 2.6 REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(LibArchive 3.6 REQUIRED)
-if(MUSIC_CUDA)
-  # Only tar is used: linked statically it needs nothing else, and what the
-  # component `portable` installs neither XML nor ICU, nor the newest C library.
-  find_library(MUSIC_LIBARCHIVE_STATIC libarchive.a)
-  mark_as_advanced(MUSIC_LIBARCHIVE_STATIC)
-  if(MUSIC_LIBARCHIVE_STATIC)
-    set_target_properties(LibArchive::LibArchive PROPERTIES
-      IMPORTED_LOCATION ${MUSIC_LIBARCHIVE_STATIC})
-  endif()
-endif()
+# As programs link it. Reading tar needs nothing else from a static libarchive,
+# so that portable programs (their target property MUSIC_PORTABLE) bring neither
+# XML nor ICU, nor the newest C library; writing refers to all it can do.
+find_library(MUSIC_LIBARCHIVE_STATIC libarchive.a)
+mark_as_advanced(MUSIC_LIBARCHIVE_STATIC)
+add_library(Music3rdParty::archive INTERFACE IMPORTED)
+target_include_directories(Music3rdParty::archive INTERFACE ${LibArchive_INCLUDE_DIRS})
+target_link_libraries(Music3rdParty::archive INTERFACE
+  $<IF:$<AND:$<BOOL:${MUSIC_LIBARCHIVE_STATIC}>,$<BOOL:$<TARGET_PROPERTY:MUSIC_PORTABLE>>>,${MUSIC_LIBARCHIVE_STATIC},LibArchive::LibArchive>)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
