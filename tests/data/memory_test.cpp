@@ -22,14 +22,17 @@ namespace {
 std::atomic<std::int64_t> allocations = 0;
 }  // namespace
 
-// Counted for the whole test program.
-void* operator new(std::size_t bytes) {
+// Counted for the whole test program. Not inlined: where GCC inlines one of a
+// pair alone it takes them for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++allocations;
   if (void* p = std::malloc(bytes)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
 
 TEST_SUITE("memory") {
   using namespace music::data;
