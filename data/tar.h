@@ -54,6 +54,7 @@ class TarWriter {
   archive* archive_ = nullptr;
   std::uint64_t written_ = 0;
   std::exception_ptr failure_;
+  bool abandoned_ = false;  // what is still written goes nowhere
 };
 
 }  // namespace music::data

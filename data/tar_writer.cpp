@@ -18,6 +18,7 @@ TarWriter::TarWriter(const std::filesystem::path& path)
       archive_, this, nullptr,
       [](archive*, void* self, const void* bytes, std::size_t n) {
         auto& writer = *static_cast<TarWriter*>(self);
+        if (writer.abandoned_) return static_cast<la_ssize_t>(n);
         try {
           writer.file_.write({static_cast<const std::byte*>(bytes), n});
         } catch (...) {  // not through C code
@@ -30,8 +31,9 @@ TarWriter::TarWriter(const std::filesystem::path& path)
       nullptr));
 }
 
+// Closes, for archive_write_fail() would leave what it has allocated.
 TarWriter::~TarWriter() {
-  archive_write_fail(archive_);
+  abandoned_ = true;
   archive_write_free(archive_);
 }
 

@@ -2,6 +2,7 @@
 // Elements of a tensor of any floating-point type as double.
 
 #include <cstdint>
+#include <cstring>
 
 #include "engine/core/dtype.h"
 #include "engine/core/half.h"
@@ -16,7 +17,12 @@ inline double real(const void* data, DType dtype, std::int64_t i) {
     case DType::kBF16:
       return static_cast<double>(
           to_float(static_cast<const BFloat16*>(data)[i]));
-    default: return static_cast<double>(static_cast<const float*>(data)[i]);
+    default: {
+      // Where a test asks for what is refused, not aligned.
+      float f;
+      std::memcpy(&f, static_cast<const float*>(data) + i, sizeof f);
+      return static_cast<double>(f);
+    }
   }
 }
 
@@ -25,7 +31,7 @@ inline void set_real(void* data, DType dtype, std::int64_t i, double v) {
   switch (dtype) {
     case DType::kF16: static_cast<Half*>(data)[i] = to_half(f); break;
     case DType::kBF16: static_cast<BFloat16*>(data)[i] = to_bfloat16(f); break;
-    default: static_cast<float*>(data)[i] = f; break;
+    default: std::memcpy(static_cast<float*>(data) + i, &f, sizeof f); break;
   }
 }
 
