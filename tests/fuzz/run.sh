@@ -39,9 +39,12 @@ for target in "${targets[@]}"; do
   "$program" "${flags[@]}" "$new" "$here/corpus/$target" >"$log" 2>&1
   code=$?
   executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  case $code in
+    0) found='no finding' ;;
+    72) found='no finding, interrupted' ;;  # libFuzzer's code for SIGINT
+    *) found="FINDING (exit $code), see $log" status=1 ;;
+  esac
   printf '%-12s %10s executions %6d s  %s\n' "$target" "${executed:-?}" \
-    $((SECONDS - began)) "$( ((code == 0)) && echo 'no finding' ||
-      echo "FINDING (exit $code), see $log")"
-  ((code == 0)) || status=1
+    $((SECONDS - began)) "$found"
 done
 exit $status
