@@ -3,9 +3,9 @@
 // size 1, never a special case.
 //
 // All ranks call the same collectives in the same order; run() and start()
-// count together. Sums of floating-point numbers are formed in double, in rank
-// order, and rounded once: their bits depend on the number of processes, not
-// on the MPI library, the message size or time.
+// count together. Sums of floating-point numbers in host memory are formed in
+// double, in rank order, and rounded once: their bits depend on the number of
+// processes, not on the MPI library, the message size or time.
 //
 // Tensors live where the communicator's body expects them: host memory for
 // local and MPI (stream null), device memory for the ones of

@@ -8,13 +8,6 @@
 #include "music/cpu/slab_entropy.h"
 
 namespace music {
-namespace {
-
-// Reads of weights, gradients (twice, for norms and update) and momentum,
-// writes of weights, momentum and the rounded copy.
-constexpr double kOptimizerBytes = 26;
-
-}  // namespace
 
 PlannedStep::PlannedStep(const ModelSpec& model, const TrainingStepSpec& step,
                          std::int64_t samples, const Compute& compute,

@@ -9,6 +9,11 @@
 
 namespace music {
 
+// What the optimiser moves, bytes a parameter: reads of weights, gradients
+// (twice, for norms and update) and momentum, writes of weights, momentum and
+// the rounded copy.
+constexpr double kOptimizerBytes = 26;
+
 class PlannedStep {
  public:
   // samples: of all processes. rank: the one it is seen from.

@@ -46,7 +46,8 @@ StepPrediction supervised(const std::string& gpu, const std::string& net,
   m.net = interconnect(net);
   m.node_seconds = node_seconds(g, processor(gpu), batch, layout.ranks());
   m.optimizer_seconds = seconds(
-      processor(gpu), {0, 26 * static_cast<double>(p.flat_elements())});
+      processor(gpu),
+      {0, kOptimizerBytes * static_cast<double>(p.flat_elements())});
   return predict(m);
 }
 

@@ -2,7 +2,6 @@
 // 1 to 4 processes.
 #include <doctest/doctest.h>
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -10,8 +9,8 @@
 #include "music/cuda/joint_entropy.h"
 #include "tests/dist/device_world.h"
 #include "tests/support/compare.h"
-#include "tests/support/graph_run.h"
 #include "tests/support/loss_cases.h"
+#include "tests/support/loss_run.h"
 #include "tests/support/reference_loss.h"
 
 namespace {
@@ -33,46 +32,21 @@ struct Result {
   std::vector<float> dz1, dz2, mean_q;
 };
 
-// The kernel alone, between guards.
 Result run(const Problem& p, DType codes, dist::Communicator& communicator) {
   const std::int64_t units = p.segments.units();
   const auto first = logits(p.n, p.segments, p.scale, 0);
   std::vector<float> z = shard_rows(first, units);
   const auto other = shard_rows(second_view(first, 0.5 * p.scale), units);
   z.insert(z.end(), other.begin(), other.end());
-  Parameters parameters;
-  parameters.set_storage({.device = Device::kCuda});
-  parameters.allocate();
-  Graph g(parameters);
-  const Shape shape{static_cast<std::int64_t>(z.size()) / units, units};
-  const Value in = g.input("z", shape, DType::kF32);
-  Node node;
-  node.op = "joint_entropy";
-  node.inputs = {in};
-  node.make = [&](const KernelRequest& r) {
+  const LossResult r = run_loss_kernel(z, units, [&](const KernelRequest& k) {
     const SharedBatch batch{&communicator, p.n};
     if (p.panel == 0)
-      return cuda::make_joint_entropy(r, p.segments, p.spec, batch, codes);
-    return cuda::make_joint_entropy(r, p.segments, p.spec, batch, codes,
+      return cuda::make_joint_entropy(k, p.segments, p.spec, batch, codes);
+    return cuda::make_joint_entropy(k, p.segments, p.spec, batch, codes,
                                     {p.panel, p.panel});
-  };
-  const OutputSpec outs[] = {
-      {Shape{1}}, {shape}, {Shape{4}, DType::kF64}, {Shape{2, units}}};
-  const std::vector<Value> out = g.add(std::move(node), outs);
-  const GuardedRun done(std::move(g), parameters, {{in.id, z.data()}});
-  CHECK(done.problem() == "");
-  const auto read = [&](Value v) {
-    return floats(done.tensor(v), Device::kCuda);
-  };
-  std::array<double, 4> t;
-  download(t.data(), done.tensor(out[2]).data, sizeof t, Device::kCuda);
-  const auto dz = read(out[1]);
-  const auto half = dz.begin() + static_cast<std::ptrdiff_t>(dz.size()) / 2;
-  return {{t[0], t[1], t[2], t[3]},
-          read(out[0])[0],
-          {dz.begin(), half},
-          {half, dz.end()},
-          read(out[3])};
+  });
+  const auto half = r.dz.begin() + static_cast<std::ptrdiff_t>(other.size());
+  return {r.terms, r.total, {r.dz.begin(), half}, {half, r.dz.end()}, r.mean_q};
 }
 
 void check(const Problem& p) {

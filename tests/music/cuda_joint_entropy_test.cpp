@@ -1,7 +1,6 @@
 // The loss on the GPU, held to the reference in double.
 #include <doctest/doctest.h>
 
-#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "tests/support/cuda_device.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/loss_cases.h"
+#include "tests/support/loss_run.h"
 #include "tests/support/reference_loss.h"
 
 namespace {
@@ -37,44 +37,18 @@ struct Problem {
   }
 };
 
-struct Result {
-  JointEntropyTerms terms;
-  float total = 0;
-  std::vector<float> dz, mean_q;  // [2N,D], [2,D]
-};
+using Result = LossResult;
 
-// The kernel alone, between guards.
 Result run(const Problem& p, DType codes, const std::vector<float>& z1,
            const std::vector<float>& z2) {
   std::vector<float> z = z1;
   z.insert(z.end(), z2.begin(), z2.end());
-  Parameters parameters;
-  parameters.set_storage({.device = Device::kCuda});
-  parameters.allocate();
-  Graph g(parameters);
-  const Shape shape{2 * p.n, p.segments.units()};
-  const Value in = g.input("z", shape, DType::kF32);
-  Node node;
-  node.op = "joint_entropy";
-  node.inputs = {in};
-  node.make = [&](const KernelRequest& r) {
+  return run_loss_kernel(z, p.segments.units(), [&](const KernelRequest& r) {
     if (!p.widths)
       return cuda::make_joint_entropy(r, p.segments, p.spec, {}, codes);
     return cuda::make_joint_entropy(r, p.segments, p.spec, {}, codes,
                                     *p.widths);
-  };
-  const OutputSpec outs[] = {
-      {Shape{1}}, {shape}, {Shape{4}, DType::kF64}, {Shape{2, shape[1]}}};
-  const std::vector<Value> out = g.add(std::move(node), outs);
-  const GuardedRun done(std::move(g), parameters, {{in.id, z.data()}});
-  CHECK(done.problem() == "");
-  const auto read = [&](Value v) {
-    return floats(done.tensor(v), Device::kCuda);
-  };
-  std::array<double, 4> t;
-  download(t.data(), done.tensor(out[2]).data, sizeof t, Device::kCuda);
-  return {{t[0], t[1], t[2], t[3]}, read(out[0])[0], read(out[1]),
-          read(out[3])};
+  });
 }
 
 Result run(const Problem& p, DType codes) {
