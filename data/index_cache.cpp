@@ -147,7 +147,8 @@ SampleTable IndexCache::read() const {
     return it == file.metadata().end() ? "" : it->second;
   };
   if (meta("version") != kVersion || meta("key") != key_)
-    throw error(ExitCode::kData, "[dataset] made for {}", meta("key"));
+    throw error(ExitCode::kData, "[dataset] made for {}",
+                in_quotes(meta("key")));
   Values values(file);
   SampleTable table;
   const StringList watched = values.strings("watched");
@@ -159,7 +160,7 @@ SampleTable IndexCache::read() const {
   table.shard = values.get<std::uint32_t>("shard");
   table.offset = values.get<std::uint64_t>("offset");
   table.bytes = values.get<std::uint64_t>("bytes");
-  if (values.digest() != meta("xxh3_128"))
+  if (!consistent(table) || values.digest() != meta("xxh3_128"))
     throw error(ExitCode::kData, "[dataset] damaged");
   bool fresh = watched.size() == stamps.size();
   for (std::size_t i = 0; fresh && i < stamps.size(); ++i)

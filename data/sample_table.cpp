@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "data/dataset_files.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -21,6 +22,22 @@ void StringList::add(const StringList& other) {
   text_.append(other.text_);
   ends_.reserve(ends_.size() + other.ends_.size());
   for (const std::size_t end : other.ends_) ends_.push_back(before + end);
+}
+
+bool consistent(const SampleTable& t) {
+  const std::size_t images = t.names.size();
+  const bool files = t.shards.empty();
+  const std::size_t placed = files ? 0 : images;
+  const auto below = [](const auto& values, std::int64_t least,
+                        std::size_t end) {
+    return std::ranges::all_of(values, [&](std::int64_t v) {
+      return v >= least && v < static_cast<std::int64_t>(end);
+    });
+  };
+  return t.labels.size() == images && t.shard.size() == placed &&
+         t.offset.size() == placed && t.bytes.size() == placed &&
+         below(t.labels, -1, files ? t.classes.size() : kMostClasses) &&
+         below(t.shard, 0, t.shards.size());
 }
 
 void check_size(const SampleTable& table, const std::string& path) {

@@ -49,6 +49,10 @@ struct SampleTable {
   std::int64_t size() const { return static_cast<std::int64_t>(names.size()); }
 };
 
+// Every image has a label, -1 or of a class that is there, and of shards, whose
+// classes are named later, a place in one of them.
+bool consistent(const SampleTable& table);
+
 // Throws Error kData when the table has more than 2^32 - 1 images; path is
 // what they came from.
 void check_size(const SampleTable& table, const std::string& path);

@@ -23,9 +23,9 @@ ResNet::ResNet(Parameters& parameters, const std::string& prefix,
                const ResNetSpec& spec)
     : spec_(spec) {
   const std::vector<int> counts = blocks_of(spec.depth);
-  if (spec.width < 1)
-    throw error(ExitCode::kUsage, "[resnet] width {}, expected at least 1",
-                spec.width);
+  if (spec.width < 1 || spec.width > ResNetSpec::kMostWidth)
+    throw error(ExitCode::kUsage, "[resnet] width {}, expected 1 to {}",
+                spec.width, ResNetSpec::kMostWidth);
   const bool bottleneck = spec.depth >= 50;
   const bool cifar = spec.stem == Stem::kCifar;
   stem_.emplace_back(

@@ -1,7 +1,7 @@
 #pragma once
 // What a ResNet encoder is. Names and defaults follow torchvision.
 
-#include <string>
+#include <array>
 
 namespace music {
 
@@ -16,7 +16,10 @@ enum class InitScheme {
 };
 
 struct ResNetSpec {
-  int depth = 50;          // 18, 34, 50 or 101
+  static constexpr std::array kDepths{18, 34, 50, 101};
+  static constexpr int kMostWidth = 1024;
+
+  int depth = 50;          // one of kDepths
   int width = 64;          // channels of the stem; 64 is the standard net
   Stem stem = Stem::kImageNet;
   InitScheme init = InitScheme::kKaimingFanOut;

@@ -169,24 +169,29 @@ Manifest read_manifest(const fs::path& directory) {
   Manifest manifest;
   try {
     const json body = json::parse(text);
-    const int version = body.at("format_version").get<int>();
+    // Through a reference: only what is an integer, with no conversion.
+    const auto count = [&](const char* key) {
+      return body.at(key).get_ref<const std::int64_t&>();
+    };
+    const std::int64_t version = count("format_version");
     if (version != kFormatVersion)
       fail(fmt::format("has format version {}, this program reads {}", version,
                        kFormatVersion));
     CheckpointState& s = manifest.state;
-    body.at("step").get_to(s.step);
-    body.at("epoch").get_to(s.epoch);
-    body.at("batch").get_to(s.batch);
-    body.at("seed").get_to(s.seed);
+    s.step = count("step");
+    s.epoch = count("epoch");
+    s.batch = count("batch");
+    s.seed = body.at("seed").get_ref<const std::uint64_t&>();
     body.at("run_id").get_to(s.run_id);
     body.at("config_hash").get_to(s.config_hash);
     body.at("code_version").get_to(s.code_version);
-    body.at("metrics_bytes").get_to(s.metrics_bytes);
-    body.at("world_size").get_to(s.world_size);
+    s.metrics_bytes = count("metrics_bytes");
+    s.world_size = static_cast<int>(
+        std::clamp<std::int64_t>(count("world_size"), 0, 1 << 30));
     body.at("extra").get_to(s.extra);
     for (const json& f : body.at("files"))
       manifest.files.push_back({f.at("name").get<std::string>(),
-                                {f.at("bytes").get<std::uint64_t>(),
+                                {f.at("bytes").get_ref<const std::uint64_t&>(),
                                  f.at("xxh3_128").get<std::string>()}});
   } catch (const json::exception& e) {
     fail(fmt::format("is not a checkpoint manifest: {}", e.what()));
@@ -375,7 +380,7 @@ Checkpoint load_checkpoint(const fs::path& directory) {
                   "[checkpoint] {} is damaged: {} bytes with hash {}, "
                   "expected {} with {}",
                   (directory / name).string(), found.bytes, found.xxh3_128,
-                  expected.bytes, expected.xxh3_128);
+                  expected.bytes, in_quotes(expected.xxh3_128));
   }
   return checkpoint;
 }

@@ -136,7 +136,7 @@ std::vector<ConfigKey> make_keys() {
        .help = "the encoder", .aliases = {"arch"}},
       {.name = "model.width", .field = FIELD(model.encoder.width),
        .help = "channels of the stem; 64 is the standard network", .min = 1,
-       .max = 1024},
+       .max = ResNetSpec::kMostWidth},
       {.name = "model.stem",
        .field = WORDS(model.encoder.stem, "imagenet", "cifar"),
        .help = "7x7 stride 2 and max-pool, or 3x3 stride 1"},

@@ -1,6 +1,8 @@
 #include "music/encoder_file.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "engine/io/state_dict.h"
 
@@ -58,31 +60,40 @@ EncoderInfo read_encoder_info(const SafetensorsFile& file,
     if (it == metadata.end()) return;
     const char* begin = it->second.data();
     if (!parse(begin, begin + it->second.size()))
-      throw error(ExitCode::kData, "[weights] {}: metadata {} is \"{}\"",
-                  file_name, key, it->second);
+      throw error(ExitCode::kData, "[weights] {}: metadata {} is {}", file_name,
+                  key, in_quotes(it->second));
   };
-  const auto integer = [](int& out) {
-    return [&out](const char* p, const char* end) {
+  const auto integer = [](int& out, const auto& holds) {
+    return [&out, holds](const char* p, const char* end) {
       bool ok = true;
-      return read_number(p, end, out, ok) == end && ok && out > 0;
+      return read_number(p, end, out, ok) == end && ok && holds(out);
     };
   };
-  const auto triple = [](std::array<float, 3>& out) {
-    return [&out](const char* p, const char* end) {
+  const auto triple = [](std::array<float, 3>& out, const auto& holds) {
+    return [&out, holds](const char* p, const char* end) {
       bool ok = true;
       for (std::size_t i = 0; i < 3; ++i) {
         p = read_number(p, end, out[i], ok);
         if (i < 2) ok &= p != end && *p++ == ',';
-        if (!ok) return false;
+        if (!ok || !holds(out[i])) return false;
       }
       return p == end;
     };
   };
-  read(kDepth, integer(info.encoder.depth));
-  read(kWidth, integer(info.encoder.width));
-  read(kSize, integer(info.image_size));
-  read(kMean, triple(info.pixels.mean));
-  read(kStd, triple(info.pixels.std));
+  const auto up_to = [](int most) {
+    return [most](int v) { return v >= 1 && v <= most; };
+  };
+  read(kDepth, integer(info.encoder.depth, [](int v) {
+         return std::ranges::count(ResNetSpec::kDepths, v) == 1;
+       }));
+  read(kWidth, integer(info.encoder.width, up_to(ResNetSpec::kMostWidth)));
+  read(kSize, integer(info.image_size, up_to(EncoderInfo::kMostSize)));
+  // As of augment.mean and augment.std; NaN is neither.
+  read(kMean, triple(info.pixels.mean,
+                     [](float v) { return v >= 0 && v <= 1; }));
+  read(kStd, triple(info.pixels.std, [](float v) {
+         return v > 0 && v <= 10 && std::isfinite(1 / v);
+       }));
   const auto choice = [](auto& out, const char* first, auto a,
                          const char* second, auto b) {
     return [=, &out](const char* p, const char* end) {

@@ -13,6 +13,8 @@ namespace music {
 
 // What an encoder file tells about itself.
 struct EncoderInfo {
+  static constexpr int kMostSize = 4096;
+
   ResNetSpec encoder;
   int image_size = 224;
   data::PixelStats pixels;

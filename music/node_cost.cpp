@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "engine/io/file.h"
 
 namespace music {
 namespace {
@@ -91,10 +92,16 @@ Profile read_profile(const std::string& path) {
     std::ifstream file(path);
     const auto j = nlohmann::json::parse(file);
     Profile p;
-    p.samples = j.at("samples");
+    p.samples = j.at("samples").get_ref<const std::int64_t&>();
     p.optimizer_ms = j.at("optimizer_ms");
-    for (const auto& n : j.at("nodes"))
+    bool holds = p.samples > 0 && p.optimizer_ms >= 0;
+    for (const auto& n : j.at("nodes")) {
       p.nodes.push_back({n.at("op"), n.at("ms")});
+      holds &= p.nodes.back().milliseconds >= 0;
+    }
+    if (!holds)
+      throw error(ExitCode::kData,
+                  "[plan] {} holds a negative time or no sample", path);
     return p;
   } catch (const nlohmann::json::exception& e) {
     throw error(ExitCode::kData,
@@ -128,8 +135,9 @@ std::vector<double> node_seconds(const Graph& graph, const Profile& profile,
       throw error(ExitCode::kUsage,
                   "[plan] the profile is of another network: operation {} is "
                   "{}, expected {}", next,
-                  next < profile.nodes.size() ? profile.nodes[next].op
-                                              : "missing", node.op);
+                  next < profile.nodes.size()
+                      ? in_quotes(profile.nodes[next].op)
+                      : "missing", node.op);
     times.push_back(profile.nodes[next++].milliseconds * scale);
   }
   if (next != profile.nodes.size())

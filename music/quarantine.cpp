@@ -14,11 +14,13 @@ namespace {
 // Null for what is not such a line, as the torn last one of a killed run.
 nlohmann::json entry(const std::string& line) {
   const auto j = nlohmann::json::parse(line, nullptr, false);
-  return j.is_object() && j.contains("sample") ? j : nlohmann::json();
+  const bool whole = j.is_object() && j.contains("sample") &&
+                     j["sample"].is_number_integer();
+  return whole ? j : nlohmann::json();
 }
 
 std::int64_t sample_of(const nlohmann::json& entry) {
-  return entry.value("sample", std::int64_t{-1});
+  return entry.at("sample").get<std::int64_t>();
 }
 
 }  // namespace

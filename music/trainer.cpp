@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 
@@ -225,17 +226,25 @@ void Trainer::restore(const Checkpoint& checkpoint,
   });
   parameters.write_back();
   step_ = checkpoint.state.step;
-  const auto counter = [&](const char* key) {
+  // A value that the checkpoint does not have stays.
+  const auto restore_number = [&](const char* key, auto& value) {
     const auto it = checkpoint.state.extra.find(key);
-    return it == checkpoint.state.extra.end() ? 0 : std::stoll(it->second);
+    if (it == checkpoint.state.extra.end()) return;
+    const std::string& text = it->second;
+    const char* end = text.data() + text.size();
+    const auto [rest, problem] = std::from_chars(text.data(), end, value);
+    if (problem != std::errc() || rest != end)
+      throw error(ExitCode::kNoCheckpoint,
+                  "[train] {}: {} is {}, expected a number",
+                  checkpoint.directory.string(), key, in_quotes(text));
   };
-  skipped_ = counter("skipped_steps");
-  skipped_in_a_row_ = counter("skipped_in_a_row");
+  skipped_ = skipped_in_a_row_ = 0;
+  restore_number("skipped_steps", skipped_);
+  restore_number("skipped_in_a_row", skipped_in_a_row_);
   UpdateState update = training_step_->update_state();
-  update.good_steps = static_cast<std::int32_t>(counter("good_steps"));
-  if (const auto it = checkpoint.state.extra.find("loss_scale");
-      it != checkpoint.state.extra.end())
-    update.loss_scale = std::stof(it->second);
+  update.good_steps = 0;
+  restore_number("good_steps", update.good_steps);
+  restore_number("loss_scale", update.loss_scale);
   training_step_->set_update_state(update);
   known_bad_.assign(bad_images.begin(), bad_images.end());
   seek();

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <set>
 #include <thread>
 
 #include "engine/io/state_dict.h"
@@ -11,12 +12,15 @@ namespace music {
 void EncoderOptions::add_to(CLI::App& app) {
   app.add_option("encoder", encoder,
                  "a run directory, or an encoder.safetensors")->required();
-  app.add_option("--depth", depth, "ResNet depth, where the file does not say");
-  app.add_option("--width", width, "ResNet stem width, likewise");
+  app.add_option("--depth", depth, "ResNet depth, where the file does not say")
+      ->check(CLI::IsMember(std::set<int>(ResNetSpec::kDepths.begin(),
+                                          ResNetSpec::kDepths.end())));
+  app.add_option("--width", width, "ResNet stem width, likewise")
+      ->check(CLI::Range(1, ResNetSpec::kMostWidth));
   app.add_option("--stem", stem, "imagenet or cifar, likewise")
       ->check(CLI::IsMember({"imagenet", "cifar"}));
   app.add_option("--image-size", size, "crop size, likewise")
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, EncoderInfo::kMostSize));
   app.add_option("--resize", resize,
                  "short side before the centre crop (default: 8/7 of the crop; "
                  "images up to 64 pixels: their own size)")

@@ -115,6 +115,18 @@ TEST_SUITE("index_cache") {
     CHECK(open(f.path("in"))->size() == 1);
     std::ofstream(cache.file(), std::ios::binary) << whole;
     CHECK(open(f.path("in"))->size() == IndexCache::kWorthwhile);
+    for (const int label : {-2, 3}) {
+      SampleTable wrong = table;
+      wrong.labels.back() = label;
+      writer.save(wrong);
+      CHECK(open(f.path("in"))->size() == 1);
+    }
+    SampleTable wrong = table;
+    wrong.shard.assign(table.labels.size(), 0);
+    writer.save(wrong);
+    CHECK(open(f.path("in"))->size() == 1);
+    writer.save(table);
+    CHECK(open(f.path("in"))->size() == IndexCache::kWorthwhile);
     // The same path read through another one is another key.
     setenv("MUSIC_INDEX_CACHE", "off", 1);
     CHECK(open(f.path("in"))->size() == 1);

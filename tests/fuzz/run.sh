@@ -13,7 +13,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$1 runs=$2 seconds=$3
 shift 3
 targets=("$@")
-((${#targets[@]})) || targets=(safetensors npy png tar jpeg list records config)
+((${#targets[@]})) ||
+  targets=(safetensors npy png tar jpeg list records index checkpoint encoder
+    quarantine profile config)
 # An allocation's stack is deep under a parser and seldom looked at: a finding is
 # repeated without this.
 export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=8

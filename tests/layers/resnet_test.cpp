@@ -264,7 +264,7 @@ TEST_SUITE("resnet") {
                          "[resnet] depth 20, expected 18, 34, 50 or 101",
                          Error);
     CHECK_THROWS_WITH_AS(ResNet(p, "", {.depth = 18, .width = 0}),
-                         "[resnet] width 0, expected at least 1", Error);
+                         "[resnet] width 0, expected 1 to 1024", Error);
   }
 }
 
