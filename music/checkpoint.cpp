@@ -7,38 +7,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "engine/core/error.h"
 #include "engine/io/file.h"
+#include "music/checkpoint_manifest.h"
 
 namespace music {
 namespace fs = std::filesystem;
 namespace {
-
-using nlohmann::json;
-
-constexpr int kFormatVersion = 1;
-constexpr std::uint64_t kMaxManifest = std::uint64_t{64} << 20;
-constexpr std::string_view kManifest = "manifest.json";
-// The manifest's first line is kHashBegin, 32 hex digits, kHashEnd; the hash
-// covers every byte after that line.
-constexpr std::string_view kHashBegin = "{\n \"self_xxh3_128\": \"";
-constexpr std::string_view kHashEnd = "\",\n";
-constexpr std::size_t kHashDigits = 32;
-
-struct Manifest {
-  CheckpointState state;
-  std::vector<std::pair<std::string, FileDigest>> files;
-};
-
-std::string hash_of(std::string_view text) {
-  Xxh3 hash;
-  hash.update(std::as_bytes(std::span(text.data(), text.size())));
-  return hash.digest().xxh3_128;
-}
 
 bool is_taken(const fs::path& path) {  // a dangling link does, too
   std::error_code ignored;
@@ -46,24 +24,9 @@ bool is_taken(const fs::path& path) {  // a dangling link does, too
 }
 
 bool all_digits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
     return c >= '0' && c <= '9';
   });
-}
-
-bool is_run_id(std::string_view text) {
-  return !text.empty() && text.size() <= 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                  (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
-         });
-}
-
-bool is_shard_name(std::string_view name) {
-  constexpr std::string_view begin = "rank-", end = ".safetensors";
-  return name.size() == begin.size() + 4 + end.size() &&
-         name.starts_with(begin) && name.ends_with(end) &&
-         all_digits(name.substr(begin.size(), 4));
 }
 
 std::string step_name(std::int64_t step) {
@@ -123,90 +86,6 @@ std::vector<Candidate> candidates_in(const fs::path& root) {
   return found;
 }
 
-std::string manifest_text(const Manifest& manifest) {
-  const CheckpointState& s = manifest.state;
-  json files = json::array();
-  for (const auto& [name, digest] : manifest.files)
-    files.push_back({{"name", name},
-                     {"bytes", digest.bytes},
-                     {"xxh3_128", digest.xxh3_128}});
-  const json body = {{"format_version", kFormatVersion},
-                     {"step", s.step},
-                     {"epoch", s.epoch},
-                     {"batch", s.batch},
-                     {"seed", s.seed},
-                     {"run_id", s.run_id},
-                     {"config_hash", s.config_hash},
-                     {"code_version", s.code_version},
-                     {"metrics_bytes", s.metrics_bytes},
-                     {"world_size", s.world_size},
-                     {"extra", s.extra},
-                     {"files", std::move(files)}};
-  const std::string text =
-      body.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
-  const std::string rest = text.substr(2);  // after "{\n"
-  return fmt::format("{}{}{}{}", kHashBegin, hash_of(rest), kHashEnd, rest);
-}
-
-Manifest read_manifest(const fs::path& directory) {
-  const fs::path path = directory / kManifest;
-  const auto fail = [&](const std::string& what) {
-    throw error(ExitCode::kData, "[checkpoint] {} {}", path.string(), what);
-  };
-  const FileReader file(path);
-  const std::size_t first = kHashBegin.size() + kHashDigits + kHashEnd.size();
-  if (file.size() < first || file.size() > kMaxManifest)
-    fail(fmt::format("has {} bytes, expected {} to {}", file.size(), first,
-                     kMaxManifest));
-  std::string text(file.size(), '\0');
-  file.read(0, std::as_writable_bytes(std::span(text)));
-  const std::string_view head = std::string_view(text).substr(0, first);
-  if (!head.starts_with(kHashBegin) || !head.ends_with(kHashEnd) ||
-      head.substr(kHashBegin.size(), kHashDigits) !=
-          hash_of(std::string_view(text).substr(first)))
-    fail("is damaged: its text does not have the hash that it names");
-
-  Manifest manifest;
-  try {
-    const json body = json::parse(text);
-    // Through a reference: only what is an integer, with no conversion.
-    const auto count = [&](const char* key) {
-      return body.at(key).get_ref<const std::int64_t&>();
-    };
-    const std::int64_t version = count("format_version");
-    if (version != kFormatVersion)
-      fail(fmt::format("has format version {}, this program reads {}", version,
-                       kFormatVersion));
-    CheckpointState& s = manifest.state;
-    s.step = count("step");
-    s.epoch = count("epoch");
-    s.batch = count("batch");
-    s.seed = body.at("seed").get_ref<const std::uint64_t&>();
-    body.at("run_id").get_to(s.run_id);
-    body.at("config_hash").get_to(s.config_hash);
-    body.at("code_version").get_to(s.code_version);
-    s.metrics_bytes = count("metrics_bytes");
-    s.world_size = static_cast<int>(
-        std::clamp<std::int64_t>(count("world_size"), 0, 1 << 30));
-    body.at("extra").get_to(s.extra);
-    for (const json& f : body.at("files"))
-      manifest.files.push_back({f.at("name").get<std::string>(),
-                                {f.at("bytes").get_ref<const std::uint64_t&>(),
-                                 f.at("xxh3_128").get<std::string>()}});
-  } catch (const json::exception& e) {
-    fail(fmt::format("is not a checkpoint manifest: {}", e.what()));
-  }
-  const CheckpointState& s = manifest.state;
-  if (s.step < 0 || s.epoch < 0 || s.batch < 0 || s.metrics_bytes < 0 ||
-      s.world_size < 1 || !is_run_id(s.run_id) || manifest.files.empty())
-    fail("holds a negative count, a bad run id or no shard");
-  for (const auto& shard : manifest.files)
-    if (!is_shard_name(shard.first))
-      fail("lists " + in_quotes(shard.first) +
-           ", expected rank-NNNN.safetensors");
-  return manifest;
-}
-
 // The name of a file that save_checkpoint makes, or its FileWriter's temporary.
 bool is_our_file(const fs::path& path) {
   const std::string name = path.filename().string();
@@ -216,7 +95,7 @@ bool is_our_file(const fs::path& path) {
       temporary ? std::string_view(name).substr(1, tail - 1) : name;
   std::error_code ignored;
   return fs::is_regular_file(fs::symlink_status(path, ignored)) &&
-         (base == kManifest || is_shard_name(base));
+         (base == CheckpointManifest::kName || is_shard_name(base));
 }
 
 // Empties and removes a .tmp- directory of ours. Best effort: what is not our
@@ -251,7 +130,7 @@ void remove_checkpoint(const fs::path& root, const fs::path& directory,
 // The run id of a directory's manifest; "" when it cannot be read.
 std::string run_id_of(const fs::path& directory) {
   try {
-    return read_manifest(directory).state.run_id;
+    return CheckpointManifest::read(directory).state.run_id;
   } catch (const Error&) {
     return "";
   }
@@ -342,7 +221,7 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
   const fs::path staging = root / staging_name(state.step, state.run_id);
   if (mkdir(staging.c_str(), 0777) != 0) throw_write_error(staging, errno);
   try {
-    Manifest manifest{state, {}};
+    CheckpointManifest manifest{state, {}};
     const std::string shard = "rank-0000.safetensors";
     manifest.files.emplace_back(
         shard, write_safetensors(staging / shard, tensors,
@@ -351,8 +230,8 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
                                   {"run_id", state.run_id},
                                   {"config_hash", state.config_hash},
                                   {"code_version", state.code_version}}));
-    FileWriter file(staging / kManifest);
-    file.write(manifest_text(manifest));
+    FileWriter file(staging / CheckpointManifest::kName);
+    file.write(manifest.text());
     file.commit();
     commit(root, staging, target, state);
   } catch (...) {
@@ -365,7 +244,7 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
 }
 
 Checkpoint load_checkpoint(const fs::path& directory) {
-  Manifest manifest = read_manifest(directory);
+  CheckpointManifest manifest = CheckpointManifest::read(directory);
   const auto candidate = candidate_of(directory);
   if (candidate && candidate->step != manifest.state.step)
     throw error(ExitCode::kData, "[checkpoint] {} holds step {}",

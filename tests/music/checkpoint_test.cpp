@@ -1,178 +1,24 @@
-// Checkpoints against damage, kill -9, failing devices and foreign files.
-// MUSIC_KILLS sets the number of kills (200).
+// Checkpoints against damage and foreign files.
 #include "music/checkpoint.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <spdlog/spdlog.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstdarg>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <random>
 
 #include "engine/core/error.h"
+#include "tests/music/checkpoint_support.h"
+#include "tests/support/scratch.h"
 
 namespace fs = std::filesystem;
 using namespace music;
-
-// The calls that can fail in a save. Armed, the k-th of them (and, sticky, all
-// later ones) fails with `number`, or writes half when number is 0.
-namespace {
-struct Fault {
-  bool armed = false, sticky = false, fired = false;
-  int number = 0;
-  long countdown = 0;
-
-  bool strikes() {
-    if (!armed) return false;
-    const bool now = countdown == 0 || (sticky && fired);
-    if (!fired) --countdown;
-    fired = fired || now;
-    if (now && number != 0) errno = number;
-    return now;
-  }
-} fault;
-}  // namespace
-
-extern "C" {
-ssize_t write(int descriptor, const void* data, std::size_t size) {
-  if (fault.strikes()) {
-    if (fault.number != 0) return -1;
-    size = (size + 1) / 2;
-  }
-  return syscall(SYS_write, descriptor, data, size);
-}
-int fsync(int descriptor) {
-  if (fault.number != 0 && fault.strikes()) return -1;
-  return static_cast<int>(syscall(SYS_fsync, descriptor));
-}
-int open(const char* path, int flags, ...) {
-  va_list list;
-  va_start(list, flags);
-  const unsigned mode = flags & O_CREAT ? va_arg(list, unsigned) : 0;
-  va_end(list);
-  if (fault.number != 0 && fault.strikes()) return -1;
-  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
-}
-// These two are never interrupted.
-int rename(const char* from, const char* to) noexcept {
-  if (fault.number != 0 && fault.number != EINTR && fault.strikes()) return -1;
-  return static_cast<int>(syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to));
-}
-int mkdir(const char* path, mode_t mode) noexcept {
-  if (fault.number != 0 && fault.number != EINTR && fault.strikes()) return -1;
-  return static_cast<int>(syscall(SYS_mkdirat, AT_FDCWD, path, mode));
-}
-}
-
-namespace {
-
-// In memory where there is such a file system: kill -9 is no power loss, so
-// the disk adds nothing but its fsync time.
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    const fs::path memory = "/dev/shm";
-    const bool usable = access(memory.c_str(), W_OK) == 0;
-    std::string name =
-        ((usable ? memory : fs::temp_directory_path()) / "music-XXXXXX")
-            .string();
-    REQUIRE(mkdtemp(name.data()));
-    path = name;
-    spdlog::set_level(spdlog::level::off);
-  }
-  ~Scratch() {
-    spdlog::set_level(spdlog::level::info);
-    fs::remove_all(path);
-  }
-};
-
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void spill(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
-
-CheckpointState state_of(std::int64_t step, std::int64_t value) {
-  CheckpointState state;
-  state.step = step;
-  state.epoch = step / 7;
-  state.batch = step % 7;
-  state.seed = ~std::uint64_t{0};
-  state.run_id = "run-a";
-  state.config_hash = "c0ffee";
-  state.code_version = "0.1.0";
-  state.metrics_bytes = 100 * step;
-  state.extra = {{"value", std::to_string(value)}, {"note", "\u00e9\n\"}"}};
-  return state;
-}
-
-// Every element is `value`, which the state repeats: a mix is recognised.
-fs::path save(const fs::path& root, std::int64_t step, std::int64_t value,
-              int keep = 3, std::size_t elements = 300) {
-  const std::vector<float> weights(elements, static_cast<float>(value));
-  const std::vector<TensorEntry> tensors = {
-      {"weight", DType::kF32, {static_cast<std::int64_t>(elements)},
-       std::as_bytes(std::span(weights))},
-      {"value", DType::kI64, {}, std::as_bytes(std::span(&value, 1))}};
-  return save_checkpoint(root, state_of(step, value), tensors, keep);
-}
-
-std::int64_t value_of(const Checkpoint& checkpoint) {
-  std::int64_t value = 0;
-  const TensorEntry* entry = checkpoint.find("value");
-  REQUIRE(entry);
-  std::memcpy(&value, entry->data.data(), sizeof(value));
-  CHECK(checkpoint.state == state_of(checkpoint.state.step, value));
-  const TensorEntry* weight = checkpoint.find("weight");
-  REQUIRE(weight);
-  const auto* w = reinterpret_cast<const float*>(weight->data.data());
-  CHECK(std::all_of(w, w + weight->data.size() / 4, [&](float x) {
-    return x == static_cast<float>(value);
-  }));
-  return value;
-}
-
-std::vector<std::string> names_in(const fs::path& directory) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(directory))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-bool has_leftovers(const fs::path& root) {
-  for (const std::string& name : names_in(root))
-    if (name.starts_with(".")) return true;
-  return false;
-}
-
-const std::string kShard = "rank-0000.safetensors";
-
-}  // namespace
+using namespace music::test;
 
 TEST_SUITE("checkpoint") {
 
 TEST_CASE("what is saved is loaded") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   const fs::path root = scratch.path / "runs" / "ckpt";
   CHECK(!load_latest_checkpoint(root));
   const fs::path first = save(root, 12, 3);
@@ -191,7 +37,7 @@ TEST_CASE("what is saved is loaded") {
 }
 
 TEST_CASE("equal state gives equal bytes") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   const fs::path a = save(scratch.path / "a", 5, 1);
   const fs::path b = save(scratch.path / "b", 5, 1);
   CHECK(slurp(a / kShard) == slurp(b / kShard));
@@ -199,7 +45,7 @@ TEST_CASE("equal state gives equal bytes") {
 }
 
 TEST_CASE("any flipped bit of the manifest is detected") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   const fs::path manifest = save(scratch.path, 5, 1) / "manifest.json";
   const std::string good = slurp(manifest);
   int accepted = 0;
@@ -229,7 +75,7 @@ TEST_CASE("any flipped bit of the manifest is detected") {
 }
 
 TEST_CASE("a damaged shard is detected and the one before is used") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   save(scratch.path, 5, 1);
   const fs::path shard = save(scratch.path, 6, 2) / kShard;
   const std::string good = slurp(shard);
@@ -274,7 +120,7 @@ TEST_CASE("a damaged shard is detected and the one before is used") {
 }
 
 TEST_CASE("none valid is an error, none there is not") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   CHECK(!load_latest_checkpoint(scratch.path));
   fs::create_directory(scratch.path / ".tmp-5-run-a");  // killed in a save
   spill(scratch.path / "notes.txt", "mine");
@@ -296,7 +142,7 @@ TEST_CASE("none valid is an error, none there is not") {
 }
 
 TEST_CASE("a re-run replaces a step, and the replaced one is a fallback") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   save(scratch.path, 5, 1);
   save(scratch.path, 5, 2);
   CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 2);
@@ -320,7 +166,7 @@ TEST_CASE("a re-run replaces a step, and the replaced one is a fallback") {
 }
 
 TEST_CASE("only our own old checkpoints and temporaries are deleted") {
-  const Scratch scratch;
+  const CheckpointRoot scratch;
   const fs::path& root = scratch.path;
   // Foreign: another run, a note inside, not a checkpoint, look-alikes.
   auto other = state_of(1, 1);
@@ -373,7 +219,7 @@ TEST_CASE("random histories: what must be there is there") {
   struct Expected { std::int64_t value; bool shard, manifest; };
   std::mt19937 random(3);
   for (int history = 0; history < 100; ++history) {
-    const Scratch scratch;
+    const CheckpointRoot scratch;
     const fs::path foreign = scratch.path / "step_000000000000";
     fs::create_directories(foreign);
     spill(foreign / "mine.txt", "precious");
@@ -410,120 +256,6 @@ TEST_CASE("random histories: what must be there is there") {
     }
     CHECK(slurp(foreign / "mine.txt") == "precious");
   }
-}
-
-TEST_CASE("every failing call of a save leaves the old and exits 20") {
-  struct Kind { int number; bool sticky; };
-  for (const bool replace : {false, true})
-    for (const Kind kind : {Kind{ENOSPC, false}, {ENOSPC, true}, {EIO, false},
-                            {EINTR, false}, {0, false}}) {
-      long calls = 0;
-      for (bool fired = true; fired; ++calls) {
-        const Scratch scratch;
-        save(scratch.path, 5, 1, 2);
-        save(scratch.path, 6, 2, 2);
-        const std::int64_t step = replace ? 6 : 7;
-        fault = {true, kind.sticky, false, kind.number, calls};
-        int code = 0;
-        try {
-          save(scratch.path, step, 3, 2);
-        } catch (const Error& e) {
-          code = static_cast<int>(e.code());
-        }
-        fired = fault.fired;
-        fault = {};
-        INFO("errno ", kind.number, " at call ", calls, ", code ", code);
-        const bool harmless = kind.number == EINTR || kind.number == 0;
-        CHECK((code == 0 || (!harmless && code == 20)));
-        const auto latest = load_latest_checkpoint(scratch.path);
-        REQUIRE(latest);
-        const std::int64_t value = value_of(*latest);
-        CHECK((value == 3 || (code == 20 && value == 2)));
-        for (const std::string& name : names_in(scratch.path))
-          CHECK(!name.starts_with(".tmp-"));
-        save(scratch.path, 8, 4, 1);
-        CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 4);
-        CHECK(names_in(scratch.path) ==
-              std::vector<std::string>{"latest", "step_000000000008"});
-      }
-      // The test is worth nothing when the calls are not seen.
-      CHECK(calls > (kind.number == 0 ? 5 : 10));
-    }
-}
-
-TEST_CASE("a writer killed at any microsecond costs nothing committed") {
-  struct Shared {
-    std::atomic<bool> ready{false};
-    std::atomic<std::int64_t> value{0};  // of the last save that returned
-    std::atomic<std::int64_t> step{0};
-  };
-  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  auto& shared = *new (memory) Shared;
-  constexpr std::size_t kElements = 60'000;
-
-  const char* wanted = std::getenv("MUSIC_KILLS");
-  const int kills = wanted ? std::atoi(wanted) : 200;
-  const Scratch scratch;
-  const auto begin = std::chrono::steady_clock::now();
-  for (int step = 1; step <= 5; ++step)
-    save(scratch.path, step, 0, 2, kElements);
-  const double save_us = std::chrono::duration<double, std::micro>(
-      std::chrono::steady_clock::now() - begin).count() / 5;
-  shared.step = 5;
-
-  std::mt19937 random(11);
-  int mid_save = 0, replaced = 0;
-  for (int kill_number = 1; kill_number <= kills; ++kill_number) {
-    const bool replace = random() % 2;
-    const int keep = 1 + static_cast<int>(random() % 2);
-    const std::int64_t from =
-        load_latest_checkpoint(scratch.path)->state.step + (replace ? 0 : 1);
-    shared.ready = false;
-    const pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-      try {
-        // Values grow, so that a lost replacement shows.
-        for (std::int64_t i = 0;; ++i) {
-          const std::int64_t value = kill_number * 1000 + i;
-          shared.ready = true;
-          // Each step twice: a replacement is as safe as a new one.
-          save(scratch.path, from + i / 2, value, keep, kElements);
-          shared.step = from + i / 2;
-          shared.value = value;
-        }
-      } catch (...) {
-        _exit(1);
-      }
-    }
-    while (!shared.ready) usleep(50);
-    usleep(static_cast<useconds_t>(
-        std::uniform_real_distribution<>(0, 3 * save_us)(random)));
-    kill(child, SIGKILL);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE(WIFSIGNALED(status));  // not its own error
-
-    const auto latest = load_latest_checkpoint(scratch.path);
-    REQUIRE(latest);
-    CHECK(latest->state.step >= shared.step);
-    CHECK(value_of(*latest) >= shared.value);
-    for (const std::string& name : names_in(scratch.path)) {
-      if (name.starts_with("step_") || name.starts_with(".old-"))
-        CHECK_NOTHROW(value_of(load_checkpoint(scratch.path / name)));
-      mid_save += name.starts_with(".tmp-");
-      replaced += name.starts_with(".old-");
-    }
-  }
-  MESSAGE(kills, " kills, ", mid_save, " left a temporary, ", replaced,
-          " a replaced checkpoint; a save takes ", save_us, " us");
-  CHECK(mid_save >= kills / 8);  // else it was not killed in a save
-  save(scratch.path, shared.step + 1, 1, 1);
-  for (const std::string& name : names_in(scratch.path))
-    CHECK(!name.starts_with(".tmp-"));
-  munmap(memory, sizeof(Shared));
 }
 
 }
