@@ -18,6 +18,7 @@
 
 #include "dist/launch.h"
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 #include "music/build_info.h"
 #include "music/config_keys.h"
 
@@ -90,15 +91,15 @@ void reject_extras(const CLI::App& app) {
 }  // namespace
 
 void complain(char** argv, std::string message) {
-  for (char& c : message)
-    if (c == '\n' || c == '\r') c = ' ';
+  std::ranges::replace_if(
+      message, [](char c) { return c == '\n' || c == '\r'; }, ' ');
   const dist::Launch launch = dist::launch_from_environment();
   if (launch.rank > 0)
     std::this_thread::sleep_for(std::chrono::seconds(3));
   const std::string who =
       launch.size > 1 ? fmt::format("rank {}: ", launch.rank) : "";
   std::fprintf(stderr, "%s: %s%s\n", program_name(argv).c_str(), who.c_str(),
-               message.c_str());
+               one_line(message).c_str());
 }
 
 int run_main(int argc, char** argv,

@@ -135,7 +135,7 @@ int preview_main(int argc, char** argv) {
   fmt::print("{}: {} of {} images, each as source, view 1, view 2\n", path,
              batch.n, dataset->size());
   for (const data::BadSample& bad : loader.quarantine())
-    fmt::print("cannot be read: {}: {}\n", bad.name, bad.reason);
+    fmt::print("cannot be read: {}: {}\n", one_line(bad.name), bad.reason);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/core/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -10,6 +11,33 @@
 #include "engine/core/error.h"
 
 namespace music {
+namespace {
+
+// %* of the pattern.
+class MessageInOneLine : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& to) override {
+    const std::string line =
+        one_line({message.payload.data(), message.payload.size()});
+    to.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<MessageInOneLine>();
+  }
+};
+
+}  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) line += c;
+    else line += fmt::format("\\x{:02x}", byte);
+  }
+  return line;
+}
 
 void setup_logging(const std::string& level, int rank, int size,
                    const std::string& file) {
@@ -26,8 +54,11 @@ void setup_logging(const std::string& level, int rank, int size,
     sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
   auto logger =
       std::make_shared<spdlog::logger>("music", sinks.begin(), sinks.end());
-  logger->set_pattern(size > 1 ? fmt::format("%H:%M:%S %^%l%$ r{} %v", rank)
-                               : "%H:%M:%S %^%l%$ %v");
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<MessageInOneLine>('*').set_pattern(
+      size > 1 ? fmt::format("%H:%M:%S %^%l%$ r{} %*", rank)
+               : "%H:%M:%S %^%l%$ %*");
+  logger->set_formatter(std::move(formatter));
   logger->set_level(parsed);
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));

@@ -1,8 +1,10 @@
 #pragma once
 // Logging set-up. Use spdlog::info(...) and friends everywhere; messages go to
-// standard error, standard output is for results.
+// standard error, standard output is for results. A message is one line: names
+// of files may hold line feeds, and escapes that a terminal obeys.
 
 #include <string>
+#include <string_view>
 
 namespace music {
 
@@ -10,5 +12,8 @@ namespace music {
 // when there is more than one process. file: also append there, "" for none.
 void setup_logging(const std::string& level, int rank = 0, int size = 1,
                    const std::string& file = "");
+
+// The text with control characters as \x0a and the like.
+std::string one_line(std::string_view text);
 
 }  // namespace music
