@@ -1,5 +1,7 @@
 #include "music/encoder_file.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -55,13 +57,14 @@ void save_weights(Model& model, const std::filesystem::path& directory,
 EncoderInfo read_encoder_info(const SafetensorsFile& file,
                               const std::string& file_name, EncoderInfo info) {
   const auto& metadata = file.metadata();
-  const auto read = [&](const char* key, auto&& parse) {
+  const auto read = [&](const char* key, const std::string& expected,
+                        auto&& parse) {
     const auto it = metadata.find(key);
     if (it == metadata.end()) return;
     const char* begin = it->second.data();
     if (!parse(begin, begin + it->second.size()))
-      throw error(ExitCode::kData, "[weights] {}: metadata {} is {}", file_name,
-                  key, in_quotes(it->second));
+      throw error(ExitCode::kData, "[weights] {}: metadata {} is {}, expected {}",
+                  file_name, key, in_quotes(it->second), expected);
   };
   const auto integer = [](int& out, const auto& holds) {
     return [&out, holds](const char* p, const char* end) {
@@ -80,34 +83,38 @@ EncoderInfo read_encoder_info(const SafetensorsFile& file,
       return p == end;
     };
   };
-  const auto up_to = [](int most) {
-    return [most](int v) { return v >= 1 && v <= most; };
+  const auto up_to = [&](const char* key, int& out, int most) {
+    read(key, fmt::format("1 to {}", most),
+         integer(out, [most](int v) { return v >= 1 && v <= most; }));
   };
-  read(kDepth, integer(info.encoder.depth, [](int v) {
+  read(kDepth, fmt::format("one of {}", fmt::join(ResNetSpec::kDepths, ", ")),
+       integer(info.encoder.depth, [](int v) {
          return std::ranges::count(ResNetSpec::kDepths, v) == 1;
        }));
-  read(kWidth, integer(info.encoder.width, up_to(ResNetSpec::kMostWidth)));
-  read(kSize, integer(info.image_size, up_to(EncoderInfo::kMostSize)));
+  up_to(kWidth, info.encoder.width, ResNetSpec::kMostWidth);
+  up_to(kSize, info.image_size, EncoderInfo::kMostSize);
   // As of augment.mean and augment.std; NaN is neither.
-  read(kMean, triple(info.pixels.mean,
-                     [](float v) { return v >= 0 && v <= 1; }));
-  read(kStd, triple(info.pixels.std, [](float v) {
+  read(kMean, "three numbers from 0 to 1",
+       triple(info.pixels.mean, [](float v) { return v >= 0 && v <= 1; }));
+  read(kStd, "three numbers above 0, up to 10",
+       triple(info.pixels.std, [](float v) {
          return v > 0 && v <= 10 && std::isfinite(1 / v);
        }));
-  const auto choice = [](auto& out, const char* first, auto a,
-                         const char* second, auto b) {
-    return [=, &out](const char* p, const char* end) {
-      const std::string_view v(p, static_cast<std::size_t>(end - p));
-      out = v == first ? a : b;
-      return v == first || v == second;
-    };
+  const auto choice = [&](const char* key, auto& out, const char* first,
+                          auto a, const char* second, auto b) {
+    read(key, fmt::format("{} or {}", first, second),
+         [&](const char* p, const char* end) {
+           const std::string_view v(p, static_cast<std::size_t>(end - p));
+           out = v == first ? a : b;
+           return v == first || v == second;
+         });
   };
-  read(kStem, choice(info.encoder.stem, "cifar", Stem::kCifar, "imagenet",
-                     Stem::kImageNet));
-  read(kInit, choice(info.encoder.init, "pytorch", InitScheme::kPyTorch,
-                     "kaiming_fan_out", InitScheme::kKaimingFanOut));
-  read(kZeroInit, choice(info.encoder.zero_init_residual, "true", true, "false",
-                         false));
+  choice(kStem, info.encoder.stem, "cifar", Stem::kCifar, "imagenet",
+         Stem::kImageNet);
+  choice(kInit, info.encoder.init, "pytorch", InitScheme::kPyTorch,
+         "kaiming_fan_out", InitScheme::kKaimingFanOut);
+  choice(kZeroInit, info.encoder.zero_init_residual, "true", true, "false",
+         false);
   return info;
 }
 

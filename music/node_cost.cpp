@@ -92,7 +92,8 @@ Profile read_profile(const std::string& path) {
     std::ifstream file(path);
     const auto j = nlohmann::json::parse(file);
     Profile p;
-    p.samples = j.at("samples").get_ref<const std::int64_t&>();
+    const auto& samples = j.at("samples");
+    if (samples.is_number_integer()) p.samples = samples;
     p.optimizer_ms = j.at("optimizer_ms");
     bool holds = p.samples > 0 && p.optimizer_ms >= 0;
     for (const auto& n : j.at("nodes")) {
@@ -101,7 +102,8 @@ Profile read_profile(const std::string& path) {
     }
     if (!holds)
       throw error(ExitCode::kData,
-                  "[plan] {} holds a negative time or no sample", path);
+                  "[plan] {} has {} samples or a negative time, expected at "
+                  "least one sample and times from 0", path, samples.dump());
     return p;
   } catch (const nlohmann::json::exception& e) {
     throw error(ExitCode::kData,
