@@ -23,6 +23,7 @@
 #include "data/sample_table.h"
 #include "data/tar.h"
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music::data {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "data/decode.h"
 #include "engine/core/error.h"
-#include "engine/io/file.h"
+#include "engine/core/text.h"
 
 namespace {
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music::data {
 namespace {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 #include "engine/io/file.h"
 #include "music/checkpoint_manifest.h"
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music {
 namespace fs = std::filesystem;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config_keys.h"
 #include "music/presets.h"
@@ -25,13 +26,6 @@ struct Entry {
   std::string origin;  // stays with the value
   std::string where;   // stands in a message
 };
-
-// Of text from a file, for a message or a comment.
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return text;
-}
 
 std::vector<std::string> key_names() {
   std::vector<std::string> names;

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "engine/core/text.h"
 #include "engine/io/state_dict.h"
 
 namespace music {

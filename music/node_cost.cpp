@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
-#include "engine/io/file.h"
+#include "engine/core/text.h"
 
 namespace music {
 namespace {

@@ -11,6 +11,7 @@
 #include "dist/launch.h"
 #include "dist/text.h"
 #include "engine/core/device_runtime.h"
+#include "engine/core/text.h"
 #include "engine/io/file.h"
 #include "layers/projector.h"
 #include "music/memory_plan.h"

@@ -31,6 +31,7 @@
 #include "music/cpu/joint_entropy.h"
 #include "music/joint_entropy.h"
 #include "tests/support/reference_loss.h"
+#include "tools/bench_common.h"
 #include "tools/cli.h"
 
 namespace {
@@ -95,11 +96,6 @@ double memory(const std::string& field) {
     if (key == field + ":" && status >> kilobytes) return 1024 * kilobytes;
   throw error(ExitCode::kInternal, "[bench_loss] no {} in /proc/self/status",
               field);
-}
-
-double median(std::vector<double> ms) {
-  std::sort(ms.begin(), ms.end());
-  return ms[ms.size() / 2];
 }
 
 Figures measure_cpu(Views& v, std::int64_t n, const Segments& segments,

@@ -29,11 +29,6 @@ struct Options {
   bool as_json = false;
 };
 
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
 // What rank 0 of np processes of one thread printed.
 json start(const Options& o, int np, const std::string& role,
            const std::string& more = "") {
@@ -224,13 +219,7 @@ int bench_main(int argc, char** argv) {
   CLI::App app("Times training by two processes against one.");
   Options o;
   ScalingBench& b = o.bench;
-  app.add_option("--depth", b.depth, "ResNet depth");
-  app.add_option("--width", b.width, "ResNet stem width");
-  app.add_option("--stem", b.stem, "imagenet or cifar")
-      ->check(CLI::IsMember({"imagenet", "cifar"}));
-  app.add_option("--size", b.size, "image side");
-  app.add_option("--projector", b.projector, "output widths");
-  app.add_option("--segment", b.segment, "units a segment");
+  b.add_to(app);
   app.add_option("--batch", b.batch, "samples of a process")
       ->check(CLI::Range(2, 4096));
   app.add_option("--steps", b.steps, "timed steps (median)")

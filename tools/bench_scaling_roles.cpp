@@ -1,7 +1,5 @@
 #include "tools/bench_scaling_roles.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -9,7 +7,6 @@
 
 #include "engine/core/rng.h"
 #include "engine/core/shard.h"
-#include "layers/projector.h"
 #include "music/cpu/joint_entropy.h"
 #include "tests/support/delayed_communicator.h"
 
@@ -22,17 +19,6 @@ using nlohmann::json;
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start)
       .count();
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
-double peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 double maximum(double value, dist::Communicator& c) {
@@ -174,14 +160,14 @@ json memory(const ScalingBench& b, dist::Communicator& c) {
       z1[at] = static_cast<float>((sample + d) % 7);
       z2[at] = static_cast<float>((sample + d) % 5);
     }
-  const double before = peak_mib();
+  const double before = peak_rss_mib();
   const Buffer workspace(loss.workspace_bytes());
   JointEntropyTerms terms;
   loss.run(z1.data(), z2.data(), dz1.data(), dz2.data(), nullptr, terms,
            workspace.data());
   return {{"workspace_mib", maximum(
                static_cast<double>(loss.workspace_bytes()) / (1 << 20), c)},
-          {"peak_mib", maximum(peak_mib() - before, c)},
+          {"peak_mib", maximum(peak_rss_mib() - before, c)},
           {"loss", terms.total}};
 }
 
@@ -207,19 +193,6 @@ json result_of(const std::string& role, const ScalingBench& b,
 }
 
 }  // namespace
-
-ModelSpec ScalingBench::model() const {
-  return {{.depth = depth, .width = width,
-           .stem = stem == "cifar" ? Stem::kCifar : Stem::kImageNet},
-          parse_projector(projector)};
-}
-
-TrainingStepSpec ScalingBench::step() const {
-  TrainingStepSpec s;
-  s.image_size = size;
-  s.segments = Segments::equal(model().projector.back(), segment);
-  return s;
-}
 
 std::string run_role(const std::string& role, const ScalingBench& bench,
                      dist::Communicator& communicator) {

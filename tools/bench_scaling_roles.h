@@ -6,20 +6,17 @@
 #include <string>
 
 #include "dist/communicator.h"
-#include "music/training_step.h"
+#include "tools/bench_common.h"
 
 namespace music {
 
-struct ScalingBench {
-  int depth = 18, width = 16, size = 32;
-  std::string stem = "cifar", projector = "512-512";
-  std::int64_t batch = 64, segment = 32;  // batch: samples of a process
+struct ScalingBench : BenchNetwork {
+  ScalingBench() : BenchNetwork{18, 16, 32, "cifar", "512-512", 32} {}
+
+  std::int64_t batch = 64;  // samples of a process
   int steps = 10, warmup = 3;
   std::int64_t loss_samples = 1024, loss_units = 8160;  // of role memory
   double latency_us = 0, gb_per_s = 1e6;               // of role delayed
-
-  ModelSpec model() const;
-  TrainingStepSpec step() const;
 };
 
 // "step"       a step of all processes, `batch` samples each

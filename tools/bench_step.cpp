@@ -3,7 +3,6 @@
 // same run where python3 (or --peer) has it, with the ratio.
 
 #include <omp.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,8 +16,7 @@
 
 #include "engine/core/rng.h"
 #include "engine/io/file.h"
-#include "layers/projector.h"
-#include "music/training_step.h"
+#include "tools/bench_common.h"
 #include "tools/cli.h"
 #include "tools/encoder_cli.h"
 
@@ -26,26 +24,15 @@ namespace {
 
 using namespace music;
 
-struct Options {
-  int depth = 50, width = 64, size = 224, threads = 0, steps = 7, warmup = 2;
-  std::int64_t batch = 8, segment = 80;
-  std::string stem = "imagenet", projector = "8192-8160", optimizer = "lars";
+struct Options : BenchNetwork {
+  int threads = 0, steps = 7, warmup = 2;
+  std::int64_t batch = 8;
+  std::string optimizer = "lars";
   std::string peer = "python3", peer_script = MUSIC_PEER_SCRIPT;
   std::string device = "auto", precision = "auto";
   std::string profile_file;
   bool profile = false, compile = false, json = false;
 };
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
-double peak_rss_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
 
 // Of the GPU, since it had free_before bytes free: parameters, activations,
 // workspaces and the libraries' own.
@@ -81,14 +68,8 @@ nlohmann::json run_peer(const Options& o, bool compile) {
 int bench_main(int argc, char** argv) {
   CLI::App app("Times a training step against PyTorch.");
   Options o;
-  app.add_option("--depth", o.depth, "ResNet depth");
-  app.add_option("--width", o.width, "ResNet stem width");
-  app.add_option("--stem", o.stem, "imagenet or cifar")
-      ->check(CLI::IsMember({"imagenet", "cifar"}));
-  app.add_option("--size", o.size, "image side");
+  o.add_to(app);
   app.add_option("--batch", o.batch, "samples; the step sees twice as many views");
-  app.add_option("--projector", o.projector, "output widths");
-  app.add_option("--segment", o.segment, "units a segment");
   app.add_option("--optimizer", o.optimizer, "lars or sgd")
       ->check(CLI::IsMember({"lars", "sgd"}));
   app.add_option("--threads", o.threads, "default: all cores");
@@ -112,11 +93,6 @@ int bench_main(int argc, char** argv) {
   omp_set_num_threads(o.threads > 0 ? o.threads
                                     : static_cast<int>(std::thread::hardware_concurrency()));
 
-  ModelSpec model_spec;
-  model_spec.encoder.depth = o.depth;
-  model_spec.encoder.width = o.width;
-  model_spec.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
-  model_spec.projector = parse_projector(o.projector);
   const Compute compute = choose_compute(o.device, o.precision);
   const std::size_t free_before =
       compute.device == Device::kCuda ? cuda::device_info().free_bytes : 0;
@@ -124,14 +100,12 @@ int bench_main(int argc, char** argv) {
   o.precision = compute.dtype == DType::kF16    ? "fp16"
                 : compute.dtype == DType::kBF16 ? "bf16"
                                                 : "fp32";
-  Model model(model_spec, ParameterStorage{.training = true,
-                                           .device = compute.device,
-                                           .compute = compute.dtype});
+  Model model(o.model(), ParameterStorage{.training = true,
+                                          .device = compute.device,
+                                          .compute = compute.dtype});
   model.allocate();
   model.parameters().initialise(1);
-  TrainingStepSpec spec;
-  spec.image_size = o.size;
-  spec.segments = Segments::equal(model_spec.projector.back(), o.segment);
+  TrainingStepSpec spec = o.step();
   spec.optimizer.kind =
       o.optimizer == "lars" ? OptimizerKind::kLars : OptimizerKind::kSgd;
   ExecutableOptions options = executable_options_from_environment();

@@ -19,6 +19,7 @@
 #include "dist/launch.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/text.h"
 #include "music/build_info.h"
 #include "music/config_keys.h"
 

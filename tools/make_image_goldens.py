@@ -7,6 +7,7 @@ and the size of its bytes in images.bin (for "all": a CRC-32 instead).
 """
 import io
 import pathlib
+import sys
 import zlib
 
 import numpy as np
@@ -15,6 +16,9 @@ import torchvision.transforms as T
 import torchvision.transforms.functional as F
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torchvision.transforms import InterpolationMode
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+from torchvision_view import draw_crop, draw_jitter, make_view  # noqa: E402
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
 FILTERS = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
@@ -120,30 +124,16 @@ def codecs():
 
 def views():
     """Parameters as torchvision draws them, applied one by one."""
-    names = ["brightness", "contrast", "saturation", "hue"]
     for i, (image, filter_name, flip, gray, sigma, solar) in enumerate([
         ("photo", "bicubic", 1, 0, 0.71, 0), ("photo", "bilinear", 0, 0, 0, 1),
         ("photo", "bicubic", 0, 1, 1.9, 1), ("noise", "bilinear", 1, 0, 0, 0),
     ]):
         torch.manual_seed(i)
-        y, x, h, w = T.RandomResizedCrop.get_params(
-            IMAGES[image], (0.08, 1.0), (3 / 4, 4 / 3))
-        order, *factors = T.ColorJitter.get_params(
-            (0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))
-        order = [int(o) for o in order]
-        mode = InterpolationMode(filter_name)
-        out = F.resized_crop(IMAGES[image], y, x, h, w, [32, 32], mode)
-        if flip:
-            out = F.hflip(out)
-        for op in order:
-            out = getattr(F, "adjust_" + names[op])(out, factors[op])
-        if gray:
-            out = F.to_grayscale(out, num_output_channels=3)
-        if sigma:
-            out = out.filter(ImageFilter.GaussianBlur(radius=sigma))
-        if solar:
-            out = ImageOps.solarize(out)
-        case("view", image, filter_name, x, y, w, h, flip, *order,
+        crop = draw_crop(IMAGES[image])
+        order, factors = draw_jitter()
+        out = make_view(IMAGES[image], crop, 32, InterpolationMode(filter_name), flip,
+                        order, factors, gray, sigma, solar)
+        case("view", image, filter_name, *crop, flip, *order,
              *map(repr, factors), gray, sigma, solar, data=out.tobytes())
 
 

@@ -9,6 +9,7 @@
 #include "data/png.h"
 #include "data/resize.h"
 #include "engine/core/log.h"
+#include "engine/core/text.h"
 #include "engine/io/file.h"
 #include "tools/cli.h"
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music {
 namespace {
@@ -28,16 +29,6 @@ class MessageInOneLine : public spdlog::custom_flag_formatter {
 };
 
 }  // namespace
-
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) line += c;
-    else line += fmt::format("\\x{:02x}", byte);
-  }
-  return line;
-}
 
 void setup_logging(const std::string& level, int rank, int size,
                    const std::string& file) {

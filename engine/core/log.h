@@ -4,7 +4,6 @@
 // of files may hold line feeds, and escapes that a terminal obeys.
 
 #include <string>
-#include <string_view>
 
 namespace music {
 
@@ -12,8 +11,5 @@ namespace music {
 // when there is more than one process. file: also append there, "" for none.
 void setup_logging(const std::string& level, int rank = 0, int size = 1,
                    const std::string& file = "");
-
-// The text with control characters as \x0a and the like.
-std::string one_line(std::string_view text);
 
 }  // namespace music

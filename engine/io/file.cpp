@@ -185,15 +185,4 @@ void sync_directory(const fs::path& path) {
   if (result != 0 && number != EINVAL) throw_write_error(path, number);
 }
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kMost = 60;
-  std::string out = "'";
-  for (const char c : text.substr(0, kMost)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) out += c;
-    else out += fmt::format("\\x{:02x}", byte);
-  }
-  return out + (text.size() > kMost ? "...'" : "'");
-}
-
 }  // namespace music

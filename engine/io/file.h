@@ -94,8 +94,4 @@ void sync_directory(const std::filesystem::path& path);
 [[noreturn]] void throw_write_error(const std::filesystem::path& path,
                                     int number);
 
-// Text of unknown origin for a one-line message: quoted, control characters
-// and non-ASCII escaped, cut after 60 characters.
-std::string in_quotes(std::string_view text);
-
 }  // namespace music

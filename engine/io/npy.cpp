@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/core/text.h"
 #include "engine/io/file.h"
 
 namespace music {

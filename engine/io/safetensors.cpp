@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music {
 namespace {

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 #include "tests/support/scratch.h"
 
 TEST_SUITE("log") {

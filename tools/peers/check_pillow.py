@@ -31,6 +31,8 @@ import torchvision.transforms.functional as F
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps, features
 from torchvision.transforms import InterpolationMode
 
+from torchvision_view import draw_crop, draw_jitter, make_view
+
 
 class Operations:
     """Our side: a running apply_operations."""
@@ -72,17 +74,12 @@ def uniform(low, high):
     return float(torch.empty(1).uniform_(low, high))
 
 
-def crop_of(image, scale):
-    y, x, h, w = T.RandomResizedCrop.get_params(image, scale, (3 / 4, 4 / 3))
-    return x, y, w, h
-
-
 def compare_operations(ours, image, tally):
     """One draw of every single operation on an image."""
     filter_name = ['bilinear', 'bicubic'][int(torch.randint(2, ()))]
     mode = InterpolationMode(filter_name)
     width, height = image.size
-    x, y, w, h = crop_of(image, (0.08, 1.0))
+    x, y, w, h = draw_crop(image)
     flip = int(torch.randint(2, ()))
     size = [32, 96, 224][int(torch.randint(3, ()))]
     out = F.resized_crop(image, y, x, h, w, [size, size], mode)
@@ -112,27 +109,17 @@ def compare_operations(ours, image, tally):
 
 def compare_views(ours, image, tally, fast):
     """Both whole views, as torchvision draws them."""
-    names = ['brightness', 'contrast', 'saturation', 'hue']
     for view in range(2):
-        x, y, w, h = crop_of(image, (0.08, 1.0))
+        crop = draw_crop(image)
         flip = int(torch.randint(2, ()))
-        order, *factors = T.ColorJitter.get_params(
-            (0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))
+        order, factors = draw_jitter()
         gray = int(uniform(0, 1) < 0.2)
         sigma = uniform(0.1, 2.0) if view == 0 or uniform(0, 1) < 0.1 else 0.0
         solar = int(view == 1 and uniform(0, 1) < 0.2)
-        out = F.resized_crop(image, y, x, h, w, [224, 224], InterpolationMode.BICUBIC)
-        out = F.hflip(out) if flip else out
-        for op in order.tolist():
-            out = getattr(F, 'adjust_' + names[op])(out, factors[op])
-        if gray:
-            out = F.to_grayscale(out, num_output_channels=3)
-        if sigma:
-            out = out.filter(ImageFilter.GaussianBlur(radius=sigma))
-        if solar:
-            out = ImageOps.solarize(out)
-        words = (224, 'bicubic', x, y, w, h, flip, *order.tolist(),
-                 *map(repr, factors), gray, repr(sigma), solar)
+        out = make_view(image, crop, 224, InterpolationMode.BICUBIC, flip, order,
+                        factors, gray, sigma, solar)
+        words = (224, 'bicubic', *crop, flip, *order, *map(repr, factors), gray,
+                 repr(sigma), solar)
         exact = ours('view', 'exact', *words)
         tally[f'whole view {view + 1}'].add(exact, out)
         fast[f'whole view {view + 1}'].add(ours('view', 'fast', *words), exact)
