@@ -6,27 +6,15 @@
 #include <vector>
 
 #include "engine/core/rng.h"
-#include "music/training_step.h"
 #include "tests/dist/world.h"
+#include "tests/support/small_step.h"
 
 namespace music::test {
 
-inline constexpr int kSize = 12;
 inline constexpr std::int64_t kBatch = 24, kLast = 10;
-inline const ModelSpec kSpec{{.depth = 18,
-                              .width = 4,
-                              .stem = Stem::kCifar,
-                              .zero_init_residual = false},
-                             {24, 28}};
+inline const ModelSpec kSpec = small_model({24, 28});
 
-inline TrainingStepSpec step_spec() {
-  TrainingStepSpec spec;
-  spec.image_size = kSize;
-  spec.pixels.mean = {0.5f, 0.4f, 0.3f};
-  spec.pixels.std = {0.2f, 0.25f, 0.3f};
-  spec.segments = Segments::equal(28, 4);
-  return spec;
-}
+inline TrainingStepSpec step_spec() { return small_step(28); }
 
 inline constexpr std::size_t kImage = kSize * kSize * 3;
 

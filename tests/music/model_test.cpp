@@ -11,30 +11,18 @@
 
 #include "engine/core/rng.h"
 #include "engine/graph/autograd.h"
-#include "music/training_step.h"
 #include "tests/support/compare.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/small_step.h"
 
 namespace {
 
 using namespace music;
 using namespace music::test;
 
-constexpr int kSize = 12;
-const ModelSpec kSpec{{.depth = 18,
-                       .width = 4,
-                       .stem = Stem::kCifar,
-                       .zero_init_residual = false},
-                      {24, 16}};
+const ModelSpec kSpec = small_model({24, 16});
 
-TrainingStepSpec step_spec() {
-  TrainingStepSpec spec;
-  spec.image_size = kSize;
-  spec.pixels.mean = {0.5f, 0.4f, 0.3f};
-  spec.pixels.std = {0.2f, 0.25f, 0.3f};
-  spec.segments = Segments::equal(16, 4);
-  return spec;
-}
+TrainingStepSpec step_spec() { return small_step(16); }
 
 std::vector<std::uint8_t> pixels(std::int64_t images, std::uint32_t stream) {
   Rng rng(1, RngPurpose::kTest, stream);
