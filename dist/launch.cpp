@@ -1,13 +1,9 @@
 #include "dist/launch.h"
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
-#include <thread>
 
 namespace music::dist {
 namespace {
@@ -52,13 +48,6 @@ std::unique_ptr<Communicator> join() {
                 launch.size, communicator->size(),
                 launch.launcher == "srun" ? " (srun --mpi=pmix)" : "");
   return communicator;
-}
-
-int default_threads(const Communicator& communicator) {
-  // The cores this process may run on: fewer when the launcher bound it.
-  const int allowed = static_cast<int>(std::thread::hardware_concurrency());
-  const int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  return std::max(1, std::min(allowed, cores / communicator.local_size()));
 }
 
 }  // namespace music::dist

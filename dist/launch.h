@@ -21,8 +21,4 @@ Launch launch_from_environment();
 // other processes than the launcher started.
 std::unique_ptr<Communicator> join();
 
-// Threads for this process where the machine's cores are shared out evenly
-// among its processes, or as the launcher bound them: at least 1.
-int default_threads(const Communicator& communicator);
-
 }  // namespace music::dist

@@ -221,14 +221,6 @@ void validate(ResolvedConfig& config) {
         c.optim.schedule.warmup_epochs, c.train.epochs));
 }
 
-std::string hashed_text(const Config& config) {
-  std::string text;
-  for (const ConfigKey& key : config_keys())
-    if (key.decides)
-      text += fmt::format("{}={}\n", key.name, field_text(key, config));
-  return text;
-}
-
 ResolvedConfig resolve_sources(const ConfigSources& sources) {
   std::vector<Entry> entries;
   for (const std::string& path : sources.files) {
@@ -320,18 +312,42 @@ std::string to_toml(const ResolvedConfig& config) {
 }
 
 std::string config_hash(const Config& config) {
-  const std::string text = hashed_text(config);
+  const std::string text = deciding_settings(config);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-std::vector<std::string> differences(const Config& from, const Config& to) {
+std::string deciding_settings(const Config& config) {
+  std::string text;
+  for (const ConfigKey& key : config_keys())
+    if (key.decides)
+      text += fmt::format("{}={}\n", key.name, field_text(key, config));
+  return text;
+}
+
+std::vector<std::string> differences(const std::string& from,
+                                     const Config& to) {
+  const auto settings = [](const std::string& text) {
+    std::map<std::string, std::string> values;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t equals = line.find('=');
+      if (equals != std::string::npos)
+        values[line.substr(0, equals)] = line.substr(equals + 1);
+    }
+    return values;
+  };
+  auto before = settings(from);
   std::vector<std::string> out;
-  for (const ConfigKey& key : config_keys()) {
-    const std::string a = field_text(key, from), b = field_text(key, to);
-    if (key.decides && a != b)
-      out.push_back(fmt::format("{} {} -> {}", key.name, a, b));
+  for (const auto& [name, now] : settings(deciding_settings(to))) {
+    const auto was = before.extract(name);
+    if (was.empty())
+      out.push_back(fmt::format("{} not known -> {}", name, now));
+    else if (was.mapped() != now)
+      out.push_back(fmt::format("{} {} -> {}", name, was.mapped(), now));
   }
+  for (const auto& [name, was] : before)
+    out.push_back(fmt::format("{} {} -> not known", name, was));
   return out;
 }
 

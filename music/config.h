@@ -121,8 +121,14 @@ std::string to_toml(const ResolvedConfig& config);
 // (not paths of results, thread counts, intervals of logging and saving).
 std::string config_hash(const Config& config);
 
-// "optim.base_lr 0.6 -> 0.3" for each hashed key that differs.
-std::vector<std::string> differences(const Config& from, const Config& to);
+// Those keys, "optim.base_lr=0.6" and a line feed each: what is hashed, and
+// what a checkpoint keeps to say later what differs.
+std::string deciding_settings(const Config& config);
+
+// "optim.base_lr 0.6 -> 0.3" for each of them that differs. `from` is a
+// deciding_settings(), possibly of another version with other keys.
+std::vector<std::string> differences(const std::string& from,
+                                     const Config& to);
 
 // Names of the built-in presets, and the TOML text of one. Throws
 // ExitCode::kUsage for an unknown name.

@@ -1,8 +1,9 @@
 #include "music/run.h"
 
-#include <omp.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -10,8 +11,10 @@
 #include "dist/text.h"
 #include "dist/watchdog.h"
 #include "engine/core/log.h"
+#include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
 #include "music/build_info.h"
+#include "music/config_keys.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/knn.h"
 #include "music/interrupt.h"
@@ -55,19 +58,29 @@ struct RunFiles {
   Quarantine quarantine;
   std::unique_ptr<TensorBoardWriter> tensorboard;  // once it is known from where
 
-  RunFiles(const ResolvedConfig& config, const std::vector<std::string>& argv)
-      : directory(config, argv),
+  RunFiles(const ResolvedConfig& config, const std::vector<std::string>& argv,
+           const dist::Threads& threads)
+      : directory(config, argv, threads),
         metrics(directory.metrics()),
         quarantine(directory.quarantine()) {}
 };
 
-// With the device and the precision the run will have, so that a checkpoint is
-// not continued in another precision.
-Config settled(Config config, const dist::Communicator& communicator) {
-  const Compute compute = choose_compute(config.train, communicator);
-  config.train.device = compute.device == Device::kCpu ? DeviceChoice::kCpu
-                                                       : DeviceChoice::kCuda;
-  config.train.precision = precision_of(compute);
+// With the device and the precision the run will have, before anything else
+// sees it: one run has one configuration, and a checkpoint is not continued in
+// another precision.
+ResolvedConfig settled(ResolvedConfig config,
+                       const dist::Communicator& communicator) {
+  TrainConfig& train = config.value.train;
+  const Compute compute = choose_compute(train, communicator);
+  const auto settle = [&](const char* key, auto& setting, auto value) {
+    if (setting == value) return;
+    setting = value;
+    config.origins.at(key) += ": auto";
+  };
+  settle("train.device", train.device,
+         compute.device == Device::kCpu ? DeviceChoice::kCpu
+                                        : DeviceChoice::kCuda);
+  settle("train.precision", train.precision, precision_of(compute));
   return config;
 }
 
@@ -76,7 +89,7 @@ class Run {
   Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
       dist::Communicator& communicator,
       const std::function<void(const RunProgress&)>& observe)
-      : config_(settled(config.value, communicator)),
+      : config_(config.value),
         argv_(argv),
         observe_(observe),
         communicator_(communicator),
@@ -87,7 +100,8 @@ class Run {
         fingerprint_(agreed_fingerprint()),
         eval_(open_eval()),
         trainer_(config_, *dataset_, communicator_) {
-    if (communicator_.rank() == 0) files_.emplace(config, argv);
+    if (communicator_.rank() == 0)
+      files_.emplace(config, argv, trainer_.threads());
   }
 
   int train();
@@ -126,9 +140,16 @@ class Run {
 
 // Before anything expensive: processes that differ would train on, wrongly.
 std::string Run::agreed_fingerprint() {
+  const auto hashes =
+      dist::all_gather_text(communicator_, config_hash(config_));
+  if (std::ranges::any_of(hashes, [&](auto& h) { return h != hashes[0]; }))
+    for (const ConfigKey& key : config_keys()) {
+      const std::pair<std::string, std::string> setting[] = {
+          {key.name, field_text(key, config_)}};
+      if (key.decides) dist::require_agreement(communicator_, setting);
+    }
   const std::string data = fingerprint(*dataset_);
   const std::pair<std::string, std::string> same[] = {
-      {"configurations", config_hash(config_)},
       {"versions of this program", build_info().describe()},
       {"data", data}};
   dist::require_agreement(communicator_, same);
@@ -171,11 +192,17 @@ void Run::resume() {
     return;
   }
   const CheckpointState& s = checkpoint->state;
-  const std::string hash = config_hash(config_);
-  if (s.config_hash != hash)
+  if (s.config_hash != config_hash(config_)) {
+    const auto settings = s.extra.find("settings");
     throw error(ExitCode::kUsage,
-                "[run] {} was written under another configuration ({}, now {})",
-                checkpoint->directory.string(), s.config_hash, hash);
+                "[run] {} was written under another configuration ({}); "
+                "expected the same, or a new --out",
+                checkpoint->directory.string(),
+                settings == s.extra.end()
+                    ? "which settings it had was not kept"
+                    : fmt::format("{}", fmt::join(differences(settings->second,
+                                                              config_), ", ")));
+  }
   if (const auto it = s.extra.find("data");
       it != s.extra.end() && it->second != fingerprint_)
     throw error(ExitCode::kUsage,
@@ -194,14 +221,15 @@ void Run::describe() const {
   const Parameters& p = trainer_.model().parameters();
   const auto memory = trainer_.memory();
   spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
-               "rate up to {:.4g}, {}{} threads", dataset_->size(),
+               "rate up to {:.4g}{}", dataset_->size(),
                trainer_.steps_per_epoch(), trainer_.total_steps(),
                trainer_.schedule().peak,
                communicator_.size() > 1
-                   ? fmt::format("{} processes of ", communicator_.size())
-                   : "",
-               omp_get_max_threads());
+                   ? fmt::format("; {} processes", communicator_.size())
+                   : "");
   spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
+  spdlog::info("[threads] {}; while they wait they {}", trainer_.threads().why,
+               wait_policy());
   spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
                "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
                static_cast<double>(p.count()) / 1e6,
@@ -276,6 +304,7 @@ void Run::save() {
   state.metrics_bytes = files_->metrics.bytes();
   state.world_size = communicator_.size();
   state.extra["data"] = fingerprint_;
+  state.extra["settings"] = deciding_settings(config_);
   state.extra["seconds"] =
       fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
   save_checkpoint(files_->directory.checkpoints(), state, trainer_.tensors(),
@@ -308,7 +337,7 @@ void Run::score_alone() {
   FeatureSpec spec;
   spec.eval = eval_spec_for(config_.augment.size);
   spec.pixels = config_.pixels;
-  spec.workers = std::max(1, config_.data.workers);
+  spec.workers = trainer_.threads().loader;
   const auto scores =
       knn(extract_features(model, *eval_->train, spec),
           extract_features(model, *eval_->test, spec), eval_->classes, {20, 200});
@@ -407,7 +436,8 @@ int run_training(const ResolvedConfig& config,
                  const std::vector<std::string>& argv,
                  dist::Communicator& communicator,
                  const std::function<void(const RunProgress&)>& observe) {
-  return Run(config, argv, communicator, observe).train();
+  return Run(settled(config, communicator), argv, communicator, observe)
+      .train();
 }
 
 }  // namespace music

@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "engine/core/error.h"
+#include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
 #include "music/build_info.h"
 #include "music/cpu/cpu_info.h"
@@ -25,7 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string environment_json(const ResolvedConfig& config,
-                             const std::vector<std::string>& argv) {
+                             const std::vector<std::string>& argv,
+                             const dist::Threads& threads) {
   const BuildInfo& build = build_info();
   const cpu::CpuInfo processor = cpu::cpu_info();
   utsname system{};
@@ -46,17 +48,18 @@ std::string environment_json(const ResolvedConfig& config,
                 {"build_type", build.build_type}};
   j["onednn"] = processor.onednn;
   j["cpu"] = {{"model", processor.model},
-              {"isa", processor.isa},
-              {"cores", processor.cores}};
-  j["threads"] = config.value.train.threads > 0 ? config.value.train.threads
-                                                : processor.cores;
+              {"isa", processor.isa}};
+  j["threads"] = {{"compute", threads.compute},
+                  {"loader", threads.loader},
+                  {"why", threads.why},
+                  {"wait", wait_policy()}};
   j["host"] = system.nodename;
   j["system"] = fmt::format("{} {} {}", system.sysname, system.release,
                             system.machine);
   j["pid"] = getpid();
   // These change what the numerical libraries do.
   for (const char* name : {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
-                           "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
+                           "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
     if (const char* value = std::getenv(name)) j["environment"][name] = value;
   return j.dump(2, ' ', false,
                 nlohmann::ordered_json::error_handler_t::replace);
@@ -71,7 +74,8 @@ void write_file(const fs::path& path, const std::string& text) {
 }  // namespace
 
 RunDirectory::RunDirectory(const ResolvedConfig& config,
-                           const std::vector<std::string>& argv) {
+                           const std::vector<std::string>& argv,
+                           const dist::Threads& threads) {
   require(config.value, {"train.out"});
   path_ = config.value.train.out;
   std::error_code failure;
@@ -85,7 +89,7 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
   try {
     compare(config);
     write_file(path_ / "config.toml", to_toml(config));
-    write_file(path_ / "env.json", environment_json(config, argv) + '\n');
+    write_file(path_ / "env.json", environment_json(config, argv, threads) + '\n');
   } catch (...) {
     ::close(lock_);
     throw;
@@ -140,9 +144,12 @@ void RunDirectory::compare(const ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[run] {} holds a run; expected a new folder, or train.resume "
                 "\"auto\" to go on with it", path_.string());
-  const ResolvedConfig before = resolve({{file.string()}, {}, {}});
+  ResolvedConfig before = resolve({{file.string()}, {}, {}});
+  // Older versions wrote "auto"; their checkpoints know what it came to.
+  if (before.value.train.precision == Precision::kAuto)
+    before.value.train.precision = config.value.train.precision;
   const std::vector<std::string> changed =
-      differences(before.value, config.value);
+      differences(deciding_settings(before.value), config.value);
   if (!changed.empty())
     throw error(ExitCode::kUsage,
                 "[run] {} holds a run of another configuration ({}); expected "

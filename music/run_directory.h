@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/threads.h"
 #include "music/config.h"
 #include "music/metrics.h"
 
@@ -21,7 +22,8 @@ class RunDirectory {
   // named), or when there is a run and train.resume is "never";
   // ExitCode::kNoCheckpoint when there is none and train.resume is "require".
   RunDirectory(const ResolvedConfig& config,
-               const std::vector<std::string>& argv);
+               const std::vector<std::string>& argv,
+               const dist::Threads& threads);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;

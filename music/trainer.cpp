@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "dist/device_communicator.h"
-#include "dist/launch.h"
 #include "dist/text.h"
 #include "engine/core/device_runtime.h"
 #include "engine/core/text.h"
@@ -64,6 +63,8 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
     : config_(config),
       communicator_(communicator),
       compute_(choose_compute(config.train, communicator)),
+      threads_(dist::choose_threads(communicator, config.train.threads,
+                                    config.data.workers)),
       segments_(training_step_spec(config).segments) {
   const std::int64_t batch = config.train.batch;
   if (batch > dataset.size())
@@ -74,15 +75,12 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
     throw error(ExitCode::kUsage,
                 "[train] batch of {} samples for {} processes: expected at "
                 "least one sample each", batch, communicator.size());
-  const int threads = dist::default_threads(communicator);
-  omp_set_num_threads(config.train.threads > 0 ? config.train.threads
-                                               : threads);
+  omp_set_num_threads(threads_.compute);
   data::LoaderSpec loading;
   loading.augment = config.augment;
   loading.batch = batch;
   loading.seed = config.train.seed;
-  loading.workers =
-      config.data.workers > 0 ? config.data.workers : threads;
+  loading.workers = threads_.loader;
   if (compute_.device == Device::kCuda) loading.memory = Memory::kPinned;
   loading.rank = communicator.rank();
   loading.world = communicator.size();

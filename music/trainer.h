@@ -16,6 +16,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "dist/communicator.h"
+#include "dist/threads.h"
 #include "engine/optim/schedule.h"
 #include "music/checkpoint.h"
 #include "music/config.h"
@@ -91,6 +92,8 @@ class Trainer {
   const data::Loader& loader() const { return *loader_; }
   TrainingStep::Memory memory() const { return training_step_->memory(); }
   const Compute& compute() const { return compute_; }
+  // Of this process, set when the trainer was made.
+  const dist::Threads& threads() const { return threads_; }
 
  private:
   dist::Communicator& exchange();
@@ -100,6 +103,7 @@ class Trainer {
   Config config_;
   dist::Communicator& communicator_;
   Compute compute_;
+  dist::Threads threads_;
   std::unique_ptr<dist::Communicator> between_devices_;
   Segments segments_;
   Schedule schedule_;

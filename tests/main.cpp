@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "engine/core/wait_policy.h"
+
 namespace {
 
 bool skipped = false;
@@ -35,6 +37,7 @@ REGISTER_LISTENER("skip", 1, SkipListener);
 }  // namespace
 
 int main(int argc, char** argv) {
+  music::settle_wait_policy(argv);
   constexpr int kSkipped = 77;
   doctest::Context context(argc, argv);
   const int failed = context.run();

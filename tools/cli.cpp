@@ -20,6 +20,7 @@
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
+#include "engine/core/wait_policy.h"
 #include "music/build_info.h"
 #include "music/config_keys.h"
 
@@ -105,6 +106,7 @@ void complain(char** argv, std::string message) {
 
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {
+  settle_wait_policy(argv);
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return body(argc, argv);

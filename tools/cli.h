@@ -22,7 +22,8 @@ namespace music {
 
 // Runs body(argc, argv) and returns its exit code. An Error becomes one line
 // on standard error and its own code; any other exception exit code 1. A
-// closed pipe on standard output or error never ends the program.
+// closed pipe on standard output or error never ends the program. Before that,
+// settle_wait_policy() may start the program anew.
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body);
 

@@ -3,8 +3,8 @@
 #include <omp.h>
 
 #include <set>
-#include <thread>
 
+#include "dist/threads.h"
 #include "engine/io/state_dict.h"
 
 namespace music {
@@ -68,8 +68,8 @@ Compute choose_compute(const std::string& device,
 }
 
 OpenedEncoder open_encoder(const EncoderOptions& o) {
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  omp_set_num_threads(o.threads > 0 ? o.threads : cores);
+  const dist::Threads threads = dist::choose_threads(o.threads, o.workers);
+  omp_set_num_threads(threads.compute);
   OpenedEncoder e;
   e.compute = choose_compute(o.device, o.precision);
   e.path = o.encoder;
@@ -84,7 +84,7 @@ OpenedEncoder open_encoder(const EncoderOptions& o) {
   e.features.eval = eval_spec_for(e.info.image_size);
   if (o.resize > 0) e.features.eval.resize = o.resize;
   e.features.pixels = e.info.pixels;
-  e.features.workers = o.workers > 0 ? o.workers : cores;
+  e.features.workers = threads.loader;
   return e;
 }
 

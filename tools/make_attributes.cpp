@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "dist/threads.h"
 #include "tools/attributes/dataset.h"
 #include "tools/cli.h"
 
@@ -36,8 +36,7 @@ int make_attributes(int argc, char** argv) {
   const auto chosen = std::find(labels.begin(), labels.end(), label);
   spec.label = static_cast<music::Factor>(chosen - labels.begin());
 
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  music::write_attribute_data(spec, static_cast<int>(cores));
+  music::write_attribute_data(spec, music::dist::choose_threads(0, 0).loader);
   fmt::print("{}: {} training and {} test images of {} x {}, labelled by {}\n",
              spec.out.string(), spec.train, spec.test, spec.size, spec.size,
              label);

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
 #include "data/loader.h"
 #include "data/png.h"
 #include "data/resize.h"
+#include "dist/threads.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
@@ -106,9 +106,7 @@ int preview_main(int argc, char** argv) {
   spec.batch = std::min(images, dataset->size());
   spec.bad_image = c.data.bad_image;
   spec.bad_share = 1;
-  spec.workers = c.data.workers > 0
-                     ? c.data.workers
-                     : static_cast<int>(std::thread::hardware_concurrency());
+  spec.workers = dist::choose_threads(0, c.data.workers).loader;
   data::Loader loader(*dataset, spec);
   loader.seek(epoch, 0);
   const data::Batch& batch = loader.next();

@@ -1,7 +1,6 @@
 #include "music/cpu/cpu_info.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <fstream>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -41,8 +40,6 @@ CpuInfo cpu_info() {
   info.isa = isa_name(dnnl::get_effective_cpu_isa());
   const dnnl_version_t* v = dnnl_version();
   info.onednn = fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) info.cores = CPU_COUNT(&set);
   return info;
 }
 

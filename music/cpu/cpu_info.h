@@ -9,7 +9,6 @@ struct CpuInfo {
   std::string model;    // as /proc/cpuinfo has it; "" when unknown
   std::string isa;      // what oneDNN makes use of, "avx512_core_vnni"
   std::string onednn;   // "2.6.3"
-  int cores = 1;        // this process may run on
 };
 
 CpuInfo cpu_info();

@@ -94,10 +94,10 @@ TEST_SUITE("config") {
   TEST_CASE("the built-in defaults are the paper's preset") {
     const ResolvedConfig defaults = resolve({});
     const ResolvedConfig paper = resolve({{}, {}, {{"train.preset", "paper"}}});
-    CHECK(differences(defaults.value, paper.value).empty());
+    CHECK(differences(deciding_settings(defaults.value), paper.value).empty());
     const ResolvedConfig authors =
         resolve({{}, {}, {{"train.preset", "authors"}}});
-    CHECK(differences(paper.value, authors.value) ==
+    CHECK(differences(deciding_settings(paper.value), authors.value) ==
           std::vector<std::string>{
               "augment.interpolation \"bicubic\" -> \"bilinear\""});
   }
@@ -134,6 +134,16 @@ TEST_SUITE("config") {
     CHECK(contains(to_toml(c), "epochs = 40  # preset:demo"));
   }
 
+  TEST_CASE("differences to settings of another version") {
+    const Config now = resolve({}).value;
+    std::string before = deciding_settings(now) + "loss.gone=3\n";
+    const std::string seed = "train.seed=0\n";
+    before.erase(before.find(seed), seed.size());
+    CHECK(differences(before, now) ==
+          std::vector<std::string>{"train.seed not known -> 0",
+                                   "loss.gone 3 -> not known"});
+  }
+
   TEST_CASE("the hash covers what decides the weights and nothing else") {
     const Config base = resolve({}).value;
     CHECK(config_hash(base).size() == 32);
@@ -160,7 +170,7 @@ TEST_SUITE("config") {
                     key.name);
       CHECK_MESSAGE((config_hash(changed) != config_hash(base)) == key.decides,
                     key.name);
-      CHECK_MESSAGE(differences(base, changed).size() == key.decides,
+      CHECK_MESSAGE(differences(deciding_settings(base), changed).size() == key.decides,
                     key.name);
     }
     for (const char* name : {"train.out", "train.threads", "data.workers",

@@ -16,6 +16,8 @@ namespace {
 using namespace music;
 namespace fs = std::filesystem;
 
+const dist::Threads kThreads{.compute = 3, .loader = 5, .why = "so many"};
+
 using Flags = std::vector<std::pair<std::string, std::string>>;
 
 struct TempFolder {
@@ -36,7 +38,7 @@ ResolvedConfig config_of(const fs::path& out, Flags flags = {}) {
 
 std::string failure(const ResolvedConfig& config, ExitCode code) {
   try {
-    RunDirectory run(config, {"music_train"});
+    RunDirectory run(config, {"music_train"}, kThreads);
   } catch (const Error& e) {
     CHECK(e.code() == code);
     return e.what();
@@ -59,13 +61,16 @@ TEST_SUITE("run_directory") {
   TEST_CASE("a new run writes its configuration and environment") {
     const TempFolder folder;
     const ResolvedConfig config = config_of(folder.path / "a" / "b");
-    const RunDirectory run(config, {"music_train", "--out", "a b", "\xff"});
+    const RunDirectory run(config, {"music_train", "--out", "a b", "\xff"},
+                           kThreads);
     CHECK_FALSE(run.existed());
     CHECK(content(run.file("config.toml")) == to_toml(config));
     const auto env = nlohmann::json::parse(content(run.file("env.json")));
     CHECK(env.at("config_hash") == config_hash(config.value));
     CHECK(env.at("argv").at(2) == "a b");
-    CHECK(env.at("threads") >= 1);
+    CHECK(env.at("threads").at("compute") == 3);
+    CHECK(env.at("threads").at("loader") == 5);
+    CHECK(env.at("threads").at("why") == "so many");
     CHECK(contains(env.at("onednn"), "."));
     for (const char* key : {"music", "cpu", "host", "system", "started"})
       CHECK(env.contains(key));
@@ -77,11 +82,11 @@ TEST_SUITE("run_directory") {
 
   TEST_CASE("the same configuration goes on, another one is refused") {
     const TempFolder folder;
-    { RunDirectory run(config_of(folder.path), {"music_train"}); }
+    { RunDirectory run(config_of(folder.path), {"music_train"}, kThreads); }
     const std::string before = content(folder.path / "config.toml");
     {
       const RunDirectory run(config_of(folder.path, {{"data.workers", "3"}}),
-                             {"music_train"});
+                             {"music_train"}, kThreads);
       CHECK(run.existed());
       CHECK(contains(content(folder.path / "config.toml"), "workers = 3"));
     }
@@ -91,6 +96,22 @@ TEST_SUITE("run_directory") {
         ExitCode::kUsage);
     CHECK(contains(message, "optim.base_lr 0.2 -> 0.25, train.seed 0 -> 1"));
     CHECK(contains(content(folder.path / "config.toml"), "seed = 0"));
+  }
+
+  TEST_CASE("a precision that an older version left open is no difference") {
+    const TempFolder folder;
+    {
+      const auto open = config_of(folder.path);
+      CHECK(contains(to_toml(open), "precision = \"auto\""));
+      RunDirectory run(open, {"music_train"}, kThreads);
+    }
+    const auto settled =
+        config_of(folder.path, {{"train.precision", "fp32"}});
+    CHECK(failure(settled, ExitCode::kUsage).empty());
+    CHECK(contains(failure(config_of(folder.path,
+                                     {{"train.precision", "bf16"}}),
+                           ExitCode::kUsage),
+                   "train.precision \"fp32\" -> \"bf16\""));
   }
 
   TEST_CASE("never and require are kept") {
@@ -113,7 +134,8 @@ TEST_SUITE("run_directory") {
   TEST_CASE("two processes cannot write one run") {
     const TempFolder folder;
     {
-      const RunDirectory first(config_of(folder.path), {"music_train"});
+      const RunDirectory first(config_of(folder.path), {"music_train"},
+                               kThreads);
       CHECK(contains(failure(config_of(folder.path), ExitCode::kUsage),
                      fmt::format("in use by process {}", getpid())));
     }
