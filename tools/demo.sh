@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# From a bare Debian 12 to a trained encoder: tools/demo.sh [--out DIR]
-#   --out DIR   where data and runs go (default: out/demo)
+# From a bare Debian 12 to a trained encoder: tools/demo.sh [--out DIR] [--epochs N]
+#   --out DIR    where data and runs go (default: out/demo)
+#   --epochs N   passes over the images (default: as many as this machine does in
+#                four minutes by the speed of its first steps, 10 to 40)
 # Installs what is missing, builds, makes images, trains without labels and
 # scores the encoder by its nearest neighbours. Run it again and it starts a new
 # run, or goes on with one that was interrupted; build and images are re-used.
@@ -8,7 +10,7 @@ set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-out=out/demo
+out=out/demo epochs=
 while (($#)); do
   case $1 in
     --out)
@@ -17,12 +19,18 @@ while (($#)); do
       [[ $out == /* ]] || out=$here/$out
       shift 2
       ;;
+    --epochs)
+      [[ ${2:-} =~ ^[1-9][0-9]*$ ]] ||
+        { echo "demo: --epochs ${2:-}: expected a positive number" >&2; exit 2; }
+      epochs=$2
+      shift 2
+      ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
     *)
-      echo "demo: unknown argument '$1', expected --out DIR or --help" >&2
+      echo "demo: unknown argument '$1', expected --out DIR, --epochs N or --help" >&2
       exit 2
       ;;
   esac
@@ -56,11 +64,24 @@ number=1
 while [[ -f $out/run-$number/encoder.safetensors ]]; do ((++number)); done
 run=$out/run-$number
 if [[ -d $run/ckpt ]]; then
+  epochs=$(sed -n 's/^epochs = \([0-9]*\).*/\1/p' "$run/config.toml")
   echo "going on with $run, which was interrupted"
-else
-  echo "new run: $run"
+elif [[ -z $epochs ]]; then
+  # A few steps of the same training tell the machine's speed.
+  rm -rf "$out/probe"
+  "$bin/music_train" --preset demo --data "$data" --out "$out/probe" --epochs 1 \
+    --data.limit 1500 --progress none --train.log_level warn
+  images=$(sed -n 's/.*"images_per_s":\([0-9.]*\).*/\1/p' "$out/probe/metrics.jsonl" |
+    tail -n +4 | sort -g | awk '{ v[NR] = $1 } END { print int(v[int((NR + 1) / 2)]) }')
+  rm -rf "$out/probe"
+  epochs=$((images * 240 / 4000))
+  ((epochs < 40)) || epochs=40
+  ((epochs > 10)) || epochs=10
+  echo "this machine trains on $images images a second: $epochs epochs of 4000" \
+    "images, about $((epochs * 4000 / (images > 0 ? images : 1))) s (the full demo has 40)"
 fi
-"$bin/music_train" --preset demo --data "$data" --out "$run"
+[[ -d $run/ckpt ]] || echo "new run: $run"
+"$bin/music_train" --preset demo --data "$data" --out "$run" --epochs "$epochs"
 
 step "5/5 nearest neighbours"
 "$bin/music_knn" "$run" --train "$data/train" --test "$data/test"

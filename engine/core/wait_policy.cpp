@@ -14,7 +14,7 @@ namespace {
 
 // Waking a sleeping thread takes 5 to 50 us. Between two regions of a step lie
 // a few; longer waits are for a thread that lost its core.
-constexpr double kSpinMicroseconds = 20;
+constexpr double kSpinMicroseconds = 40;
 
 // Set between the two starts; its value is what wait_policy() says.
 constexpr const char* kMarker = "MUSIC_STARTED_ANEW";

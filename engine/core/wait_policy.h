@@ -17,7 +17,7 @@ namespace music {
 // GOMP_SPINCOUNT is set already, or the program cannot be started anew.
 void settle_wait_policy(char** argv);
 
-// What it came to, for the record: "spin 20 us, then sleep", or the user's
+// What it came to, for the record: "spin 40 us, then sleep", or the user's
 // "OMP_WAIT_POLICY=active".
 const char* wait_policy();
 
