@@ -28,7 +28,8 @@ GradientReducer::GradientReducer(Communicator& communicator,
 
 GradientReducer::Schedule GradientReducer::schedule(const Graph& graph) const {
   // The node that completes each bucket: the last to write one of its parts.
-  std::vector<std::size_t> complete(buckets_.size(), 0);
+  constexpr std::size_t kNever = ~std::size_t{0};  // all of it is frozen
+  std::vector<std::size_t> complete(buckets_.size(), kNever);
   for (std::size_t n = 0; n < graph.nodes().size(); ++n)
     for (const Value v : graph.nodes()[n].outputs) {
       const ValueInfo& info = graph.info(v);
@@ -42,7 +43,7 @@ GradientReducer::Schedule GradientReducer::schedule(const Graph& graph) const {
   Schedule s;
   s.after_.resize(graph.nodes().size());
   for (std::size_t b = 0; b < buckets_.size(); ++b)
-    s.after_[complete[b]].push_back(b);
+    if (complete[b] != kNever) s.after_[complete[b]].push_back(b);
   return s;
 }
 

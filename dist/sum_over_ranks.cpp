@@ -14,6 +14,10 @@ Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator) {
       communicator.run(Collective::all_reduce(a.in[0], a.out[0]), a.stream);
     });
   };
+  node.backward = [&communicator](Graph& g, const Node&,
+                                  const std::vector<GradientParts>& dy) {
+    return std::vector<Value>{sum_over_ranks(g, g.sum(dy[0]), communicator)};
+  };
   return graph.add1(std::move(node), graph.shape(x), graph.info(x).dtype);
 }
 

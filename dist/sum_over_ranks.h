@@ -7,8 +7,8 @@
 namespace music::dist {
 
 // The sum over the ranks of x (F32 or F64); blocking in the order of the graph,
-// so all ranks record it at the same places. No gradient: the ops that call it
-// (batch_norm) record their own. communicator must outlive the graph.
+// so all ranks record it at the same places. Its gradient is the same sum: the
+// loss is the sum of the ranks' shares. communicator must outlive the graph.
 Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator);
 
 }  // namespace music::dist

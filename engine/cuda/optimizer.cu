@@ -131,16 +131,15 @@ class CudaOptimizer final : public Optimizer {
     MUSIC_CHECK(parameters.allocated() && parameters.storage().training,
                 "[optimizer] parameters are not allocated for training");
     const auto blocks = parameter_blocks(parameters, kBlock);
-    std::vector<ParameterRange> ranges;
+    std::vector<ParameterRange> ranges;  // empty of frozen parameters
+    for (const ParameterInfo& p : parameters.table())
+      ranges.push_back({0, 0, p.shape.rank() > 1});
     for (int b = 0; b < static_cast<int>(blocks.size()); ++b) {
-      const auto i = static_cast<std::size_t>(
-          blocks[static_cast<std::size_t>(b)].parameter);
-      if (i == ranges.size())
-        ranges.push_back({b, b, parameters.table()[i].shape.rank() > 1});
-      ranges[i].last = b + 1;
+      ParameterRange& range = ranges[static_cast<std::size_t>(
+          blocks[static_cast<std::size_t>(b)].parameter)];
+      if (range.last == 0) range.first = b;
+      range.last = b + 1;
     }
-    MUSIC_CHECK(ranges.size() == parameters.table().size(),
-                "[optimizer] a parameter has no elements");
     block_count_ = static_cast<std::int64_t>(blocks.size());
     parameter_count_ = static_cast<std::int64_t>(ranges.size());
     blocks_ = device_table(blocks);

@@ -12,7 +12,7 @@ void backward(Graph& graph, Value loss, Value seed) {
   for (int n = static_cast<int>(graph.nodes().size()) - 1; n >= 0; --n) {
     // A copy: the callbacks append to the node list.
     const Node node = graph.nodes()[static_cast<std::size_t>(n)];
-    if (!node.backward) continue;
+    if (node.stops_gradient) continue;
     std::vector<GradientParts> parts;
     bool reached = false, wanted = false;
     for (Value v : node.outputs) {
@@ -21,6 +21,10 @@ void backward(Graph& graph, Value loss, Value seed) {
     }
     for (Value v : node.inputs) wanted |= graph.needs_gradient(v);
     if (!reached || !wanted) continue;
+    MUSIC_CHECK(node.backward,
+                "[autograd] {}{}{} has no gradient, but the loss depends on "
+                "parameters through it: expected one, or stop_gradient",
+                node.scope, node.scope.empty() ? "" : ".", node.op);
 
     Graph::Scope scope(graph, node.scope);
     const std::vector<Value> result = node.backward(graph, node, parts);
@@ -33,21 +37,30 @@ void backward(Graph& graph, Value loss, Value seed) {
             result[i]);
   }
 
+  const auto table = graph.parameters().table();
+  std::vector<bool> written(table.size());
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const ValueInfo v = graph.values()[i];
-    if (v.storage != Storage::kParameter || gradients[i].empty()) continue;
+    if (v.storage != Storage::kParameter || gradients[i].empty() ||
+        table[static_cast<std::size_t>(v.slot)].frozen)
+      continue;
     ValueInfo& g = graph.info(graph.sum(gradients[i]));
     MUSIC_CHECK(g.storage != Storage::kGradient,
                 "[autograd] one value is the gradient of {} and of {}: expected "
                 "one each", v.name,
-                graph.parameters().table()[static_cast<std::size_t>(g.slot)].name);
+                table[static_cast<std::size_t>(g.slot)].name);
     MUSIC_CHECK(g.storage == Storage::kPlanned && g.shape == v.shape &&
                     g.dtype == DType::kF32,
                 "[autograd] gradient of {} is {} {}, expected F32 {}", v.name,
                 name_of(g.dtype), g.shape.str(), v.shape.str());
     g.storage = Storage::kGradient;
     g.slot = v.slot;
+    written[static_cast<std::size_t>(v.slot)] = true;
   }
+  for (std::size_t i = 0; i < table.size(); ++i)
+    MUSIC_CHECK(written[i] || table[i].frozen,
+                "[autograd] the gradient does not reach {}: expected it to "
+                "reach every parameter that is not frozen", table[i].name);
 }
 
 }  // namespace music

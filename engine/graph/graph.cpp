@@ -31,7 +31,7 @@ Value Graph::parameter(int index, DType dtype) {
   const auto& p = parameters_->table()[static_cast<std::size_t>(index)];
   ValueInfo v;
   v.shape = p.shape, v.dtype = dtype, v.storage = Storage::kParameter, v.slot = index;
-  v.needs_gradient = true, v.name = p.name;
+  v.needs_gradient = !p.frozen, v.name = p.name;
   return push(std::move(v));
 }
 
@@ -54,7 +54,7 @@ std::vector<Value> Graph::add(Node node, std::span<const OutputSpec> outputs) {
   for (const auto& o : outputs) {
     ValueInfo v;
     v.shape = o.shape, v.dtype = o.dtype;
-    v.needs_gradient = needs_gradient && node.backward;
+    v.needs_gradient = needs_gradient && !node.stops_gradient;
     v.name = fmt::format("{}{}{}.{}", scope_, scope_.empty() ? "" : ".",
                          node.op, node.outputs.size());
     node.outputs.push_back(push(std::move(v)));

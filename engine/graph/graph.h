@@ -78,10 +78,12 @@ struct Node {
   // Makes the kernel for the request's device.
   std::function<std::unique_ptr<Kernel>(const KernelRequest&)> make;
   // Appends gradient nodes; returns one gradient per input (invalid: none).
-  // Null for nodes without a gradient.
+  // Null for nodes without a gradient; one that arrives there is an error,
+  // unless the node says that it stops_gradient.
   std::function<std::vector<Value>(Graph&, const Node&,
                                    const std::vector<GradientParts>&)>
       backward;
+  bool stops_gradient = false;
   // in_place[o] = i: output o may take the memory of input i when i dies here.
   std::vector<int> in_place;
   std::string scope;  // "layer1.0", for messages and profiles
@@ -106,7 +108,7 @@ class Graph {
   Value buffer(int index);
 
   // Appends a node; makes its outputs. needs_gradient is inherited from inputs
-  // when the node has a backward.
+  // unless the node stops it.
   std::vector<Value> add(Node node, std::span<const OutputSpec> outputs);
   Value add1(Node node, const Shape& shape, DType dtype = DType::kF32);
 

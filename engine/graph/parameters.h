@@ -34,6 +34,7 @@ struct ParameterInfo {
   Shape shape;              // convolutions [K,R,S,C], linear [out,in]
   std::int64_t offset = 0;  // elements into the flat block (or buffer block)
   Init init;
+  bool frozen = false;
 };
 
 struct ParameterStorage {
@@ -47,6 +48,10 @@ class Parameters {
   // Both throw when the name is taken. Buffers are fp32 and not trained.
   int add(const std::string& name, const Shape& shape, Init init);
   int add_buffer(const std::string& name, const Shape& shape, double initial);
+
+  // A frozen parameter has no gradient and is not updated, decay included.
+  // Before graphs are recorded and optimisers made.
+  void freeze(int i) { table_.at(static_cast<std::size_t>(i)).frozen = true; }
 
   // Says where the blocks will be, so that graphs can be recorded and planned
   // before anything is allocated.

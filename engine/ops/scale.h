@@ -1,6 +1,6 @@
 #pragma once
 // y = x * s, with s a one-element fp32 value read in the step (a constant 1, a
-// loss scale). No gradient: it carries gradients, it has none.
+// loss scale), which has no gradient of its own.
 
 #include "engine/ops/kernel.h"
 

@@ -9,6 +9,7 @@ std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
   std::vector<ParameterBlock> blocks;
   for (std::size_t i = 0; i < parameters.table().size(); ++i) {
     const auto& p = parameters.table()[i];
+    if (p.frozen) continue;
     const std::int64_t end = p.offset + p.shape.elements();
     for (std::int64_t b = p.offset; b < end; b += elements)
       blocks.push_back({static_cast<int>(i), b, std::min(end, b + elements)});

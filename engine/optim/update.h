@@ -53,7 +53,8 @@ struct ParameterBlock {
   std::int64_t begin, end;  // offsets into the flat block
 };
 
-// In the order of the parameters; elements: a multiple of 16.
+// In the order of the parameters, frozen ones left out; elements: a multiple of
+// 16.
 std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
                                              std::int64_t elements = 65536);
 

@@ -221,6 +221,28 @@ TEST_SUITE("training_step") {
       CHECK(buckets[b].end - buckets[b].begin <= 1024);
     }
   }
+
+  // Summed again each step it would grow by the number of processes.
+  TEST_CASE("a bucket that no gradient is written to is not exchanged") {
+    Parameters p;
+    p.add("frozen", {256}, Init::constant(1));
+    p.add("trained", {256}, Init::constant(1));
+    p.freeze(0);
+    p.allocate(true);
+    p.initialise(0);
+    Graph g(p);
+    backward(g, reduce(g, g.parameter(1), ReduceKind::kSum),
+             g.constant({1}, 1));
+    const dist::GradientReducer reducer(world(), p,
+                                        {.bucket_bytes = 1024,
+                                         .last_bytes = 1024});
+    REQUIRE(reducer.buckets().size() == 2);
+    const auto schedule = reducer.schedule(g);
+    std::vector<std::size_t> started;
+    for (std::size_t n = 0; n < g.nodes().size(); ++n)
+      for (const std::size_t b : schedule.after(n)) started.push_back(b);
+    CHECK(started == std::vector<std::size_t>{0});
+  }
 }
 
 }  // namespace

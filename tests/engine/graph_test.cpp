@@ -17,7 +17,9 @@
 #include "engine/ops/max_pool.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/relu.h"
+#include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/ops/stop_gradient.h"
 #include "tests/support/graph_run.h"
 
 namespace {
@@ -55,7 +57,7 @@ TEST_SUITE("graph") {
   TEST_CASE("a value used three times gets the sum of three gradients") {
     Matrices p(1);
     const auto d = gradients(p, 1, [](Graph& g, const std::vector<Value>& v) {
-      const Value y = scale(g, v[0], g.constant({1}, 1));  // has no gradient
+      const Value y = stop_gradient(g, v[0]);
       return reduce(g, add(g, add(g, v[0], v[0]), add(g, v[0], y)),
                     ReduceKind::kSum);
     });
@@ -104,12 +106,62 @@ TEST_SUITE("graph") {
     for (std::size_t i = 0; i < 9; ++i) CHECK(many[0][i] == 1024 * one[0][i]);
   }
 
-  TEST_CASE("parameters the loss does not reach keep their gradient bytes") {
+  TEST_CASE("a gradient that would end unsaid is an error") {
+    Matrices p(1);
+    Graph g(p);
+    Node node;  // an op whose gradient was forgotten
+    node.op = "forgotten";
+    node.inputs = {g.parameter(0)};
+    Value y;
+    {
+      const Graph::Scope scope(g, "head");
+      y = g.add1(std::move(node), {3, 3});
+    }
+    CHECK(g.needs_gradient(y));
+    const Value both = add(g, g.parameter(0), y);
+    CHECK_THROWS_WITH_AS(
+        backward(g, reduce(g, both, ReduceKind::kSum), g.constant({1}, 1)),
+        "[autograd] head.forgotten has no gradient, but the loss depends on "
+        "parameters through it: expected one, or stop_gradient",
+        Error);
+  }
+
+  TEST_CASE("what the loss does not depend on may lack a gradient") {
+    Matrices p(1);
+    Graph g(p);
+    Node node;
+    node.op = "reading";
+    node.inputs = {g.parameter(0)};
+    g.add1(std::move(node), {1});
+    backward(g, reduce(g, g.parameter(0), ReduceKind::kSum),
+             g.constant({1}, 1));
+  }
+
+  TEST_CASE("scale passes its factor on") {
+    Matrices p(1);
+    const auto d = gradients(p, 1, [](Graph& g, const std::vector<Value>& v) {
+      return reduce(g, scale(g, v[0], g.constant({1}, -3)), ReduceKind::kSum);
+    });
+    CHECK(d[0] == std::vector<float>(9, -3));
+  }
+
+  TEST_CASE("a parameter the loss does not reach is an error") {
     Matrices p(2);
-    for (float& v : p.gradient(1).span<float>()) v = 5;
-    const auto d = gradients(p, 2, [](Graph& g, const std::vector<Value>& v) {
+    const auto loss = [](Graph& g, const std::vector<Value>& v) {
       relu(g, v[1]);  // recorded, not part of the loss
       return reduce(g, v[0], ReduceKind::kSum);
+    };
+    CHECK_THROWS_WITH_AS(
+        gradients(p, 2, loss),
+        "[autograd] the gradient does not reach m1: expected it to reach every "
+        "parameter that is not frozen",
+        Error);
+    // Frozen it may stay out, or take part without a gradient.
+    p.freeze(1);
+    for (float& v : p.gradient(1).span<float>()) v = 5;
+    CHECK(gradients(p, 2, loss)[1] == std::vector<float>(9, 5));
+    const auto d = gradients(p, 2, [](Graph& g, const std::vector<Value>& v) {
+      return reduce(g, add(g, v[0], v[1]), ReduceKind::kSum);
     });
     CHECK(d[0] == std::vector<float>(9, 1));
     CHECK(d[1] == std::vector<float>(9, 5));

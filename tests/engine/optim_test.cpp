@@ -59,6 +59,20 @@ std::vector<float> trained(OptimizerKind kind, int threads) {
 }
 
 TEST_SUITE("optim") {
+  TEST_CASE("a frozen parameter stays, decay and all") {
+    for (const OptimizerKind kind :
+         {OptimizerKind::kLars, OptimizerKind::kSgd}) {
+      Pair p(2, 1);
+      p.freeze(0);
+      OptimizerSpec spec;
+      spec.kind = kind, spec.weight_decay = 0.1, spec.decay_1d = true;
+      CHECK(make_optimizer(p, spec)->step(0.5));
+      for (const float v : p.value(0).span<float>()) CHECK(v == 2);
+      for (const float v : p.momentum(0).span<float>()) CHECK(v == 0);
+      for (const float v : p.value(1).span<float>()) CHECK(v < 2);
+    }
+  }
+
   TEST_CASE("ten steps of LARS and SGD follow PyTorch") {
     check_optimizer_goldens({.training = true});
   }

@@ -41,6 +41,9 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
     c.tensors.push_back({uniform("var", {channels}, 1, 1), Role::kBuffer});
   }
   if (d.residual) c.tensors.push_back({uniform("residual", d.dims)});
+  if (inference)  // has no gradient
+    for (CaseTensor& t : c.tensors)
+      if (t.role == CaseTensor::Role::kTrained) t.role = CaseTensor::Role::kData;
   const BatchNormSpec spec{.groups = d.groups, .relu = d.relu};
   c.record = [d, inference, spec](Graph& g, Values v) {
     const Value mean = d.running ? v[3] : Value{};
