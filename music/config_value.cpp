@@ -72,7 +72,7 @@ bool is_utf8(const std::string& s) {
   return true;
 }
 
-std::string quoted(const std::string& s) {
+std::string toml_string(const std::string& s) {
   std::string out = "\"";
   for (char c : s) {
     if (c == '"' || c == '\\')
@@ -153,9 +153,9 @@ struct Assign {
 
 struct Print {
   std::string operator()(bool* f) const { return *f ? "true" : "false"; }
-  std::string operator()(std::string* f) const { return quoted(*f); }
+  std::string operator()(std::string* f) const { return toml_string(*f); }
   std::string operator()(const EnumField& f) const {
-    return quoted(f.names[static_cast<std::size_t>(f.get())]);
+    return toml_string(f.names[static_cast<std::size_t>(f.get())]);
   }
   template <typename T>
     requires std::is_arithmetic_v<T>

@@ -44,8 +44,7 @@ resume() {
     local pid=$!
     # Somewhere within the run, by the clock of the run itself.
     local stop=$((RANDOM % (lines - 6) + 3))
-    for _ in $(seq 2000); do
-      [[ -e $run/metrics.jsonl ]] && (($(steps "$run") >= stop)) && break
+    until [[ -e $run/metrics.jsonl ]] && (($(steps "$run") >= stop)); do
       kill -0 "$pid" 2>/dev/null || break
       sleep 0.01
     done
@@ -176,8 +175,7 @@ corrupt() {
     fail "quarantine: $(listed "$work/one")"
   "${many[@]}" --out "$work/killed" &
   local pid=$!
-  for _ in $(seq 2000); do
-    [[ -e $work/killed/metrics.jsonl ]] && (($(steps "$work/killed") >= 20)) && break
+  until [[ -e $work/killed/metrics.jsonl ]] && (($(steps "$work/killed") >= 20)); do
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.01
   done

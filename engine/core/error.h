@@ -5,11 +5,11 @@
 // with the part that speaks, in brackets: "[conv2d] weight has 64 input
 // channels, input has 3".
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include "engine/core/format.h"
 
 namespace music {
 

@@ -229,7 +229,9 @@ TEST_SUITE("step_model") {
       CAPTURE(us);
       CAPTURE(base);
       CHECK(measured > 0.9 * (predicted - base));
-      if (overshoot < 1.2) CHECK(measured < 1.3 * predicted + base);
+      // Nor does one on which the step alone now takes longer.
+      const bool quiet = overshoot < 1.2 && step_seconds(0, 1e6) < 1.3 * base;
+      if (quiet) CHECK(measured < 1.3 * predicted + base);
       if (world().rank() == 0)
         MESSAGE("delay of " << us << " us and " << 1 / gb << " ns/byte: "
                 << measured * 1e3 << " ms, predicted " << predicted * 1e3

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 
 #include "engine/core/error.h"
@@ -23,10 +24,13 @@ namespace music::emulator {
 class DeviceMemory {
  public:
   DeviceMemory() {
-    void* p = mmap(nullptr, kReserved, PROT_NONE,
+    void* p = mmap(nullptr, kReserved + kPage, PROT_NONE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     MUSIC_CHECK(p != MAP_FAILED, "[emulator] cannot reserve device memory");
-    base_ = static_cast<char*>(p);
+    base_ = static_cast<char*>(p) + (kPage - reinterpret_cast<std::uintptr_t>(p) %
+                                                kPage) % kPage;
+    // The door opens and closes with every launch: few pages, few entries.
+    madvise(base_, kReserved, MADV_HUGEPAGE);
   }
   // Null when it does not fit.
   void* take(std::size_t bytes) {
@@ -40,8 +44,7 @@ class DeviceMemory {
     if (at + size > kReserved) return nullptr;
     blocks_[at] = {size, bytes};
     used_ += bytes;
-    const std::size_t page = 4096;
-    const std::size_t end = (at + size + page - 1) / page * page;
+    const std::size_t end = (at + size + kPage - 1) / kPage * kPage;
     if (end > mapped_) {
       mapped_ = end;
       if (depth_ > 0) protect(PROT_READ | PROT_WRITE);
@@ -74,6 +77,7 @@ class DeviceMemory {
 
  private:
   static constexpr std::size_t kReserved = std::size_t{64} << 30;
+  static constexpr std::size_t kPage = std::size_t{2} << 20;
   static constexpr std::size_t kAlign = 256, kGap = 256;
 
   void protect(int how) {
