@@ -19,6 +19,7 @@
 #include "engine/ops/relu.h"
 #include "engine/ops/segment_softmax.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 
 namespace {
 
@@ -83,7 +84,7 @@ TEST_SUITE("graph") {
           for (int k = 0; k < 3; ++k) back += w[at(k, o)];
           expected += h + back * x[at(m, i)];
         }
-        CHECK(d[1][at(o, i)] == doctest::Approx(expected).epsilon(1e-5));
+        CHECK(near(d[1][at(o, i)], expected, 1e-5));
       }
   }
 

@@ -15,6 +15,7 @@
 #include "engine/ops/cast.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 #include "tests/support/reference.h"
 
 namespace music::test {
@@ -208,7 +209,7 @@ inline double check_case(const OpCase& table_row, const CaseTarget& on = {}) {
     const std::vector<float> a = floats(actual, on.device);
     const std::vector<float> b = floats(executed, on.device);
     const double error = nmse(a, truth.data);
-    CHECK(error <= c.tolerance);
+    CHECK(within(error, c.tolerance, c.name + ", " + what));
     CHECK(std::memcmp(a.data(), b.data(), actual.bytes()) == 0);
     if (!(error <= worst)) worst = error;
   };
