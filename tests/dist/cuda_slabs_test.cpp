@@ -66,7 +66,8 @@ void check(const Problem& p) {
       CAPTURE(name_of(codes));
       const Result r = run(p, codes, *comm);
       const bool wide = codes == DType::kF32;
-      const double terms = wide ? 3e-6 : 1e-3, gradient = wide ? 1e-5 : 1e-3;
+      const double terms = wide ? 3e-6 : 1e-3,
+                   gradient = wide ? kLossGradient : kLossGradientF16;
       CHECK(within(error_of(r.terms.de, e.terms.de), terms));
       CHECK(within(error_of(r.terms.oe, e.terms.oe), terms));
       CHECK(within(error_of(r.terms.ti, e.terms.ti), terms));

@@ -86,7 +86,9 @@ Errors compare(const Problem& p, DType codes, const ReferenceLoss& expected) {
   CHECK(got.total == static_cast<float>(got.terms.total));
   const bool wide = codes == DType::kF32;
   CHECK(within(e.terms, wide ? 3e-6 : 1e-3, name_of(codes)));
-  CHECK(within(e.gradient, wide ? 1e-5 : 1e-3, name_of(codes)));
+  CHECK(within(e.gradient, wide ? kLossGradient : kLossGradientF16,
+               fmt::format("{} N {} D {} scale {}", name_of(codes), p.n,
+                           p.segments.units(), p.scale)));
   return e;
 }
 

@@ -78,8 +78,10 @@ void check_against_reference(std::int64_t n, const Segments& segments,
   CHECK(within(error_of(got.terms.oe, expected.terms.oe), 3e-6));
   CHECK(within(error_of(got.terms.ti, expected.terms.ti), 3e-6));
   CHECK(within(error_of(got.terms.total, expected.terms.total), 3e-6));
-  CHECK(within(distance(got.dz1, expected.dz1), 1e-5));
-  CHECK(within(distance(got.dz2, expected.dz2), 1e-5));
+  const std::string what = fmt::format(
+      "N {} D {} S {} scale {}", n, segments.units(), segments.count(), scale);
+  CHECK(within(distance(got.dz1, expected.dz1), 1e-5, what));
+  CHECK(within(distance(got.dz2, expected.dz2), 1e-5, what));
 }
 
 // Codes as logits: unit code[i][s] is `gap` above the others.
@@ -193,11 +195,11 @@ TEST_SUITE("joint_entropy") {
     CHECK(near(r.terms.de, -2 * log_ds / 80, 1e-6));
     CHECK(near(r.terms.oe, -2 * log_ds, 1e-6));
     CHECK(near(r.terms.ti, log_ds, 1e-6));
-    // As docs/numerics.md has them, in four decimals.
-    CHECK(within(std::abs(r.terms.de + 0.1096), 1e-4));
-    CHECK(within(std::abs(r.terms.oe + 8.7641), 1e-4));
-    CHECK(within(std::abs(r.terms.ti - 4.3820), 1e-4));
-    CHECK(within(std::abs(r.terms.total + 4.4916), 1e-4));
+    // -2 log 80 / 80, -2 log 80, log 80 and their sum.
+    CHECK(within(std::abs(r.terms.de + 0.109551), 5e-6));
+    CHECK(within(std::abs(r.terms.oe + 8.764053), 5e-6));
+    CHECK(within(std::abs(r.terms.ti - 4.382027), 5e-6));
+    CHECK(within(std::abs(r.terms.total + 4.491577), 5e-6));
     for (float g : r.dz1) REQUIRE(within(std::abs(g), 1e-7f));
     for (float q : r.mean_q) REQUIRE(within(std::abs(q * 80 - 1), 1e-6f));
   }
