@@ -124,8 +124,8 @@ TEST_SUITE("step_model") {
           expected);
     };
     // Two passes of 3/4 of it over 22 GB/s, of 7/8 over 350 GB/s.
-    CHECK(within(off("v100-edr", {4, 8}, 429e6, 29e-3), 0.03));
-    CHECK(within(off("h100-ndr", {1, 8}, 429e6, 2.1e-3), 0.03));
+    CHECK(within(off("v100-edr", {4, 8}, 429e6, 1.5 * 429e6 / 22e9), 0.03));
+    CHECK(within(off("h100-ndr", {1, 8}, 429e6, 1.75 * 429e6 / 350e9), 0.03));
     CHECK(within(off("v100-edr", {4, 8}, 8, 40e-6), 0.01));
     CHECK(seconds(interconnect("h100-ndr"), {1, 1}, Kind::kAllReduce, 8) == 0);
     CHECK(sent_bytes(4, Kind::kAllReduce, 100) == 150);

@@ -72,7 +72,8 @@ Worst gradients(const Parameters& a, const Parameters& b) {
   return worst(a, b, a.table(), &Parameters::gradient);
 }
 
-constexpr double kBound = 1e-5;
+// Either is off the truth by up to 6e-6, in its own direction.
+constexpr double kBound = 2.5e-5;
 
 void check(const std::string& what, const Worst& w) {
   CAPTURE(w.name);
