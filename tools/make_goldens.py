@@ -434,45 +434,65 @@ def schedule_golden():
 STEP_BATCH, STEP_SIZE, STEP_SEGMENT, STEP_SEED = 8, 16, 8, 2
 
 
+STEP_CASES = {  # kind: options, rates
+    'lars': ({}, [0.0, 0.5, 1.0, 1.5, 2.0]),
+    'sgd': ({'weight_decay': 5e-4, 'decay_1d': True}, [0.1, 0.2, 0.3, 0.4, 0.5])}
+
+
+def step_run(kind, seed, narrow=None, scale=1.0):
+    """Five training steps: two separate forwards, loss, backward, optimiser.
+    Terms, gradients of the first step, changes, running statistics; by name.
+    narrow: in float32 with autocast to this type, and the loss scaled."""
+    options, rates = STEP_CASES[kind]
+    dtype = torch.float32 if narrow else torch.float64
+    net = Encoder(18, 8, 'cifar')
+    projector = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(),
+                              nn.Linear(64, 48, bias=False))
+    hash_parameters(net)
+    hash_parameters(projector, 'projector.')
+    net.to(dtype)
+    projector.to(dtype)
+    params = dict(net.named_parameters())
+    params.update({'projector.' + n: p for n, p in projector.named_parameters()})
+    start = {n: p.detach().clone() for n, p in params.items()}
+    optimizer = make_optimizer(kind, params.values(), **options)
+    terms, gradients = [], {}
+    for step, rate in enumerate(rates):
+        with torch.autocast('cpu', narrow, enabled=narrow is not None):
+            z = [projector(net(hashed(f'seed{seed}/step{step}/view{view}', (
+                STEP_BATCH, 3, STEP_SIZE, STEP_SIZE), 4.0).to(dtype)))
+                 for view in (1, 2)]
+        total, de, oe, ti = music_loss(*(v.to(dtype) for v in z),
+                                       [STEP_SEGMENT] * 6)
+        for p in params.values():
+            p.grad = None
+        (total * scale).backward()
+        for p in params.values():
+            p.grad /= scale
+        gradients = gradients or {n: p.grad.clone() for n, p in params.items()}
+        optimizer.step(rate)
+        terms.append(torch.stack([de, oe, ti, total]).detach())
+    changes = {n: p.detach() - start[n] for n, p in params.items()}
+    running = {**running_statistics(net),
+               **running_statistics(projector, 'projector.')}
+    return torch.stack(terms), gradients, changes, running
+
+
 def step_golden():
-    """Five training steps: two separate forwards, loss, backward, optimiser."""
     out = Golden()
     out.add('seed', np.asarray(STEP_SEED, np.int64))
     out.add('images_shape', np.asarray([STEP_BATCH, 3, STEP_SIZE, STEP_SIZE], np.int64))
-    for case, kind, options, rates in (
-            ('lars', 'lars', {}, [0.0, 0.5, 1.0, 1.5, 2.0]),
-            ('sgd', 'sgd', {'weight_decay': 5e-4, 'decay_1d': True},
-             [0.1, 0.2, 0.3, 0.4, 0.5])):
-        net = Encoder(18, 8, 'cifar')
-        projector = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(),
-                                  nn.Linear(64, 48, bias=False))
-        hash_parameters(net)
-        hash_parameters(projector, 'projector.')
-        params = dict(net.named_parameters())
-        params.update({'projector.' + n: p for n, p in projector.named_parameters()})
-        start = {n: p.detach().clone() for n, p in params.items()}
-        optimizer = make_optimizer(kind, params.values(), **options)
-        terms = []
-        for step, rate in enumerate(rates):
-            z = [projector(net(hashed(f'seed{STEP_SEED}/step{step}/view{view}',
-                                      (STEP_BATCH, 3, STEP_SIZE, STEP_SIZE), 4.0)))
-                 for view in (1, 2)]
-            total, de, oe, ti = music_loss(*z, [STEP_SEGMENT] * 6)
-            for p in params.values():
-                p.grad = None
-            total.backward()
-            if step == 0 and kind == 'lars':  # the same in both cases
-                for name, p in params.items():
-                    out.add(f'grad/{name}', p.grad)
-            optimizer.step(rate)
-            terms.append(torch.stack([de, oe, ti, total]).detach())
-        out.add(case + '/rates', rates, exact=True)
-        out.add(case + '/terms', torch.stack(terms), exact=True)
-        for name, p in params.items():
-            out.add(f'{case}/change/{name}', p.detach() - start[name])
-        for name, b in {**running_statistics(net),
-                        **running_statistics(projector, 'projector.')}.items():
-            out.add(f'{case}/running/{name}', b)
+    for kind, (_, rates) in STEP_CASES.items():
+        terms, gradients, changes, running = step_run(kind, STEP_SEED)
+        if kind == 'lars':  # the same in both cases
+            for name, gradient in gradients.items():
+                out.add(f'grad/{name}', gradient)
+        out.add(kind + '/rates', rates, exact=True)
+        out.add(kind + '/terms', terms, exact=True)
+        for name, change in changes.items():
+            out.add(f'{kind}/change/{name}', change)
+        for name, b in running.items():
+            out.add(f'{kind}/running/{name}', b)
     return out
 
 

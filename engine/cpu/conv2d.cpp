@@ -1,5 +1,7 @@
 #include "engine/ops/conv2d.h"
 
+#include <string_view>
+
 #include "engine/core/buffer.h"
 #include "engine/cpu/elementwise.h"
 #include "engine/cpu/gemm.h"
@@ -26,6 +28,10 @@ struct Problem {
         y({ys[0], ys[3], ys[1], ys[2]}, memory::data_type::f32, Format::nhwc),
         stride{spec.stride, spec.stride},
         pad{spec.pad, spec.pad} {}
+  bool pointwise_strided() const {
+    const auto w = w_plain.dims();
+    return w[2] == 1 && w[3] == 1 && stride[0] > 1;
+  }
 };
 
 dnnl::primitive_attr user_scratchpad() {
@@ -142,8 +148,13 @@ class ConvBackwardWeights final : public Convolution {
     const dnnl::convolution_backward_weights::desc d(
         dnnl::algorithm::convolution_direct, p.x, p.w_any, p.y, p.stride, p.pad,
         p.pad);
-    const dnnl::convolution_backward_weights::primitive_desc pd(
+    dnnl::convolution_backward_weights::primitive_desc pd(
         d, user_scratchpad(), onednn_engine(), forward_desc(p));
+    // oneDNN 2.6 on AVX2: strided 1x1 kernels write past their scratchpad
+    // unless channels fill whole vectors.
+    while (p.pointwise_strided() && p.x.dims()[1] % 8 != 0 &&
+           std::string_view(pd.impl_info_str()).starts_with("jit_1x1:avx2"))
+      MUSIC_CHECK(pd.next_impl(), "[conv2d_backward_weights] no body");
     prepare("conv2d_backward_weights", dnnl::convolution_backward_weights(pd),
             p.w_plain, pd.diff_weights_desc(), pd.scratchpad_desc());
     if (inner_ != plain_)

@@ -14,9 +14,11 @@
 #include <vector>
 
 #include "data/augment.h"
+#include "tests/support/margin.h"
 
 TEST_SUITE("distribution") {
   using namespace music::data;
+  using music::test::within;
   using Draws = std::vector<double>;
 
   constexpr std::uint32_t kDraws = 100'000;
@@ -51,7 +53,7 @@ TEST_SUITE("distribution") {
     }
     const double p = kolmogorov_p(distance * std::sqrt(n));
     MESSAGE(what << ": n = " << n << ", p = " << p);
-    CHECK(p > kLeast);
+    CHECK(within(kLeast, p, what));
   }
 
   // Two samples of equal size, ties allowed.
@@ -72,7 +74,7 @@ TEST_SUITE("distribution") {
     }
     const double p = kolmogorov_p(distance * std::sqrt(n / 2));
     MESSAGE(what << ": n = " << n << ", p = " << p);
-    CHECK(p > kLeast);
+    CHECK(within(kLeast, p, what));
   }
 
   // Counts of cells against their probabilities.
@@ -100,7 +102,7 @@ TEST_SUITE("distribution") {
                      : cells == 2 ? std::erfc(std::sqrt(sum / 2))
                                   : 0.5 * std::erfc(z / std::sqrt(2.0));
     MESSAGE(what << ": " << cells << " cells, n = " << n << ", p = " << p);
-    CHECK(p > kLeast);
+    CHECK(within(kLeast, p, what));
   }
 
   TEST_CASE("operations come with their probabilities, independently") {

@@ -14,9 +14,11 @@
 #include "data/augment.h"
 #include "tests/data/fast_instruction_sets.h"
 #include "tests/data/photos.h"
+#include "tests/support/margin.h"
 
 TEST_SUITE("fast") {
   using namespace music::data;
+  using music::test::within;
 
   using Pixels = std::vector<std::uint8_t>;
 
@@ -101,8 +103,8 @@ TEST_SUITE("fast") {
         const Difference d = difference(images, spec, view);
         MESSAGE(name << ", view " << view + 1 << ": mean |difference| "
                      << d.absolute << ", mean " << d.signed_);
-        CHECK(d.absolute < 0.4);
-        CHECK(std::abs(d.signed_) < 0.05);
+        CHECK(within(d.absolute, 0.4, name));
+        CHECK(within(std::abs(d.signed_), 0.05, name));
       }
     }
   }

@@ -10,6 +10,7 @@
 #include "engine/core/rng.h"
 #include "tests/dist/device_world.h"
 #include "tests/support/compare.h"
+#include "tests/support/margin.h"
 
 namespace {
 
@@ -137,7 +138,7 @@ void check_close(const std::vector<float>& got,
                  const std::vector<float>& expected) {
   REQUIRE(got.size() == expected.size());
   for (std::size_t i = 0; i < got.size(); ++i)
-    CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-5));
+    CHECK(near(got[i], expected[i], 1e-5));
 }
 
 TEST_SUITE("cuda_communicator") {

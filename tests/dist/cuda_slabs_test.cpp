@@ -11,6 +11,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/loss_cases.h"
 #include "tests/support/loss_run.h"
+#include "tests/support/margin.h"
 #include "tests/support/reference_loss.h"
 
 namespace {
@@ -65,13 +66,16 @@ void check(const Problem& p) {
       CAPTURE(name_of(codes));
       const Result r = run(p, codes, *comm);
       const bool wide = codes == DType::kF32;
-      const double terms = wide ? 3e-6 : 1e-3, gradient = wide ? 1e-5 : 1e-3;
-      CHECK(error_of(r.terms.de, e.terms.de) < terms);
-      CHECK(error_of(r.terms.oe, e.terms.oe) < terms);
-      CHECK(error_of(r.terms.ti, e.terms.ti) < terms);
-      CHECK(error_of(r.terms.total, e.terms.total) < terms);
-      CHECK(norm_relative(r.dz1, shard_rows(e.dz1, units), 1e-30) < gradient);
-      CHECK(norm_relative(r.dz2, shard_rows(e.dz2, units), 1e-30) < gradient);
+      const double terms = wide ? 3e-6 : 1e-3,
+                   gradient = wide ? kLossGradient : kLossGradientF16;
+      CHECK(within(error_of(r.terms.de, e.terms.de), terms));
+      CHECK(within(error_of(r.terms.oe, e.terms.oe), terms));
+      CHECK(within(error_of(r.terms.ti, e.terms.ti), terms));
+      CHECK(within(error_of(r.terms.total, e.terms.total), terms));
+      CHECK(within(norm_relative(r.dz1, shard_rows(e.dz1, units), 1e-30),
+                   gradient));
+      CHECK(within(norm_relative(r.dz2, shard_rows(e.dz2, units), 1e-30),
+                   gradient));
       CHECK(r.total == static_cast<float>(r.terms.total));
       std::vector<double> mean(static_cast<std::size_t>(2 * units));
       for (std::size_t i = 0; i < e.q1.size(); ++i) {
@@ -80,7 +84,7 @@ void check(const Problem& p) {
         mean[static_cast<std::size_t>(units) + d] +=
             e.q2[i] / static_cast<double>(p.n);
       }
-      CHECK(norm_relative(r.mean_q, mean) < 1e-5);
+      CHECK(within(norm_relative(r.mean_q, mean), 1e-5));
     }
 }
 

@@ -15,6 +15,7 @@
 #include "tests/dist/step_problem.h"
 #include "tests/support/compare.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 
 namespace {
 
@@ -71,11 +72,12 @@ Worst gradients(const Parameters& a, const Parameters& b) {
   return worst(a, b, a.table(), &Parameters::gradient);
 }
 
-constexpr double kBound = 1e-5;
+// Either is off the truth by up to 6e-6, in its own direction.
+constexpr double kBound = 2.5e-5;
 
 void check(const std::string& what, const Worst& w) {
   CAPTURE(w.name);
-  CHECK_MESSAGE(w.error <= kBound, what, " of ", w.name, ": ", w.error);
+  CHECK(within(w.error, kBound, what));
   if (world().rank() == 0)
     MESSAGE(what << ": worst error " << w.error << " at " << w.name);
 }
@@ -125,10 +127,10 @@ TEST_SUITE("training_step") {
       CAPTURE(samples);
       const auto a = one.forward_backward(samples, 0).terms;
       const auto b = many.forward_backward(samples, 0).terms;
-      CHECK(b.de == doctest::Approx(a.de).epsilon(kBound));
-      CHECK(b.oe == doctest::Approx(a.oe).epsilon(kBound));
-      CHECK(b.ti == doctest::Approx(a.ti).epsilon(kBound));
-      CHECK(b.total == doctest::Approx(a.total).epsilon(kBound));
+      CHECK(near(b.de, a.de, kBound));
+      CHECK(near(b.oe, a.oe, kBound));
+      CHECK(near(b.ti, a.ti, kBound));
+      CHECK(near(b.total, a.total, kBound));
       check("gradient", gradients(many.model.parameters(),
                                   one.model.parameters()));
     }

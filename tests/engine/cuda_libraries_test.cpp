@@ -14,6 +14,7 @@
 #include "tests/emulator/reals.h"
 #include "tests/libraries/libraries.h"
 #include "tests/support/golden.h"
+#include "tests/support/margin.h"
 #include "tests/support/reference.h"
 
 namespace {
@@ -60,6 +61,11 @@ double bound(DType type) {
   return type == DType::kF32 ? 1e-6 : type == DType::kF16 ? 1e-3 : 8e-3;
 }
 
+Within close(double value, double expected, DType type) {
+  return within(std::abs(value - expected) / (4 + std::abs(expected)),
+                bound(type), name_of(type));
+}
+
 // Row-major, as gemm.h has it. shift: bytes of each pointer behind 256.
 void check_product(GemmSpec s, float alpha, float beta, std::size_t shift = 0) {
   const std::int64_t a_rows = s.transpose_a ? s.k : s.m;
@@ -85,8 +91,7 @@ void check_product(GemmSpec s, float alpha, float beta, std::size_t shift = 0) {
         sum += a[s.transpose_a ? l * s.lda + i : i * s.lda + l] *
                b[s.transpose_b ? j * s.ldb + l : l * s.ldb + j];
       sum = alpha * sum + beta * old + (s.bias ? bias[j] : 0);
-      REQUIRE(c[i * s.ldc + j] ==
-              doctest::Approx(sum).epsilon(bound(s.output)).scale(4));
+      REQUIRE(close(c[i * s.ldc + j], sum, s.output));
     }
 }
 
@@ -124,10 +129,7 @@ void check_convolutions(const Shape& x_shape, const Shape& w_shape,
     const Buffer workspace(c.workspace_bytes(), Memory::kDevice);
     c.run(a.data, b.data, result.data, workspace.data(), nullptr);
     for (std::int64_t i = 0; i < result.count; ++i)
-      REQUIRE(result[i] ==
-              doctest::Approx(truth.data[static_cast<std::size_t>(i)])
-                  .epsilon(bound(dtype))
-                  .scale(4));
+      REQUIRE(close(result[i], truth.data[static_cast<std::size_t>(i)], dtype));
   };
   run(ConvolutionPass::kForward, x, w, y_shape, y_true);
   run(ConvolutionPass::kBackwardData, dy, w, x_shape, d_true.dx);

@@ -9,6 +9,7 @@
 #include "engine/core/half.h"
 #include "engine/core/rng.h"
 #include "tests/support/cuda_device.h"
+#include "tests/support/margin.h"
 #include "tests/support/optim.h"
 
 namespace {
@@ -95,10 +96,12 @@ TEST_SUITE("cuda_optim") {
           }
           for (int i = 0; i < 5; ++i) {
             CAPTURE(i);
-            CHECK(norm_relative(floats(gpu.value(i), Device::kCuda),
-                                floats(cpu.value(i))) <= 1e-6);
-            CHECK(norm_relative(floats(gpu.momentum(i), Device::kCuda),
-                                floats(cpu.momentum(i))) <= 1e-6);
+            CHECK(within(norm_relative(floats(gpu.value(i), Device::kCuda),
+                                       floats(cpu.value(i))),
+                         1e-6));
+            CHECK(within(norm_relative(floats(gpu.momentum(i), Device::kCuda),
+                                       floats(cpu.momentum(i))),
+                         1e-6));
             if (frozen && (i == 0 || i == 3))
               CHECK(norm(floats(gpu.momentum(i), Device::kCuda)) == 0);
           }

@@ -12,6 +12,7 @@
 #include "engine/core/rng.h"
 #include "engine/optim/lars.h"
 #include "engine/optim/schedule.h"
+#include "tests/support/margin.h"
 #include "tests/support/optim.h"
 
 namespace {
@@ -98,9 +99,9 @@ TEST_SUITE("optim") {
     Pair p(2, 3);
     make_lars(p, spec)->step(1);
     // d = 3 + 0.5 * 2 = 4, ||w|| / ||d|| = 1/2, update = 0.1 * 1/2 * 4.
-    CHECK(p.value(0).f32()[0] == doctest::Approx(2 - 0.2).epsilon(1e-6));
+    CHECK(near(p.value(0).f32()[0], 2 - 0.2, 1e-6));
     // No decay, no trust, a quarter of the rate.
-    CHECK(p.value(1).f32()[0] == doctest::Approx(2 - 0.75).epsilon(1e-6));
+    CHECK(near(p.value(1).f32()[0], 2 - 0.75, 1e-6));
   }
 
   TEST_CASE("rate 0 fills the momentum and moves nothing") {
@@ -137,31 +138,32 @@ TEST_SUITE("optim") {
       std::vector<double> rates;
       for (const std::int64_t step : golden.integers(name + "/steps"))
         rates.push_back(schedule.rate(step));
-      CHECK(max_relative(rates, golden.get(name + "/rates"), 1e-9) <= 1e-12);
+      CHECK(within(max_relative(rates, golden.get(name + "/rates"), 1e-9),
+                   1e-12));
     }
   }
 
   TEST_CASE("the schedule of the paper: batch 2048, 100 epochs of 626 steps") {
     const Schedule s({.base_lr = 0.6, .batch = 2048}, 626, 100);
     CHECK(s.rate(0) == 0);
-    CHECK(s.rate(3130) == doctest::Approx(2.4).epsilon(1e-12));
-    CHECK(s.rate(6260) == doctest::Approx(4.8).epsilon(1e-12));
-    CHECK(s.rate(34430) == doctest::Approx(2.4024).epsilon(1e-12));
-    CHECK(s.rate(62600) == doctest::Approx(0.0048).epsilon(1e-12));
-    CHECK(s.rate(70000) == doctest::Approx(0.0048).epsilon(1e-12));
+    CHECK(near(s.rate(3130), 2.4, 1e-12));
+    CHECK(near(s.rate(6260), 4.8, 1e-12));
+    CHECK(near(s.rate(34430), 2.4024, 1e-12));
+    CHECK(near(s.rate(62600), 0.0048, 1e-12));
+    CHECK(near(s.rate(70000), 0.0048, 1e-12));
   }
 
   TEST_CASE("an absolute final rate, no warm-up, and no steps at all") {
     const Schedule absolute(
         {.base_lr = 0.6, .batch = 2048, .final_absolute = 0.002}, 626, 100);
-    CHECK(absolute.rate(62600) == doctest::Approx(0.002).epsilon(1e-12));
+    CHECK(near(absolute.rate(62600), 0.002, 1e-12));
     const Schedule cold({.base_lr = 1, .batch = 256, .warmup_epochs = 0}, 10,
                         2);
     CHECK(cold.rate(0) == 1);
     const Schedule warm_only({.base_lr = 1, .batch = 256, .warmup_epochs = 2},
                              10, 2);
     CHECK(warm_only.rate(10) == 0.5);
-    CHECK(warm_only.rate(20) == doctest::Approx(0.001).epsilon(1e-12));
+    CHECK(near(warm_only.rate(20), 0.001, 1e-12));
     CHECK_THROWS_WITH_AS(Schedule({}, 0, 1),
                          "[schedule] 0 steps per epoch, 1 epochs", Error);
   }

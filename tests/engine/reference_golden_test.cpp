@@ -9,12 +9,14 @@
 
 #include "tests/support/compare.h"
 #include "tests/support/golden.h"
+#include "tests/support/margin.h"
 #include "tests/support/reference.h"
 
 using namespace music;
 using music::reference::Array;
 using music::test::Golden;
 using music::test::max_relative;
+using music::test::within;
 
 namespace {
 
@@ -25,7 +27,7 @@ void expect_golden(const Golden& golden, const std::string& name,
   std::vector<double> expected = golden.get(name);
   const test::Dims shape = golden.shape(name);
   if (shape.size() == 4) expected = test::channels_last(expected, shape);
-  CHECK(max_relative(actual.data, expected) <= 1e-12);
+  CHECK(within(max_relative(actual.data, expected), 1e-12));
 }
 
 // The hashed tensor `name` of PyTorch's shape, channels last if of rank 4.
@@ -170,7 +172,8 @@ TEST_SUITE("reference_golden") {
           reference::optimizer_step(spec, rates[step], grad, value, momentum);
           history.insert(history.end(), value.data.begin(), value.data.end());
         }
-        CHECK(max_relative(history, golden.get(name + "/" + key)) <= 1e-12);
+        CHECK(
+            within(max_relative(history, golden.get(name + "/" + key)), 1e-12));
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "layers/init.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 #include "tests/support/network.h"
 
 namespace {
@@ -72,7 +73,7 @@ void check_golden(const std::string& name, const ResNetSpec& spec) {
     step->run();
     const double error =
         golden.error_of("", "features", floats(step->tensor(y)));
-    CHECK(error <= 1e-5);
+    CHECK(within(error, 1e-5, name));
     MESSAGE(name << ": forward error " << error);
   }
   double worst = 0;
@@ -82,15 +83,16 @@ void check_golden(const std::string& name, const ResNetSpec& spec) {
     CAPTURE(tensor);
     const double error = golden.gradient_error(
         tensor, in_torch_layout(p.gradient(static_cast<int>(i))));
-    CHECK(error <= 1e-4);
+    CHECK(within(error, 1e-4, name));
     if (!(error <= worst)) worst = error, worst_name = tensor;
   }
   MESSAGE(name << ": worst gradient error " << worst << " at " << worst_name);
   for (std::size_t i = 0; i < p.buffers().size(); ++i) {
     const std::string& tensor = p.buffers()[i].name;
     CAPTURE(tensor);
-    CHECK(golden.error_of("running/", tensor,
-                          floats(p.buffer(static_cast<int>(i)))) <= 1e-5);
+    CHECK(within(golden.error_of("running/", tensor,
+                                 floats(p.buffer(static_cast<int>(i)))),
+                 1e-5));
   }
   {
     Graph g(p);
@@ -100,8 +102,9 @@ void check_golden(const std::string& name, const ResNetSpec& spec) {
     BoundExecutable evaluation(std::move(g), p);
     evaluation->set_input(x, images.data());
     evaluation->run();
-    CHECK(golden.error_of("", "eval_features", floats(evaluation->tensor(y))) <=
-          1e-5);
+    CHECK(within(
+        golden.error_of("", "eval_features", floats(evaluation->tensor(y))),
+        1e-5));
   }
 }
 
@@ -191,9 +194,9 @@ TEST_SUITE("resnet") {
         largest = std::max(largest, std::abs(v));
       }
       // Four standard errors.
-      CHECK(std::abs(sum / n) < 4 * e.std / std::sqrt(n));
-      CHECK(std::sqrt(square / n) ==
-            doctest::Approx(e.std).epsilon(4 / std::sqrt(2 * n)));
+      CHECK(within(std::abs(sum / n), 4 * e.std / std::sqrt(n)));
+      CHECK(within(relative_error(std::sqrt(square / n), e.std),
+                   4 / std::sqrt(2 * n)));
       if (e.bound > 0) {
         CHECK(largest <= e.bound);
         CHECK(largest > 0.999 * e.bound);
@@ -206,10 +209,10 @@ TEST_SUITE("resnet") {
 
   TEST_CASE("fan-out and fan-in are told apart where they differ") {
     const Shape w{256, 3, 3, 64};
-    CHECK(conv_init(w, InitScheme::kKaimingFanOut).value ==
-          doctest::Approx(std::sqrt(2.0 / (256 * 9))));
-    CHECK(conv_init(w, InitScheme::kPyTorch).value ==
-          doctest::Approx(1 / std::sqrt(64.0 * 9)));
+    CHECK(near(conv_init(w, InitScheme::kKaimingFanOut).value,
+               std::sqrt(2.0 / (256 * 9)), 1e-12));
+    CHECK(near(conv_init(w, InitScheme::kPyTorch).value,
+               1 / std::sqrt(64.0 * 9), 1e-12));
   }
 
   TEST_CASE("batch norms start at 1 and 0; the last of each branch at 0") {

@@ -10,10 +10,12 @@
 #include "engine/core/buffer.h"
 #include "engine/core/rng.h"
 #include "music/cpu/joint_entropy.h"
+#include "tests/support/margin.h"
 
 namespace {
 
 using namespace music;
+using test::near;
 
 // Health of a batch whose view v of sample i has unit code(v, i, s) of segment
 // s above the others by `gap`.
@@ -82,11 +84,10 @@ TEST_SUITE("health") {
         kernel.run(z.data(), z.data(), dz1.data(), dz2.data(), nullptr, terms,
                    workspace.data());
         const LossLines lines = loss_lines(segments, spec, 4);
-        CHECK(terms.de == doctest::Approx(lines.uniform.de).epsilon(1e-6));
-        CHECK(terms.oe == doctest::Approx(lines.uniform.oe).epsilon(1e-6));
-        CHECK(terms.ti == doctest::Approx(lines.uniform.ti).epsilon(1e-6));
-        CHECK(terms.total ==
-              doctest::Approx(lines.uniform.total).epsilon(1e-6));
+        CHECK(near(terms.de, lines.uniform.de, 1e-6));
+        CHECK(near(terms.oe, lines.uniform.oe, 1e-6));
+        CHECK(near(terms.ti, lines.uniform.ti, 1e-6));
+        CHECK(near(terms.total, lines.uniform.total, 1e-6));
       }
   }
 
@@ -112,7 +113,7 @@ TEST_SUITE("health") {
     CHECK(h.verdict == "healthy");
     CHECK(h.usage_entropy > 0.98);
     CHECK(h.usage_entropy_min <= h.usage_entropy);
-    CHECK(h.agreement == doctest::Approx(1).epsilon(1e-4));
+    CHECK(near(h.agreement, 1, 1e-4));
     CHECK(h.redundancy < 0.05);
     CHECK(h.dead_units == 0);
     // The paper's segments, with batches too small to fill their blocks.

@@ -13,6 +13,7 @@
 #include "engine/graph/autograd.h"
 #include "tests/support/compare.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 #include "tests/support/small_step.h"
 
 namespace {
@@ -92,19 +93,20 @@ TEST_SUITE("model") {
     run->set_input(images, normalised.data());
     run->run();
     const auto terms = run->tensor(loss.terms).span<double>();
-    CHECK(outcome.terms.de == doctest::Approx(terms[0]).epsilon(1e-6));
-    CHECK(outcome.terms.oe == doctest::Approx(terms[1]).epsilon(1e-6));
-    CHECK(outcome.terms.ti == doctest::Approx(terms[2]).epsilon(1e-6));
-    CHECK(outcome.terms.total == doctest::Approx(terms[3]).epsilon(1e-6));
+    CHECK(near(outcome.terms.de, terms[0], 1e-6));
+    CHECK(near(outcome.terms.oe, terms[1], 1e-6));
+    CHECK(near(outcome.terms.ti, terms[2], 1e-6));
+    CHECK(near(outcome.terms.total, terms[3], 1e-6));
     const auto n = static_cast<std::size_t>(p.flat_elements());
-    CHECK(norm_relative(
-              std::span(a.model.parameters().flat_gradients(), n),
-              std::span(p.flat_gradients(), n)) <= 1e-4);
+    CHECK(within(
+        norm_relative(std::span(a.model.parameters().flat_gradients(), n),
+                      std::span(p.flat_gradients(), n)),
+        1e-4));
     REQUIRE(outcome.mean_q.shape == Shape{2, 16});
     // Codes are distributions: each of the four segments sums to one.
     double sum = 0;
     for (const float q : outcome.mean_q.span<float>()) sum += q;
-    CHECK(sum == doctest::Approx(8).epsilon(1e-5));
+    CHECK(near(sum, 8, 1e-5));
   }
 
   TEST_CASE("run is forward, backward and update") {
@@ -201,7 +203,7 @@ TEST_SUITE("model") {
     for (int i = 0; i < 3; ++i)
       for (float v : features(i, 1)) single.push_back(v);
     CHECK(all.size() == 3 * 32);
-    CHECK(norm_relative(single, all) <= 1e-6);
+    CHECK(within(norm_relative(single, all), 1e-6));
     CHECK(std::all_of(all.begin(), all.end(), [](float v) { return v >= 0; }));
     CHECK(same_bits(buffers(), before));
   }

@@ -35,6 +35,8 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
   c.tensors[1].wide = c.tensors[2].wide = true;
   // 16 bits of a number around 1000 leave no digits for its deviation.
   c.wide_only = std::abs(d.mean) > 100;
+  // The mean is kept in F32: of 1000, with 6e-5 of a deviation of 1.
+  if (c.wide_only) c.tolerance = 1e-7;
   if (d.running) {
     c.tensors.push_back(
         {uniform("mean", {channels}, 1, d.mean), Role::kBuffer});
@@ -178,11 +180,11 @@ inline void add_batch_norm_cases(std::vector<OpCase>& cases) {
       cases.push_back(combined_batch_norm_case(12, channels, residual));
   // x far from 0: sums of squares alone would lose the variance.
   cases.push_back(batch_norm_case(
-      {.dims = {2, 16, 16, 3}, .groups = 2, .mean = 1e3, .std = 0.5}, false));
-  cases.push_back(batch_norm_case(
-      {.dims = {2, 40, 40, 16}, .mean = 1e3, .std = 0.5}, false));
-  cases.push_back(batch_norm_case(
-      {.dims = {512, 33}, .relu = true, .mean = -1e3, .std = 0.5}, false));
+      {.dims = {2, 16, 16, 3}, .groups = 2, .mean = 1e3}, false));
+  cases.push_back(
+      batch_norm_case({.dims = {2, 40, 40, 16}, .mean = 1e3}, false));
+  cases.push_back(
+      batch_norm_case({.dims = {512, 33}, .relu = true, .mean = -1e3}, false));
   for (const bool relu : {false, true})
     for (const bool residual : {false, true})
       for (const std::int64_t channels : {3, 64, 100})

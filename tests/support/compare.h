@@ -45,6 +45,11 @@ double norm_relative(const A& a, const B& b, double floor = 0) {
   return scale > 0 ? error / scale : error;
 }
 
+// |value - expected| / |expected|.
+inline double relative_error(double value, double expected) {
+  return std::abs(value - expected) / std::abs(expected);
+}
+
 // Largest |a_i - b_i| / max(|b_i|, floor).
 template <typename A, typename B>
 double max_relative(const A& a, const B& b, double floor = 1) {

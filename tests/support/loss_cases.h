@@ -55,6 +55,10 @@ inline std::vector<double> widen(const std::vector<float>& v) {
   return {v.begin(), v.end()};
 }
 
+// Bounds of a gradient, by norm. With F16 codes q', q'', G and what is left of
+// them between two products are rounded to 2^-11 each.
+inline constexpr double kLossGradient = 1e-5, kLossGradientF16 = 4 * 0x1p-11;
+
 // |value - expected| / |expected|, with floor 1.
 inline double error_of(double value, double expected) {
   return std::abs(value - expected) / std::max(1.0, std::abs(expected));

@@ -12,6 +12,7 @@
 #include "engine/optim/optimizer.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
 
 namespace music::test {
 
@@ -109,7 +110,7 @@ inline void check_optimizer_goldens(const ParameterStorage& where,
             all.begin() + static_cast<std::ptrdiff_t>(step * values.size());
         const std::vector<double> expected(
             from, from + static_cast<std::ptrdiff_t>(values.size()));
-        CHECK(max_relative(values, expected) <= 2e-6);
+        CHECK(within(max_relative(values, expected), 2e-6));
       }
     }
   }

@@ -1,8 +1,6 @@
 #pragma once
-// Whole MUSIC training steps against PyTorch (music_step.safetensors), on any
-// device and in any precision.
-
-#include <doctest/doctest.h>
+// The network and the step of music_step.safetensors, on any device and in any
+// precision.
 
 #include <memory>
 #include <string>
@@ -10,7 +8,6 @@
 
 #include "engine/graph/autograd.h"
 #include "engine/ops/cast.h"
-#include "engine/optim/optimizer.h"
 #include "layers/projector.h"
 #include "layers/resnet.h"
 #include "music/joint_entropy.h"
@@ -99,110 +96,6 @@ inline Shape view_shape(const Golden& golden) {
 // is left is rounding.
 inline double gradient_floor(const std::string& name) {
   return name == "projector.0.bias" ? Golden::kGradientFloor : 0;
-}
-
-struct StepTolerance {
-  double terms = 1e-4;
-  double tensors = 1e-4;  // each gradient, weight, change, running statistic
-  double weights = 1e-4;  // all weights as one vector
-  int steps = 5;  // of the golden's five; fewer compare the terms alone
-  double scale = 1;  // of the loss
-};
-
-// Runs the golden's steps with "lars" or "sgd" and compares loss terms,
-// gradients of the first step, weights and running statistics.
-inline void check_golden_steps(const std::string& kind,
-                               const CaseTarget& target = {},
-                               const StepTolerance& t = {}) {
-  const Golden golden("music_step");
-  CAPTURE(kind);
-  CAPTURE(std::string(name_of(target.dtype)));
-  Net net(target);
-  Parameters& p = net.parameters;
-  StackedStep graph(net, view_shape(golden), {}, t.scale);
-  OptimizerSpec spec;  // as step_golden() of make_goldens.py
-  if (kind == "sgd") {
-    spec.kind = OptimizerKind::kSgd;
-    spec.weight_decay = 5e-4, spec.decay_1d = true;
-  }
-  const auto optimizer = make_optimizer(p, spec);
-  Buffer state(sizeof(UpdateState), memory_of(target.device));
-  const auto in_layout = [&](const Tensor& tensor) {
-    std::vector<float> copy = floats(tensor, target.device);
-    return in_torch_layout({copy.data(), tensor.shape, tensor.dtype});
-  };
-  std::vector<std::vector<double>> start;
-  for (std::size_t i = 0; i < p.table().size(); ++i) {
-    const auto v = in_layout(p.value(static_cast<int>(i)));
-    start.emplace_back(v.begin(), v.end());
-  }
-  const auto rates = golden.get(kind + "/rates");
-  const auto terms = golden.get(kind + "/terms");
-  REQUIRE(rates.size() == 5);
-  double worst_term = 0;
-  for (std::size_t step = 0; step < static_cast<std::size_t>(t.steps); ++step) {
-    CAPTURE(step);
-    const auto actual = graph.step(views(golden, static_cast<int>(step)));
-    const std::vector<double> expected(
-        terms.begin() + static_cast<std::ptrdiff_t>(4 * step),
-        terms.begin() + static_cast<std::ptrdiff_t>(4 * step + 4));
-    const double error = max_relative(actual, expected, 1e-3);
-    CHECK(error <= t.terms);
-    if (!(error <= worst_term)) worst_term = error;
-    if (step == 0)
-      for (std::size_t i = 0; i < p.table().size(); ++i) {
-        const std::string& tensor = p.table()[i].name;
-        CAPTURE(tensor);
-        auto gradient = in_layout(p.gradient(static_cast<int>(i)));
-        for (float& g : gradient) g /= static_cast<float>(t.scale);
-        CHECK(golden.gradient_error(tensor, gradient, gradient_floor(tensor)) <=
-              t.tensors);
-      }
-    const UpdateState before{.rate = static_cast<float>(rates[step]),
-                             .loss_scale = static_cast<float>(t.scale)};
-    upload(state.data(), &before, sizeof before, target.device);
-    optimizer->step(state.as<UpdateState>(),
-                    graph.run->executable.tensor(graph.total).f32(), nullptr);
-    UpdateState after;
-    download(&after, state.data(), sizeof after, target.device);
-    CHECK(after.applied == 1);
-  }
-  MESSAGE(kind << " " << name_of(target.dtype) << ": worst error of a loss term "
-               << worst_term);
-  if (t.steps < 5) return;
-  double worst = 0;
-  std::string worst_name;
-  std::vector<double> all, all_expected;
-  for (std::size_t i = 0; i < p.table().size(); ++i) {
-    const std::string& tensor = p.table()[i].name;
-    CAPTURE(tensor);
-    const auto value = in_layout(p.value(static_cast<int>(i)));
-    // Both the value and the part of it that the five steps made.
-    auto expected = golden.get(kind + "/change/" + tensor);
-    std::vector<double> change(value.begin(), value.end());
-    for (std::size_t j = 0; j < change.size(); ++j) change[j] -= start[i][j];
-    const double error =
-        norm_relative(change, expected, gradient_floor(tensor));
-    if (!(error <= worst)) worst = error, worst_name = tensor;
-    for (std::size_t j = 0; j < expected.size(); ++j)
-      expected[j] += start[i][j];
-    CHECK(norm_relative(value, expected) <= t.tensors);
-    all.insert(all.end(), value.begin(), value.end());
-    all_expected.insert(all_expected.end(), expected.begin(), expected.end());
-    CHECK(error <= t.tensors);
-  }
-  CHECK(norm_relative(all, all_expected) <= t.weights);
-  MESSAGE(kind << " " << name_of(target.dtype) << ": error of all weights "
-               << norm_relative(all, all_expected) << ", worst of a tensor's "
-               << "change after five steps " << worst << " at " << worst_name);
-  for (std::size_t i = 0; i < p.buffers().size(); ++i) {
-    const std::string& tensor = p.buffers()[i].name;
-    CAPTURE(tensor);
-    CHECK(golden.error_of(
-              kind + "/running/", tensor,
-              floats(p.buffer(static_cast<int>(i)), target.device)) <=
-          t.tensors);
-  }
 }
 
 }  // namespace music::test
