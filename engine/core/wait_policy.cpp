@@ -8,6 +8,7 @@
 #include <climits>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 namespace music {
 namespace {
@@ -50,6 +51,8 @@ long turns_of(double microseconds) {
 }  // namespace
 
 void settle_wait_policy(char** argv) {
+  static bool settled = false;
+  if (std::exchange(settled, true)) return;
   if (const char* said = std::getenv(kMarker)) {
     policy() = said;
     unsetenv(kMarker);

@@ -14,7 +14,8 @@ namespace music {
 // program anew in its place (same process, arguments and files); what runs then
 // has the variable taken out again, so that programs started by this one have
 // the environment that the user gave. Does nothing where OMP_WAIT_POLICY or
-// GOMP_SPINCOUNT is set already, or the program cannot be started anew.
+// GOMP_SPINCOUNT is set already, the program cannot be started anew, or this was
+// called before.
 void settle_wait_policy(char** argv);
 
 // What it came to, for the record: "spin 40 us, then sleep", or the user's
