@@ -121,22 +121,36 @@ int bench_main(int argc, char** argv) {
   std::vector<double> ms;
   std::vector<Executable::NodeTime> before;  // the timed steps
   StepOutcome outcome;
-  for (int i = 0; i < o.warmup + o.steps; ++i) {
-    if (i == o.warmup) before = step.executable(o.batch).profile();
+  // A loss scale may have to fall first: steps that it keeps from being applied
+  // are neither timed nor counted, up to a bound that ends at a scale of 1.
+  constexpr int kMostSkipped = 40;
+  int warmed = 0, skipped = 0, run = 0;
+  while (static_cast<int>(ms.size()) < o.steps) {
+    if (warmed == o.warmup && before.empty())
+      before = step.executable(o.batch).profile();
     const auto start = std::chrono::steady_clock::now();
     // As the trainer does: the next batch is copied while a step runs.
-    if (i == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
+    if (run == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
     step.submit(0.01);
     if (step.copies_ahead()) step.stage(pixels.data(), o.batch);
     outcome = step.finish();
     const std::chrono::duration<double, std::milli> t =
         std::chrono::steady_clock::now() - start;
-    // A step that computes nonsense must not be timed; a loss scale may have
-    // to fall first.
-    if (!outcome.applied && (outcome.loss_scale <= 1 || i >= o.warmup))
-      throw error(ExitCode::kNumerical, "[bench] step {} is not finite", i);
-    if (i >= o.warmup) ms.push_back(t.count());
+    ++run;
+    if (!outcome.applied) {
+      // A step that computes nonsense must not be timed.
+      if (outcome.loss_scale <= 1 || ++skipped > kMostSkipped)
+        throw error(ExitCode::kNumerical, "[bench] step {} is not finite, loss "
+                    "scale {}", run, outcome.loss_scale);
+    } else if (warmed < o.warmup) {
+      ++warmed;
+    } else {
+      ms.push_back(t.count());
+    }
   }
+  if (skipped > 0)
+    fmt::print(o.json ? stderr : stdout, "{} steps more to warm up: the loss "
+               "scale fell to {}\n", skipped, outcome.loss_scale);
   const double step_ms = median(ms);
   const double peak_mib = compute.device == Device::kCpu
                               ? peak_rss_mib()
