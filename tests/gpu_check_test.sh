@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# tools/gpu_check.sh where there is no GPU, and on the emulated one.
+#   gpu_check_test.sh BUILD_DIR
+set -u
+build=$1
+check=$(dirname "${BASH_SOURCE[0]}")/../tools/gpu_check.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=1
+failures=0
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+# A build folder whose programs are those of the emulated device, but for what
+# the caller puts in their place.
+folder() { # NAME
+  mkdir -p "$work/$1"
+  ln -sf "$build"/emulated/bench_* "$build"/emulated/music_* "$work/$1/"
+  ln -sf "$build/test_emulated" "$work/$1/"
+  sed 's,^\.\./,,' "$build/emulated/gpu_tests.txt" > "$work/$1/gpu_tests.txt"
+}
+tiny() { # NAME, and options
+  local name=$1
+  shift
+  "$check" --tiny --build "$work/$name" --out "$work/out-$name" "$@" \
+    > "$work/$name.log" 2>&1
+}
+# "name status" of the parts, as a result file has them.
+parts_of_json() {
+  sed -n 's/^  {"name": "\([^"]*\)", "status": "\([^"]*\)".*/\1 \2/p' "$1"
+}
+parts_of_markdown() {
+  awk -F' [|] ' '/^## /{ exit } /^[|] / && !/^[|] Part/ { sub(/^[|] /, "", $1); print $1, $2 }' "$1"
+}
+results() { # NAME: both files, whole, the same parts in both
+  local json=("$work/out-$1"/*.json) markdown=("$work/out-$1"/*.md)
+  [[ ${#json[@]} == 1 && -s ${json[0]} && -s ${markdown[0]} ]] ||
+    { fail "$1: not one file of each kind" && return; }
+  [[ $(tail -n 1 "${json[0]}") == ']}' ]] || fail "$1: the JSON is cut off"
+  ! command -v python3 > /dev/null || python3 -m json.tool "${json[0]}" > /dev/null ||
+    fail "$1: not JSON"
+  [[ $(parts_of_json "${json[0]}") == "$(parts_of_markdown "${markdown[0]}")" ]] ||
+    fail "$1: the files differ"
+  parts_of_json "${json[0]}"
+}
+expect() { # WHAT FOUND EXPECTED
+  [[ $2 == "$3" ]] || fail "$1: found"$'\n'"$2"$'\n'"expected"$'\n'"$3"
+}
+
+# Without a GPU: at once, and nothing is written.
+mkdir -p "$work/none"
+ln -s "$build/test_cuda" "$work/none/"
+echo test_cuda > "$work/none/gpu_tests.txt"
+if "$build/test_cuda" --test-suite=cuda_runtime > /dev/null; [[ $? == 77 ]]; then
+  begin=${EPOCHREALTIME/./}
+  tiny none --quick
+  expect "exit without a GPU" $? 77
+  took=$((${EPOCHREALTIME/./} - begin))
+  ((took < 1000000)) || echo "note: $took us until it was known that there is no GPU"
+  [[ -z $(ls "$work/out-none") ]] || fail "files without a GPU"
+fi
+
+# Every part, in order, with a step that fails in every form but the last and
+# without PyTorch: what fails is recorded and the rest goes on.
+folder broken
+rm "$work/broken/bench_step"
+cat > "$work/broken/bench_step" <<END
+#!/bin/sh
+case "\$* graph \$MUSIC_CUDA_GRAPH tune \$MUSIC_TUNE" in
+  *"--batch 4 "*fp16*" tune 1"*) echo broken; exit 1 ;;
+esac
+exec "$build/emulated/bench_step" "\$@"
+END
+chmod +x "$work/broken/bench_step"
+tiny broken --quick --python false
+expect "exit after a failure" $? 1
+expect "parts" "$(results broken)" "device passed
+conv passed
+step-fp16-2 passed
+step-fp16-4 failed
+step-fp16-4-no-graph failed
+step-fp16-4-no-tuning passed
+step-fp16-2-profile passed
+test_emulated-cuda_runtime passed
+test_emulated-cuda_optim passed
+peer-fp16-2-eager no PyTorch here
+peer-fp16-2-compiled no PyTorch here
+peer-fp16-2-fair no PyTorch here
+loss passed
+step-bf16-2 passed
+step-bf16-4 passed"
+grep -q '^{.*"views_per_s"' "$work/broken.log" || fail "no figure on standard output"
+grep -q '"total_ms"' "$work"/out-broken/*.json || fail "no convolutions in the JSON"
+grep -q '^| step-fp16-4-no-tuning | [0-9.]* | [0-9]* |' "$work"/out-broken/*.md ||
+  fail "no step in the table"
+
+# Killed in the middle: what was done by then is in both files.
+folder killed
+rm "$work/killed/bench_step"
+printf '#!/bin/sh\nexec sleep 60\n' > "$work/killed/bench_step"
+chmod +x "$work/killed/bench_step"
+setsid "$check" --tiny --quick --build "$work/killed" --out "$work/out-killed" \
+  --python false > "$work/killed.log" 2>&1 &
+group=$!
+for _ in $(seq 600); do
+  grep -q '^== step-fp16-2 (' "$work/killed.log" && break
+  sleep 0.1
+done
+kill -KILL -- "-$group"
+wait "$group" 2> /dev/null
+expect "parts before it was killed" "$(results killed)" "device passed
+conv passed"
+
+# Out of time: the part that hangs ends, nothing is begun that cannot be done,
+# and failing tests do not count.
+folder late
+rm "$work/late/bench_step"
+printf '#!/bin/sh\nexec sleep 60\n' > "$work/late/bench_step"
+printf '#!/bin/sh\n[ "$1" = --test-suite=cuda_runtime ]\n' > "$work/late/failing"
+chmod +x "$work/late/bench_step" "$work/late/failing"
+echo 'failing --test-suite=cuda_ops' > "$work/late/gpu_tests.txt"
+tiny late --quick --python false --limit 9 --only device,tests
+expect "exit when tests fail" $? 0
+rm -r "$work/out-late"
+tiny late --quick --python false --limit 9 --only device,step,loss
+expect "exit when time is out" $? 1
+found=$(results late)
+[[ $found == "device passed
+step-fp16-2 out of time ("*"loss no time left" ]] || fail "out of time: found $found"
+
+((failures == 0)) && echo "gpu_check: all cases passed"
+exit "$((failures > 0))"
