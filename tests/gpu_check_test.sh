@@ -2,7 +2,7 @@
 # tools/gpu_check.sh where there is no GPU, and on the emulated one.
 #   gpu_check_test.sh BUILD_DIR
 set -u
-build=$1
+build=$(cd "$1" && pwd) || exit 2
 check=$(dirname "${BASH_SOURCE[0]}")/../tools/gpu_check.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -98,7 +98,7 @@ grep -q '^| step-fp16-4-no-tuning | [0-9.]* | [0-9]* |' "$work"/out-broken/*.md 
 # Killed in the middle: what was done by then is in both files.
 folder killed
 rm "$work/killed/bench_step"
-printf '#!/bin/sh\nexec sleep 60\n' > "$work/killed/bench_step"
+printf '#!/bin/sh\nexec sleep 20\n' > "$work/killed/bench_step"
 chmod +x "$work/killed/bench_step"
 setsid "$check" --tiny --quick --build "$work/killed" --out "$work/out-killed" \
   --python false > "$work/killed.log" 2>&1 &
@@ -117,11 +117,12 @@ conv passed"
 folder late
 rm "$work/late/bench_step"
 printf '#!/bin/sh\nexec sleep 60\n' > "$work/late/bench_step"
-printf '#!/bin/sh\n[ "$1" = --test-suite=cuda_runtime ]\n' > "$work/late/failing"
+printf '#!/bin/sh\nexit 1\n' > "$work/late/failing"
 chmod +x "$work/late/bench_step" "$work/late/failing"
-echo 'failing --test-suite=cuda_ops' > "$work/late/gpu_tests.txt"
+echo failing >> "$work/late/gpu_tests.txt"
 tiny late --quick --python false --limit 9 --only device,tests
 expect "exit when tests fail" $? 0
+expect "tests that fail" "$(results late | grep failing)" "failing failed"
 rm -r "$work/out-late"
 tiny late --quick --python false --limit 9 --only device,step,loss
 expect "exit when time is out" $? 1
