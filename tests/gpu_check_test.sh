@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tools/gpu_check.sh where there is no GPU, and on the emulated one.
+# tools/gpu_check.sh where there is no GPU, and on the emulated one; and what it
+# counts on in the benches.
 #   gpu_check_test.sh BUILD_DIR
 set -u
 build=$(cd "$1" && pwd) || exit 2
@@ -47,6 +48,29 @@ results() { # NAME: both files, whole, the same parts in both
 expect() { # WHAT FOUND EXPECTED
   [[ $2 == "$3" ]] || fail "$1: found"$'\n'"$2"$'\n'"expected"$'\n'"$3"
 }
+
+# A step whose loss scale must fall first is timed when it has fallen.
+"$build/emulated/bench_step" --device cuda --precision fp16 --batch 2 --depth 18 --width 2 \
+  --size 8 --stem cifar --projector 8-8 --segment 4 --steps 4 --warmup 2 --peer none \
+  --json > "$work/falling" 2> "$work/falling.err" || fail "a falling loss scale ends bench_step"
+grep -q '"more_warmup":[1-9]' "$work/falling" || fail "the loss scale did not fall"
+grep -q 'more steps to warm up' "$work/falling.err" || fail "it is not said that it fell"
+
+# What is ours is printed before a peer begins. The peer is a program that looks.
+cat > "$work/python" <<END
+#!/bin/sh
+[ "\$1" = -c ] && exit 0
+[ "\$(grep -c '"step_ms"' "$work/step" 2> /dev/null)" = 1 ] && echo '{"views_per_s": 1, "step_ms": 2}'
+[ "\$(grep -c '^D ' "$work/loss" 2> /dev/null)" = 2 ] &&
+  echo '{"ms": 1, "extra_mb": 1, "total": 1, "torch": "-", "distance": 0}'
+exit 0
+END
+chmod +x "$work/python"
+"$build/emulated/bench_step" --batch 2 --depth 18 --width 2 --size 8 --stem cifar \
+  --projector 8-8 --segment 4 --device cpu --steps 1 --peer "$work/python" --json > "$work/step"
+grep -q '"ratios":{"eager"' "$work/step" || fail "bench_step asks the peer first"
+"$build/emulated/bench_loss" --batch 8 --reps 1 --units 80 160 --peer "$work/python" > "$work/loss"
+grep -q 'torch -' "$work/loss" || fail "bench_loss asks the peer first"
 
 # Without a GPU: at once, and nothing is written.
 mkdir -p "$work/none"
@@ -104,7 +128,7 @@ setsid "$check" --tiny --quick --build "$work/killed" --out "$work/out-killed" \
   --python false > "$work/killed.log" 2>&1 &
 group=$!
 for _ in $(seq 600); do
-  grep -q '^== step-fp16-2 (' "$work/killed.log" && break
+  grep -qs '^== step-fp16-2 (' "$work/killed.log" && break
   sleep 0.1
 done
 kill -KILL -- "-$group"

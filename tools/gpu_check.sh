@@ -310,7 +310,7 @@ for part in ${parts//,/ }; do
       if [[ -x $bin/bench_conv ]]; then
         most=$(cap 100)
         ((most <= $(left))) || most=$(left)
-        run conv "$((most + 10))" "$bin/bench_conv" --precision fp16 --limit "$most" --json "${conv[@]}"
+        run conv "$most" "$bin/bench_conv" --precision fp16 --limit "$((most > 20 ? most - 8 : most))" --json "${conv[@]}"
       else
         row conv "no bench_conv here" 0
       fi
