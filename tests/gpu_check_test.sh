@@ -85,6 +85,16 @@ if "$build/test_cuda" --test-suite=cuda_runtime > /dev/null; [[ $? == 77 ]]; the
   [[ -z $(ls "$work/out-none") ]] || fail "files without a GPU"
 fi
 
+# CIFAR-10 of 20 images to train on and 4 to score on.
+mkdir "$work/cifar"
+for batch in data_batch_{1..5} test_batch; do
+  for label in 0 1 2 3; do
+    printf "\\x0$label"
+    head -c 3072 /dev/urandom
+  done > "$work/cifar/$batch.bin"
+done
+printf '%s\n' a b c d e f g h i j > "$work/cifar/batches.meta.txt"
+
 # Every part, in order, with a step that fails in every form but the last and
 # without PyTorch: what fails is recorded and the rest goes on.
 folder broken
@@ -97,7 +107,7 @@ esac
 exec "$build/emulated/bench_step" "\$@"
 END
 chmod +x "$work/broken/bench_step"
-tiny broken --quick --python false
+tiny broken --quick --python false --train "$work/cifar" --train-time 1
 expect "exit after a failure" $? 1
 expect "parts" "$(results broken)" "device passed
 conv passed
@@ -113,8 +123,10 @@ peer-fp16-2-compiled no PyTorch here
 peer-fp16-2-fair no PyTorch here
 loss passed
 step-bf16-2 passed
-step-bf16-4 passed"
+step-bf16-4 passed
+train passed"
 grep -q '^{.*"views_per_s"' "$work/broken.log" || fail "no figure on standard output"
+grep -q '"knn": {' "$work"/out-broken/*.json || fail "no kNN score in the JSON"
 grep -q '"total_ms"' "$work"/out-broken/*.json || fail "no convolutions in the JSON"
 grep -q '^| step-fp16-4-no-tuning | [0-9.]* | [0-9]* |' "$work"/out-broken/*.md ||
   fail "no step in the table"

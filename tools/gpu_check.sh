@@ -258,6 +258,18 @@ peer() { # NAME SECONDS PRECISION BATCH MODE, and what else to say
     --budget 10 "$@"
 }
 
+# A test program; then the tolerances that it came nearest to, as shares of their
+# bounds.
+gpu_test() { # PROGRAM, and what it is told
+  local status margins
+  margins=$(mktemp)
+  MUSIC_MARGINS=$margins "$bin/$1" "${@:2}"
+  status=$?
+  awk -F'|' 'NF == 6 && $6 > 0 { printf "%8.3f of %s  %s, %s, %s\n", $5 / $6, $6, $1, $2, $4 }' \
+    "$margins" | sort -gr | head -n 20
+  return "$status"
+}
+
 # As many epochs as fit into train_time, by the speed of a first one; the first
 # row of metrics.jsonl pays for the search of algorithms.
 field_of_log() { # FILE KEY: the median over the second half of the lines
@@ -287,7 +299,7 @@ train() {
     "$(field_of_log "$run/metrics.jsonl" data_wait)" "$(tr -d '\n' < "$run/eval/knn.json")"
 }
 # timeout starts programs, not functions: those run in a bash of their own.
-export -f bench_step train field_of_log
+export -f bench_step gpu_test train field_of_log
 export bin data network scratch steps train_time train_flags knn
 
 device() {
@@ -325,9 +337,8 @@ for part in ${parts//,/ }; do
     tests)
       ((quick)) && counts=0
       for test in "${tests[@]}"; do
-        # shellcheck disable=SC2086  # a program and what it is told
         name=${test##*/}
-        run "${name// --test-suite=/-}" "$(cap 60)" $bin/$test
+        run "${name// --test-suite=/-}" "$(cap 60)" bash -c "gpu_test $test"
       done
       # Two processes that share the GPU, in a build with MPI.
       if ((!quick)) && command -v mpirun > /dev/null && ldd "$bin/test_dist_cuda" | grep -q libmpi; then

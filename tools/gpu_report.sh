@@ -44,7 +44,7 @@ json() {
     result=$(result_of "$name")
     [[ -z $result ]] || printf ', "result": %s' "$result"
     if [[ -s $scratch/$name.log ]]; then
-      lines=100
+      lines=400
       [[ $status == passed ]] || lines=1000
       printf ', "output": %s' "$(excerpt "$name" "$lines" | quoted)"
     fi
@@ -74,7 +74,7 @@ markdown() {
   local name status
   printf '# %s\n\n%s, commit %s, driver %s, %s, %s, PyTorch %s.\n`%s`\n\n' "$device" \
     "${now%T*}" "${commit:-not known}" "${driver:-unknown}" "${memory:-unknown}" \
-    "${libraries:-}" "${torch:-none}" "$command"
+    "${libraries:-unknown}" "${torch:--}" "$command"
   printf '| Part | Result | Seconds |\n|---|---|---:|\n'
   awk -F'\t' '{ printf "| %s | %s | %s |\n", $1, $2, $3 }' "$scratch/rows"
   if grep -qE $'^(step|peer)-.*\tpassed\t' "$scratch/rows"; then
@@ -91,7 +91,7 @@ markdown() {
     esac
     [[ -s $scratch/$name.log ]] || continue
     printf '\n## %s\n\n```\n' "$name"
-    excerpt "$name" 100
+    excerpt "$name" 400
     printf '```\n'
   done < "$scratch/rows"
 }
