@@ -156,11 +156,11 @@ printf '#!/bin/sh\nexec sleep 60\n' > "$work/late/bench_step"
 printf '#!/bin/sh\nexit 1\n' > "$work/late/failing"
 chmod +x "$work/late/bench_step" "$work/late/failing"
 echo failing >> "$work/late/gpu_tests.txt"
-tiny late --quick --python false --limit 9 --only device,tests
+tiny late --quick --python false --limit 100 --only device,tests
 expect "exit when tests fail" $? 0
 expect "tests that fail" "$(results late | grep failing)" "failing failed"
 rm -r "$work/out-late"
-tiny late --quick --python false --limit 9 --only device,step,loss
+tiny late --quick --python false --limit 25 --only device,step,loss
 expect "exit when time is out" $? 1
 found=$(results late)
 [[ $found == "device passed

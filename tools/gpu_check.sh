@@ -4,8 +4,8 @@
 #                  within what is left, small ones first
 #   --train DIR    training on CIFAR-10 (its binary version is in DIR) for 300
 #                  seconds, with its kNN score; alone or after --quick
-#   --only PARTS   of device,conv,step,profile,tests,peers,loss,bf16,choices,
-#                  sanitizer                          [all, in this order]
+#   --only PARTS   of device,conv,step,profile,tests,eager,compiled,fair,loss,bf16,
+#                  choices,sanitizer                  [all, in this order]
 #   --limit S      seconds for all but the training: what no longer fits is left
 #                  out and said so                    [none; --quick: 480]
 #   --build DIR    a CUDA build of this source tree   [build/cuda]
@@ -20,9 +20,9 @@
 # bench_step, where it fails without a captured graph, then without timed
 # algorithms, then with a quarter of the batch. profile: time per operation.
 # tests: those labelled gpu; they never keep the rest from running, and with
-# --quick do not count. peers: the step in PyTorch, eager, compiled, and as fast
-# as it can (step_peer.py). loss: bench_loss. choices: what choices are worth.
-# sanitizer: compute-sanitizer on the ops' cases.
+# --quick do not count. eager, compiled, fair: the step in PyTorch, fair being as
+# fast as it can (step_peer.py). loss: bench_loss. choices: what choices are
+# worth. sanitizer: compute-sanitizer on the ops' cases.
 # Figures are printed as they come; DATE-gpu-DEVICE[-PARTS].json and .md are
 # written after every part. A part that fails or runs out of time is recorded and
 # the rest goes on. Also runs from an installed tree
@@ -34,7 +34,7 @@ usage() {
   echo "gpu_check: $1" >&2
   exit 2
 }
-all=device,conv,step,profile,tests,peers,loss,bf16,choices,sanitizer
+all=device,conv,step,profile,tests,eager,compiled,fair,loss,bf16,choices,sanitizer
 build=build/cuda out='' commit='' python=python3 parts='' steps='' limit=0 data=''
 train_time=300 quick=0 tiny=0
 command="gpu_check.sh${*:+ $*}"
@@ -85,7 +85,8 @@ fi
 
 # What is measured.
 network='--depth 50 --size 224 --projector 8192-8160 --segment 80'
-batches=(64 128) conv=(--depth 50 --batch 64) loss=(--batch 2048 --units 960 2000 4080 8160 16320)
+batches=(64 128)
+conv=(--depth 50 --batch 64) loss=(--batch 2048 --units 960 2000 4080 8160 16320)
 train_flags='' knn=20,200
 if ((tiny)); then
   network='--depth 18 --width 4 --size 16 --stem cifar --projector 16-16 --segment 8'
@@ -93,6 +94,8 @@ if ((tiny)); then
   train_flags='--model.width 4 --mlp 16-16 --loss.segment 8 --batch-size 8 --augment.size 16' knn=2,4
 fi
 steps=${steps:-20}
+# PyTorch's step at both sizes where there is time.
+((quick)) && peer_batches=("${batches[0]}") || peer_batches=("${batches[@]}")
 
 # A source tree or an installed one.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -158,9 +161,12 @@ device=$(query name)
 device=${device:-unknown}
 driver=$(query driver_version)
 memory=$(query memory.total)
-torch=''
 libraries=$(ldd "$first" | grep -oE 'lib(cudnn|cublasLt)\.so[.0-9]* => [^ ]+' |
   while read -r _ _ path; do basename "$(readlink -f "$path")"; done | sort | paste -sd ' ')
+torch=''
+if [[ ,$parts, =~ ,(device|eager|compiled|fair), ]]; then
+  torch=$(timeout 60 "$python" -c 'import torch, torchvision; print(torch.__version__)' 2> /dev/null)
+fi
 now=$(date -u +%Y-%m-%dT%H:%MZ)
 slug=$(tr -cs '[:alnum:]' '-' <<< "${device,,}")
 file=$out/${now%T*}-gpu-${slug%-}$suffix
@@ -306,17 +312,15 @@ device() {
   printf '%s, driver %s, %s\nlibraries: %s\n' "$device" "${driver:-unknown}" \
     "${memory:-unknown}" "${libraries:-none of cuDNN and cuBLASLt}"
   nvidia-smi 2> /dev/null
-  "$python" -c 'import torch; print("PyTorch", torch.__version__)' 2> /dev/null ||
-    echo "no PyTorch in $python"
+  echo "PyTorch: ${torch:-none in $python}"
 }
 export -f device
-export device driver memory libraries python
+export device driver memory libraries python torch
 
 for part in ${parts//,/ }; do
   case $part in
     device)
-      run device "$(cap 30)" bash -c device
-      torch=$(sed -n 's/^PyTorch //p' "$scratch/device.log")
+      run device 30 bash -c device
       ;;
     conv)
       if [[ -x $bin/bench_conv ]]; then
@@ -347,19 +351,22 @@ for part in ${parts//,/ }; do
       fi
       counts=1
       ;;
-    peers)
-      batch=${batches[0]}
-      peer "peer-fp16-$batch-eager" "$(cap 45)" fp16 "$batch" eager
-      peer "peer-fp16-$batch-compiled" "$(cap 100)" fp16 "$batch" compiled
+    eager | compiled)
+      for batch in "${peer_batches[@]}"; do
+        peer "peer-fp16-$batch-$part" "$(cap "$([[ $part == eager ]] && echo 45 || echo 100)")" \
+          fp16 "$batch" "$part"
+      done
+      ((quick)) || [[ $part == compiled ]] ||
+        peer "peer-fp16-${batches[0]}-eager-profile" 120 fp16 "${batches[0]}" eager --profile
+      ;;
+    fair)
       # It tunes for minutes: all but what the small parts behind it need.
-      most=$(($(left) - 75))
-      peer "peer-fp16-$batch-fair" "$most" fp16 "$batch" fair
-      if ((!quick)); then
-        for mode in eager compiled fair; do
-          peer "peer-fp16-${batches[1]}-$mode" 900 fp16 "${batches[1]}" "$mode"
-        done
-        peer "peer-fp16-$batch-eager-profile" 120 fp16 "$batch" eager --profile
-      fi
+      reserve=0
+      [[ ,$parts, != *,loss,* ]] || ((reserve += 25))
+      [[ ,$parts, != *,bf16,* ]] || ((reserve += 50))
+      for batch in "${peer_batches[@]}"; do
+        peer "peer-fp16-$batch-fair" "$(($(left) - reserve))" fp16 "$batch" fair
+      done
       ;;
     loss)
       run loss "$(cap 40)" "$bin/bench_loss" --device cuda "${loss[@]}" \

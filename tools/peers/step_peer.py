@@ -207,12 +207,12 @@ def measure(args, memory_format, warmup, steps, budget, compile_mode=None):
             torch.cuda.synchronize()
 
     def train():
+        optimizer.zero_grad(set_to_none=True)
         if args.mode == 'fair':  # what CUDA graphs gave out is free again
             torch.compiler.cudagraph_mark_step_begin()
         with autocast():
             z1, z2 = (model(view) for view in views)
             loss = criterion(z1, z2, args.segment)
-        optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
