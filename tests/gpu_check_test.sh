@@ -95,9 +95,19 @@ for batch in data_batch_{1..5} test_batch; do
 done
 printf '%s\n' a b c d e f g h i j > "$work/cifar/batches.meta.txt"
 
-# Every part, in order, with a step that fails in every form but the last and
-# without PyTorch: what fails is recorded and the rest goes on.
+# Every part, in order, with a step that fails in its first forms and a peer that
+# fails: what fails is recorded and the rest goes on.
 folder broken
+cat > "$work/pytorch" <<'END'
+#!/bin/sh
+case "$*" in
+  -c*) echo 9.9 ;;
+  *loss_peer*) echo '{"ms": 1, "extra_mb": 1, "total": 1, "torch": "9.9", "distance": 0}' ;;
+  *"--mode fair"*) exit 1 ;;
+  *) echo '{"views_per_s": 100, "step_ms": 1234, "peak_mib": 5}' ;;
+esac
+END
+chmod +x "$work/pytorch"
 rm "$work/broken/bench_step"
 cat > "$work/broken/bench_step" <<END
 #!/bin/sh
@@ -107,7 +117,7 @@ esac
 exec "$build/emulated/bench_step" "\$@"
 END
 chmod +x "$work/broken/bench_step"
-tiny broken --quick --python false --train "$work/cifar" --train-time 1
+tiny broken --quick --python "$work/pytorch" --train "$work/cifar" --train-time 1
 expect "exit after a failure" $? 1
 expect "parts" "$(results broken)" "device passed
 conv passed
@@ -118,9 +128,9 @@ step-fp16-4-no-tuning passed
 step-fp16-2-profile passed
 test_emulated-cuda_runtime passed
 test_emulated-cuda_optim passed
-peer-fp16-2-eager no PyTorch here
-peer-fp16-2-compiled no PyTorch here
-peer-fp16-2-fair no PyTorch here
+peer-fp16-2-eager passed
+peer-fp16-2-compiled passed
+peer-fp16-2-fair failed
 loss passed
 step-bf16-2 passed
 step-bf16-4 passed
@@ -128,6 +138,8 @@ train passed"
 grep -q '^{.*"views_per_s"' "$work/broken.log" || fail "no figure on standard output"
 grep -q '"knn": {' "$work"/out-broken/*.json || fail "no kNN score in the JSON"
 grep -q '"total_ms"' "$work"/out-broken/*.json || fail "no convolutions in the JSON"
+grep -q '^| peer-fp16-2-eager | 1234.00 | 100 | 5 | [0-9.]* |' "$work"/out-broken/*.md ||
+  fail "no ratio beside the peer"
 grep -q '^| step-fp16-4-no-tuning | [0-9.]* | [0-9]* |' "$work"/out-broken/*.md ||
   fail "no step in the table"
 
@@ -160,10 +172,11 @@ tiny late --quick --python false --limit 100 --only device,tests
 expect "exit when tests fail" $? 0
 expect "tests that fail" "$(results late | grep failing)" "failing failed"
 rm -r "$work/out-late"
-tiny late --quick --python false --limit 25 --only device,step,loss
+tiny late --quick --python false --limit 25 --only device,eager,step,loss
 expect "exit when time is out" $? 1
 found=$(results late)
 [[ $found == "device passed
+peer-fp16-2-eager no PyTorch here
 step-fp16-2 out of time ("*"loss no time left" ]] || fail "out of time: found $found"
 
 ((failures == 0)) && echo "gpu_check: all cases passed"

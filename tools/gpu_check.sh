@@ -76,6 +76,7 @@ if ((quick)); then
   parts=${parts:-${all%,choices*}}
   ((limit)) || limit=480
 fi
+((limit <= 8)) || ((limit -= 4))  # for what has to be killed, and the last report
 if [[ -n $data ]]; then
   data=$(cd "$data" 2> /dev/null && pwd) || usage "--train: no such folder"
   [[ -n $parts ]] || suffix=-train
@@ -86,12 +87,14 @@ fi
 # What is measured.
 network='--depth 50 --size 224 --projector 8192-8160 --segment 80'
 batches=(64 128)
-conv=(--depth 50 --batch 64) loss=(--batch 2048 --units 960 2000 4080 8160 16320)
+conv=(--depth 50 --batch 64)
+loss=(--batch 2048 --units 960 2000 4080 8160 16320)
 train_flags='' knn=20,200
 if ((tiny)); then
   network='--depth 18 --width 4 --size 16 --stem cifar --projector 16-16 --segment 8'
-  batches=(2 4) conv=(--depth 18 --batch 1 --width 1 --size 32) loss=(--batch 8 --reps 1 --units 80 160) steps=${steps:-2}
-  train_flags='--model.width 4 --mlp 16-16 --loss.segment 8 --batch-size 8 --augment.size 16' knn=2,4
+  batches=(2 4) conv=(--depth 18 --batch 1 --width 1 --size 32) steps=${steps:-2}
+  loss=(--batch 8 --reps 1 --units 80 160) knn=2,4
+  train_flags='--model.width 4 --mlp 16-16 --loss.segment 8 --batch-size 8 --augment.size 16'
 fi
 steps=${steps:-20}
 # PyTorch's step at both sizes where there is time.
@@ -141,7 +144,6 @@ problem=$(ldd "$first" 2>&1 > /dev/null | head -1)
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-export TMPDIR=$scratch
 
 # Is there a GPU that this build can use? The tests of the runtime say.
 timeout 60 "$first" --test-suite=cuda_runtime > "$scratch/probe" 2>&1
@@ -268,7 +270,7 @@ peer() { # NAME SECONDS PRECISION BATCH MODE, and what else to say
 # bounds.
 gpu_test() { # PROGRAM, and what it is told
   local status margins
-  margins=$(mktemp)
+  margins=$(mktemp -p "$scratch")
   MUSIC_MARGINS=$margins "$bin/$1" "${@:2}"
   status=$?
   awk -F'|' 'NF == 6 && $6 > 0 { printf "%8.3f of %s  %s, %s, %s\n", $5 / $6, $6, $1, $2, $4 }' \
@@ -315,7 +317,7 @@ device() {
   echo "PyTorch: ${torch:-none in $python}"
 }
 export -f device
-export device driver memory libraries python torch
+export device driver memory libraries python torch scratch
 
 for part in ${parts//,/ }; do
   case $part in
@@ -326,7 +328,8 @@ for part in ${parts//,/ }; do
       if [[ -x $bin/bench_conv ]]; then
         most=$(cap 100)
         ((most <= $(left))) || most=$(left)
-        run conv "$most" "$bin/bench_conv" --precision fp16 --limit "$((most > 20 ? most - 8 : most))" --json "${conv[@]}"
+        run conv "$most" "$bin/bench_conv" --precision fp16 "${conv[@]}" \
+          --limit "$((most > 20 ? most - 8 : most))" --json
       else
         row conv "no bench_conv here" 0
       fi
@@ -335,7 +338,7 @@ for part in ${parts//,/ }; do
       for batch in "${batches[@]}"; do step fp16 "$batch"; done
       ;;
     profile)
-      MUSIC_CUDA_GRAPH=0 run step-fp16-"${batches[0]}"-profile "$(cap 45)" \
+      MUSIC_TUNE=$((level < 2)) run step-fp16-"${batches[0]}"-profile "$(cap 45)" \
         bash -c 'bench_step "$@"' - fp16 "${batches[0]}" --profile
       ;;
     tests)
@@ -369,7 +372,7 @@ for part in ${parts//,/ }; do
       done
       ;;
     loss)
-      run loss "$(cap 40)" "$bin/bench_loss" --device cuda "${loss[@]}" \
+      TMPDIR=$scratch run loss "$(cap 40)" "$bin/bench_loss" --device cuda "${loss[@]}" \
         --peer "$python" --peer-script "$peers/loss_peer.py"
       ;;
     bf16)
