@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # its variables are gpu_check.sh's
 # The result files of gpu_check.sh, which sources this. Reads from $scratch: `rows`
 # ("name<tab>status<tab>seconds" a line), NAME.log of each; and the facts $now,
 # $command, $commit, $device, $driver, $memory, $libraries, $torch, $network,
@@ -57,18 +58,17 @@ json() {
 # A line of the table of steps: ours, or PyTorch's with our step of the same
 # batch and precision beside it.
 step_line() { # NAME
-  local result ours
+  local result ours='' name
   result=$(result_of "$1")
-  [[ $1 =~ -([a-z0-9]+)-([0-9]+) ]] && ours=step-${BASH_REMATCH[1]}-${BASH_REMATCH[2]}
   printf '| %s | %s | %s | %s |' "$1" "$(field step_ms 2 <<< "$result")" \
     "$(field views_per_s <<< "$result")" "$(field peak_mib <<< "$result")"
-  if [[ $1 == peer-* && $(status_of "$ours") == passed ]]; then
-    awk -v a="$(field step_ms 4 <<< "$result")" \
-      -v b="$(result_of "$ours" | field step_ms 4)" \
-      'BEGIN { if (a && b > 0) printf " %.2f |\n", a / b; else print "  |" }'
-  else
-    echo '  |'
+  if [[ $1 =~ ^peer-([a-z0-9]+-[0-9]+)- ]]; then
+    for name in "step-${BASH_REMATCH[1]}"{,-no-graph,-no-tuning}; do
+      [[ $(status_of "$name") != passed ]] || ours=$(result_of "$name" | field step_ms 4)
+    done
   fi
+  awk -v theirs="$(field step_ms 4 <<< "$result")" -v ours="$ours" \
+    'BEGIN { if (theirs > 0 && ours > 0) printf " %.2f |\n", theirs / ours; else print "  |" }'
 }
 markdown() {
   local name status
