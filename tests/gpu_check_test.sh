@@ -143,18 +143,22 @@ grep -q '^| peer-fp16-2-eager | 1234.00 | 100 | 5 | [0-9.]* |' "$work"/out-broke
 grep -q '^| step-fp16-4-no-tuning | [0-9.]* | [0-9]* |' "$work"/out-broken/*.md ||
   fail "no step in the table"
 
-# Killed in the middle: what was done by then is in both files.
+# Killed in the middle: what was done by then is in both files, and what the part
+# of that moment had printed was seen.
 folder killed
 rm "$work/killed/bench_step"
-printf '#!/bin/sh\nexec sleep 20\n' > "$work/killed/bench_step"
+printf '#!/bin/sh\necho a figure\nexec sleep 20\n' > "$work/killed/bench_step"
 chmod +x "$work/killed/bench_step"
 setsid "$check" --tiny --quick --build "$work/killed" --out "$work/out-killed" \
   --python false > "$work/killed.log" 2>&1 &
 group=$!
+seen=0
 for _ in $(seq 600); do
-  grep -qs '^== step-fp16-2 (' "$work/killed.log" && break
+  grep -qs '^== step-fp16-2: ' "$work/killed.log" && break
+  grep -qs '^a figure' "$work/killed.log" && seen=1 && break
   sleep 0.1
 done
+((seen)) || fail "a figure is not printed when it is known"
 kill -KILL -- "-$group"
 wait "$group" 2> /dev/null
 expect "parts before it was killed" "$(results killed)" "device passed

@@ -197,7 +197,8 @@ run() {
   : > "$scratch/$name.log"
   timeout --kill-after=3 "$most" "$@" > "$scratch/$name.log" 2>&1 &
   running=$!
-  tail -n +1 -f -s 0.2 --pid="$running" "$scratch/$name.log" 2> /dev/null | cut -c 1-400 &
+  tail -n +1 -f -s 0.2 --pid="$running" "$scratch/$name.log" 2> /dev/null |
+    sed -u -E 's/^(.{400}).*/\1 .../' &
   wait "$running"
   status=$?
   wait $!
@@ -326,7 +327,7 @@ for part in ${parts//,/ }; do
       ;;
     conv)
       if [[ -x $bin/bench_conv ]]; then
-        most=$(cap 100)
+        most=$(cap 90)
         ((most <= $(left))) || most=$(left)
         run conv "$most" "$bin/bench_conv" --precision fp16 "${conv[@]}" \
           --limit "$((most > 20 ? most - 8 : most))" --json
@@ -345,7 +346,7 @@ for part in ${parts//,/ }; do
       ((quick)) && counts=0
       for test in "${tests[@]}"; do
         name=${test##*/}
-        run "${name// --test-suite=/-}" "$(cap 60)" bash -c "gpu_test $test"
+        run "${name// --test-suite=/-}" "$(cap 45)" bash -c "gpu_test $test"
       done
       # Two processes that share the GPU, in a build with MPI.
       if ((!quick)) && command -v mpirun > /dev/null && ldd "$bin/test_dist_cuda" | grep -q libmpi; then
@@ -356,7 +357,7 @@ for part in ${parts//,/ }; do
       ;;
     eager | compiled)
       for batch in "${peer_batches[@]}"; do
-        peer "peer-fp16-$batch-$part" "$(cap "$([[ $part == eager ]] && echo 45 || echo 100)")" \
+        peer "peer-fp16-$batch-$part" "$(cap "$([[ $part == eager ]] && echo 40 || echo 90)")" \
           fp16 "$batch" "$part"
       done
       ((quick)) || [[ $part == compiled ]] ||
