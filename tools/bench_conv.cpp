@@ -21,9 +21,9 @@
 namespace music {
 
 ConvMemory::ConvMemory(std::size_t largest, DType dtype)
-    : channels(static_cast<std::size_t>(kMostChannels * kVectors) *
-                   sizeof(float),
-               Memory::kDevice) {
+    : channels(
+          static_cast<std::size_t>(kMostChannels * kVectors) * sizeof(float),
+          Memory::kDevice) {
   for (Buffer* b : {&a, &this->b, &c, &d}) {
     *b = Buffer(largest, Memory::kDevice);
     cuda::random_fill(*b, dtype);
@@ -94,9 +94,10 @@ std::vector<ConvCase> convolutions_of(const Graph& graph) {
     p.dtype = graph.info(n.inputs[0]).dtype;
     p.spec.pad = static_cast<int>(p.w[1] / 2);
     p.spec.stride = static_cast<int>(p.x[1] / p.y[1]);
-    MUSIC_CHECK((p.x[1] + 2 * p.spec.pad - p.w[1]) / p.spec.stride + 1 == p.y[1],
-                "[bench_conv] {} of {} to {} is none that it knows", n.scope,
-                p.x.str(), p.y.str());
+    MUSIC_CHECK(
+        (p.x[1] + 2 * p.spec.pad - p.w[1]) / p.spec.stride + 1 == p.y[1],
+        "[bench_conv] {} of {} to {} is none that it knows", n.scope, p.x.str(),
+        p.y.str());
     c.from_pixels = !graph.needs_gradient(n.inputs[0]);
     std::array<std::int64_t, 12> key{};
     std::size_t k = 0;
@@ -119,14 +120,14 @@ struct Group {
   bool graph;  // through the graph API
   std::vector<Column> columns;
 };
-const std::vector<Column> kPlain = {
-    {"forward", ConvWork::kForward},
-    {"data", ConvWork::kBackwardData},
-    {"weights", ConvWork::kBackwardWeights}};
+const std::vector<Column> kPlain = {{"forward", ConvWork::kForward},
+                                    {"data", ConvWork::kBackwardData},
+                                    {"weights", ConvWork::kBackwardWeights}};
 const std::vector<Group> kGroups = {
     {"today", false, kPlain},
     {"graph", true, kPlain},
-    {"fused", true,
+    {"fused",
+     true,
      {{"forward+sums", ConvWork::kForwardSums},
       {"apply+forward+sums", ConvWork::kApplyForwardSums},
       {"data+relu+sums", ConvWork::kBackwardDataSums},
@@ -140,8 +141,7 @@ bool exists(const ConvCase& c, ConvWork work) {
 
 ConvFigure measure_today(const ConvCase& c, ConvWork work,
                          const ConvMemory& memory) {
-  const auto pass = work == ConvWork::kForward
-                        ? cuda::ConvolutionPass::kForward
+  const auto pass = work == ConvWork::kForward ? cuda::ConvolutionPass::kForward
                     : work == ConvWork::kBackwardData
                         ? cuda::ConvolutionPass::kBackwardData
                         : cuda::ConvolutionPass::kBackwardWeights;
@@ -164,14 +164,13 @@ class Bench {
       : options_(o), cases_(std::move(cases)) {
     std::size_t largest = 0;
     for (const ConvCase& c : cases_) {
-      MUSIC_CHECK(std::max(c.problem.x[3], c.problem.y[3]) <=
-                      ConvMemory::kMostChannels,
-                  "[bench_conv] {}: at most {} channels", c.name(),
-                  ConvMemory::kMostChannels);
+      MUSIC_CHECK(
+          std::max(c.problem.x[3], c.problem.y[3]) <= ConvMemory::kMostChannels,
+          "[bench_conv] {}: at most {} channels", c.name(),
+          ConvMemory::kMostChannels);
       for (const Shape* s : {&c.problem.x, &c.problem.w, &c.problem.y})
-        largest = std::max(largest,
-                           static_cast<std::size_t>(s->elements()) *
-                               size_of(c.problem.dtype));
+        largest = std::max(largest, static_cast<std::size_t>(s->elements()) *
+                                        size_of(c.problem.dtype));
     }
     memory_ = std::make_unique<ConvMemory>(largest, cases_[0].problem.dtype);
     if (ConvGraphs::why_not().empty())
@@ -179,7 +178,8 @@ class Bench {
     for (const Group& g : kGroups)
       if (graphs_ || !g.graph) left_ += cases_.size() * g.columns.size();
     result_ = {{"device", cuda::device_info().name},
-               {"precision", o.precision}, {"images", cases_[0].problem.x[0]},
+               {"precision", o.precision},
+               {"images", cases_[0].problem.x[0]},
                {"plans_timed", o.plans},
                {"rows", nlohmann::json::array()},
                {"total_ms", nlohmann::json::object()}};
@@ -209,9 +209,8 @@ class Bench {
     const double share =
         std::max(0.3, 2 * seconds_left() / static_cast<double>(left_));
     try {
-      return g.graph
-                 ? graphs_->measure(c.problem, work, options_.plans, share)
-                 : measure_today(c, work, *memory_);
+      return g.graph ? graphs_->measure(c.problem, work, options_.plans, share)
+                     : measure_today(c, work, *memory_);
     } catch (const std::exception& e) {  // the next one may be had
       return {.plan = e.what()};
     }
@@ -224,7 +223,8 @@ class Bench {
     for (const ConvCase& c : cases_) {
       if (seconds_left() <= 0) break;
       ++measured;
-      std::string row = fmt::format("{:<6} {:<24} x{:<2}", g.name, c.name(), c.layers);
+      std::string row =
+          fmt::format("{:<6} {:<24} x{:<2}", g.name, c.name(), c.layers);
       std::string plans;
       for (std::size_t i = 0; i < g.columns.size(); ++i, --left_) {
         const Column& column = g.columns[i];
@@ -233,17 +233,22 @@ class Bench {
         wanted[i] += c.layers;
         if (f.us >= 0) known[i] += c.layers;
         total[i] += std::max(0.0, f.us) * c.layers / 1e3;
-        row += f.us < 0 ? fmt::format("  {} -", column.name)
-                        : fmt::format("  {} {:.1f} us ({:.0f} TFLOP/s)",
-                                      column.name, f.us, c.flop() / f.us * 1e-6);
+        row += f.us < 0
+                   ? fmt::format("  {} -", column.name)
+                   : fmt::format("  {} {:.1f} us ({:.0f} TFLOP/s)", column.name,
+                                 f.us, c.flop() / f.us * 1e-6);
         if (g.graph || f.us < 0)
           plans += fmt::format("         {}: {} ({} of {} plans timed)\n",
                                column.name, f.plan, f.timed, f.plans);
         result_["rows"].push_back(
-            {{"group", g.name}, {"convolution", c.name()}, {"layers", c.layers},
+            {{"group", g.name},
+             {"convolution", c.name()},
+             {"layers", c.layers},
              {"work", column.name},
              {"us", f.us < 0 ? nlohmann::json() : nlohmann::json(f.us)},
-             {"plan", f.plan}, {"timed", f.timed}, {"plans", f.plans}});
+             {"plan", f.plan},
+             {"timed", f.timed},
+             {"plans", f.plans}});
       }
       fmt::print("{}\n{}", row, plans);
       std::fflush(stdout);
@@ -256,8 +261,8 @@ class Bench {
       line += fmt::format("  {} {:.2f} ms", g.columns[i].name, total[i]);
       if (known[i] < wanted[i] || measured < cases_.size())
         line += fmt::format(" ({} layers)", known[i]);
-      result_["total_ms"][g.name][g.columns[i].name] = {
-          {"ms", total[i]}, {"layers", known[i]}};
+      result_["total_ms"][g.name][g.columns[i].name] = {{"ms", total[i]},
+                                                        {"layers", known[i]}};
     }
     fmt::print("{}\n", line);
   }
@@ -275,16 +280,19 @@ int bench_main(int argc, char** argv) {
   CLI::App app("Times a network's convolutions, plain and fused.");
   Options o;
   o.add_to(app);
-  app.add_option("--batch", o.batch, "samples; a step sees twice as many images")
+  app.add_option("--batch", o.batch,
+                 "samples; a step sees twice as many images")
       ->check(CLI::PositiveNumber);
   app.add_option("--precision", o.precision, "fp16, bf16 or fp32")
       ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
   app.add_option("--plans", o.plans, "timed of each graph, at most")
       ->check(CLI::Range(1, 1000));
-  app.add_option("--limit", o.limit, "seconds; what no longer fits is left out "
+  app.add_option("--limit", o.limit,
+                 "seconds; what no longer fits is left out "
                  "and said so (default: none)")
       ->check(CLI::NonNegativeNumber);
-  app.add_flag("--json", o.json, "print a line of JSON with all figures so far "
+  app.add_flag("--json", o.json,
+               "print a line of JSON with all figures so far "
                "after each group");
   if (!parse(app, argc, argv)) return 0;
   const Compute compute = choose_compute(o.device, o.precision);
@@ -292,8 +300,8 @@ int bench_main(int argc, char** argv) {
                                                 .device = compute.device,
                                                 .compute = compute.dtype});
   const TrainingStepSpec spec = o.step();
-  const StepGraph step = model.step_graph(o.batch, o.size, spec.pixels,
-                                          spec.segments, spec.loss);
+  const StepGraph step =
+      model.step_graph(o.batch, o.size, spec.pixels, spec.segments, spec.loss);
   Bench bench(o, convolutions_of(step.graph));
   fmt::print("{}, resnet{} {}x{}, {} images\n", describe(compute), o.depth,
              o.size, o.size, 2 * o.batch);

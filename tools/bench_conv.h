@@ -38,7 +38,8 @@ struct ConvMemory {
 
 // Microseconds of what `enqueue` queues on the stream; the best of several
 // means. Negative when it answered false.
-double time_on(const cuda::Stream& stream, const std::function<bool()>& enqueue);
+double time_on(const cuda::Stream& stream,
+               const std::function<bool()>& enqueue);
 
 struct ConvFigure {
   double us = -1;            // negative: not to be had

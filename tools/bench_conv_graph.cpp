@@ -1,12 +1,12 @@
-// bench_conv through cuDNN's graph API: a convolution and what is fused to it as
-// one graph, and the plans that the library advises for it.
-#include "tools/bench_conv.h"
-
+// bench_conv through cuDNN's graph API: a convolution and what is fused to it
+// as one graph, and the plans that the library advises for it.
 #include <cudnn_frontend.h>
 
 #include <algorithm>
 #include <chrono>
 #include <unordered_map>
+
+#include "tools/bench_conv.h"
 
 namespace music {
 namespace {
@@ -40,13 +40,20 @@ class Recipe {
 
   void build(ConvWork work) {
     switch (work) {
-      case ConvWork::kForward: return forward(false, false);
-      case ConvWork::kForwardSums: return forward(false, true);
-      case ConvWork::kApplyForwardSums: return forward(true, true);
-      case ConvWork::kBackwardData: return backward_data(false);
-      case ConvWork::kBackwardDataSums: return backward_data(true);
-      case ConvWork::kBackwardWeights: return backward_weights(false);
-      case ConvWork::kApplyBackwardWeights: return backward_weights(true);
+      case ConvWork::kForward:
+        return forward(false, false);
+      case ConvWork::kForwardSums:
+        return forward(false, true);
+      case ConvWork::kApplyForwardSums:
+        return forward(true, true);
+      case ConvWork::kBackwardData:
+        return backward_data(false);
+      case ConvWork::kBackwardDataSums:
+        return backward_data(true);
+      case ConvWork::kBackwardWeights:
+        return backward_weights(false);
+      case ConvWork::kApplyBackwardWeights:
+        return backward_weights(true);
     }
   }
   fe::graph::Graph& graph() { return graph_; }
@@ -119,8 +126,8 @@ class Recipe {
     Value x = input("x", p_.x, memory_.a.data());
     const Value w = input("w", p_.w, memory_.b.data());
     if (applied) x = apply(x);
-    const Value y = graph_.conv_fprop(
-        x, w, geometry<fe::graph::Conv_fprop_attributes>());
+    const Value y =
+        graph_.conv_fprop(x, w, geometry<fe::graph::Conv_fprop_attributes>());
     output(y, p_.y);
     if (!summed) return;
     const auto [sum, squares] =
@@ -132,23 +139,25 @@ class Recipe {
   void backward_data(bool summed) {
     const Value dy = input("dy", p_.y, memory_.a.data());
     const Value w = input("w", p_.w, memory_.b.data());
-    const Value dx = graph_.conv_dgrad(
-        dy, w, geometry<fe::graph::Conv_dgrad_attributes>());
+    const Value dx =
+        graph_.conv_dgrad(dy, w, geometry<fe::graph::Conv_dgrad_attributes>());
     if (!summed) return output(dx, p_.x);
     dx->set_dim(dims(p_.x)).set_stride(strides(p_.x));
     const Value x = input("x", p_.x, memory_.d.data());
     const std::int64_t c = p_.x[3];
     const auto wide = fe::DataType_t::FLOAT;
-    const Value mean = vector("mean", c, wide), inverse = vector("inverse", c, wide),
-                scale = vector("scale", c, wide), bias = vector("bias", c, wide);
+    const Value mean = vector("mean", c, wide),
+                inverse = vector("inverse", c, wide),
+                scale = vector("scale", c, wide),
+                bias = vector("bias", c, wide);
     const Value normal =
         pointwise(Mode::MUL, pointwise(Mode::SUB, x, mean), inverse);
     const Value before =
         pointwise(Mode::ADD, pointwise(Mode::MUL, normal, scale), bias);
     const Value gradient = pointwise(Mode::RELU_BWD, dx, before);
     output(gradient, p_.x);
-    const auto results = graph_.dbn_weight(
-        gradient, x, mean, inverse, scale, fe::graph::DBN_weight_attributes());
+    const auto results = graph_.dbn_weight(gradient, x, mean, inverse, scale,
+                                           fe::graph::DBN_weight_attributes());
     for (const Value& v : results) sums(v, c);
   }
 
@@ -156,9 +165,9 @@ class Recipe {
     const Value dy = input("dy", p_.y, memory_.a.data());
     Value x = input("x", p_.x, memory_.d.data());
     if (applied) x = apply(x);
-    output(graph_.conv_wgrad(dy, x,
-                             geometry<fe::graph::Conv_wgrad_attributes>()),
-           p_.w);
+    output(
+        graph_.conv_wgrad(dy, x, geometry<fe::graph::Conv_wgrad_attributes>()),
+        p_.w);
   }
 
   const cuda::ConvolutionProblem& p_;
@@ -179,8 +188,7 @@ struct ConvGraphs::Body {
 
 std::string ConvGraphs::why_not() { return ""; }
 
-ConvGraphs::ConvGraphs(ConvMemory& memory)
-    : body_(new Body{memory}) {
+ConvGraphs::ConvGraphs(ConvMemory& memory) : body_(new Body{memory}) {
   cudnnStatus_t status = cudnnCreate(&body_->handle);
   if (status == CUDNN_STATUS_SUCCESS)
     status = cudnnSetStream(body_->handle,
@@ -196,7 +204,8 @@ ConvFigure ConvGraphs::measure(const cuda::ConvolutionProblem& problem,
   const auto begin = std::chrono::steady_clock::now();
   const auto over = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                         begin).count() > seconds;
+                                         begin)
+               .count() > seconds;
   };
   ConvFigure figure;
   Recipe recipe(problem, body_->memory);

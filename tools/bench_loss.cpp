@@ -264,7 +264,8 @@ void bench_peers(const Case& c, const Options& o) {
     for (const std::string& precision : precisions) {
       const auto peer = ask_peer(python, precision, c.views, c.units, o);
       if (!peer) {
-        fmt::print("D {:5}  peer {}, {}: no result\n", c.units, python, precision);
+        fmt::print("D {:5}  peer {}, {}: no result\n", c.units, python,
+                   precision);
         continue;
       }
       const double ms = peer->at("ms"), mb = peer->at("extra_mb");
@@ -272,8 +273,8 @@ void bench_peers(const Case& c, const Options& o) {
       fmt::print("D {:5}  torch {}, {}: {:.2f} ms, extra {:.1f} MB; ratio "
                  "time {:.2f}x, memory {:.1f}x; ours against its {}: loss {:.1e}, "
                  "gradient {:.1e}\n",
-                 c.units, peer->at("torch").get<std::string>(), precision, ms, mb,
-                 ms / ours.ms, mb / ours.extra_mb, o.on_gpu() ? "fp64" : "fp32",
+                 c.units, peer->at("torch").get<std::string>(), precision, ms,
+                 mb, ms / ours.ms, mb / ours.extra_mb, o.on_gpu() ? "fp64" : "fp32",
                  std::abs(ours.total / total - 1),
                  peer->at("distance").get<double>());
       std::fflush(stdout);

@@ -72,8 +72,8 @@ struct Timing {
 };
 
 Timing time_steps(const Options& o, TrainingStep& step, Memory memory) {
-  const Buffer pixels(static_cast<std::size_t>(2 * o.batch * o.size * o.size * 3),
-                      memory);
+  const std::int64_t bytes = 2 * o.batch * o.size * o.size * 3;
+  const Buffer pixels(static_cast<std::size_t>(bytes), memory);
   Rng rng(1, RngPurpose::kTest);
   for (std::size_t i = 0; i < pixels.bytes(); ++i)
     pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.next());
@@ -113,7 +113,8 @@ Timing time_steps(const Options& o, TrainingStep& step, Memory memory) {
   t.nodes = step.executable(o.batch).profile();
   for (std::size_t n = 0; n < t.nodes.size(); ++n)
     t.nodes[n].milliseconds =
-        (t.nodes[n].milliseconds - before[n].milliseconds) / (run - counted_from);
+        (t.nodes[n].milliseconds - before[n].milliseconds) /
+        (run - counted_from);
   return t;
 }
 
@@ -200,8 +201,8 @@ int bench_main(int argc, char** argv) {
                  "auto (fp32 on the CPU, fp16 on a GPU), fp32, fp16, bf16")
       ->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}));
   app.add_option("--modes", o.modes,
-                 "of the peer, in this order: eager, compiled, fair (step_peer.py "
-                 "says what they are)")
+                 "of the peer, in this order: eager, compiled, fair "
+                 "(step_peer.py says what they are)")
       ->check(CLI::IsMember({"eager", "compiled", "fair"}));
   app.add_flag("--profile", o.profile, "print time per op");
   app.add_option("--profile-json", o.profile_file,
@@ -231,8 +232,9 @@ int bench_main(int argc, char** argv) {
   options.profile = o.profile || !o.profile_file.empty();
   TrainingStep step(model, spec, {o.batch}, options);
 
-  const Timing t = time_steps(
-      o, step, compute.device == Device::kCpu ? Memory::kHost : Memory::kPinned);
+  const Timing t = time_steps(o, step,
+                              compute.device == Device::kCpu ? Memory::kHost
+                                                             : Memory::kPinned);
   const double step_ms = median(t.ms);
   const double peak_mib = compute.device == Device::kCpu
                               ? peak_rss_mib()
