@@ -72,15 +72,13 @@ grep -q '"ratios":{"eager"' "$work/step" || fail "bench_step asks the peer first
 "$build/emulated/bench_loss" --batch 8 --reps 1 --units 80 160 --peer "$work/python" > "$work/loss"
 grep -q 'torch -' "$work/loss" || fail "bench_loss asks the peer first"
 
-# Without a GPU: at once, and nothing is written.
-mkdir -p "$work/none"
-ln -s "$build/test_cuda" "$work/none/"
-echo test_cuda > "$work/none/gpu_tests.txt"
-if "$build/test_cuda" --test-suite=cuda_runtime > /dev/null; [[ $? == 77 ]]; then
+# Without a GPU, or without CUDA: at once, and nothing is written.
+if ! nvidia-smi > /dev/null 2>&1; then
   begin=${EPOCHREALTIME/./}
-  tiny none --quick
+  "$check" --quick --build "$build" --out "$work/out-none" > "$work/none.log" 2>&1
   expect "exit without a GPU" $? 77
   took=$((${EPOCHREALTIME/./} - begin))
+  grep -q '^gpu_check: skipped: .' "$work/none.log" || fail "it is not said why"
   ((took < 1000000)) || echo "note: $took us until it was known that there is no GPU"
   [[ -z $(ls "$work/out-none") ]] || fail "files without a GPU"
 fi

@@ -116,6 +116,10 @@ else
 fi
 [[ -s $list ]] || usage "no $list: expected a build with tests, or an installed component 'portable'"
 mapfile -t tests < "$list"
+if [[ -z ${tests[0]} ]]; then
+  echo "gpu_check: skipped: $bin was built without CUDA"
+  exit 77
+fi
 first=$bin/${tests[0]%% *}
 [[ -x $first ]] || usage "no $first: build it first"
 # shellcheck source=tools/gpu_report.sh
