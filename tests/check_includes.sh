@@ -63,8 +63,9 @@ check() {
       cpu = "^(engine|music)/cpu/"
       only("^(oneapi/|dnnl)", cpu)
       only("^omp\\.h", "^(engine/cpu|music|tools|tests)/")
-      only("^(cuda|cudnn|cublas|curand|nvtx|cub/|cooperative_groups)",
+      only("^(cuda|cudnn[^_]|cublas|curand|nvtx|cub/|cooperative_groups)",
            "^(((engine|music)/cuda|tests/libraries)/|dist/nccl\\.)")
+      only("^cudnn_", "^tools/bench_conv_graph\\.")
       only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
@@ -125,6 +126,7 @@ data/c.h "image.h"
 engine/ops/b.cpp <oneapi/dnnl/dnnl.hpp>
 layers/c.cpp <omp.h>
 engine/cpu/b.cpp <cuda_runtime.h>
+engine/cuda/b.cpp <cudnn_frontend.h>
 music/d.cpp <mpi.h>
 dist/mpi.cpp <nccl.h>
 data/decode.cpp <jpeglib.h>

@@ -67,3 +67,18 @@ if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
 else()
   message(STATUS "No NCCL: processes on GPUs exchange through host memory")
 endif()
+
+# The headers of cuDNN's graph API, as the target music_cudnn_frontend, for
+# bench_conv alone: tools/setup.sh --cuda fetches them.
+find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
+  HINTS ${CMAKE_CURRENT_LIST_DIR}/../build/cudnn-frontend/include)
+if(CUDNN_FRONTEND_INCLUDE_DIR)
+  add_library(music_cudnn_frontend INTERFACE)
+  target_include_directories(music_cudnn_frontend SYSTEM INTERFACE
+    ${CUDNN_FRONTEND_INCLUDE_DIR})
+  target_link_libraries(music_cudnn_frontend INTERFACE music_cuda_libraries
+    CUDA::nvrtc)
+else()
+  message(STATUS "No cudnn-frontend (tools/setup.sh --cuda): bench_conv leaves "
+    "out cuDNN's graph API")
+endif()

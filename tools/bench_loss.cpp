@@ -235,7 +235,14 @@ std::optional<nlohmann::json> ask_peer(const std::string& python,
   return parsed;
 }
 
-void bench(std::int64_t units, const Options& o) {
+// One D: the views, with our gradient in them, and our figures.
+struct Case {
+  std::int64_t units;
+  Views views;
+  Figures ours;
+};
+
+Case bench(std::int64_t units, const Options& o) {
   const Segments segments = Segments::equal(units, kSegment);
   Views v = make_views(o.n, units);
   const Figures ours = measure(v, o.n, segments, o);
@@ -246,22 +253,28 @@ void bench(std::int64_t units, const Options& o) {
              units, ours.ms, gflop / ours.ms * 1e3, ours.extra_mb,
              4e-6 * d * d);
   std::fflush(stdout);
+  return {units, std::move(v), ours};
+}
+
+void bench_peers(const Case& c, const Options& o) {
+  const Figures& ours = c.ours;
   std::vector<std::string> precisions{"fp32"};
   if (o.dtype() == DType::kF16) precisions.push_back("fp16");
   for (const std::string& python : o.peers)
     for (const std::string& precision : precisions) {
-      const auto peer = ask_peer(python, precision, v, units, o);
+      const auto peer = ask_peer(python, precision, c.views, c.units, o);
       if (!peer) {
-        fmt::print("         peer {}, {}: no result\n", python, precision);
+        fmt::print("D {:5}  peer {}, {}: no result\n", c.units, python,
+                   precision);
         continue;
       }
       const double ms = peer->at("ms"), mb = peer->at("extra_mb");
       const double total = peer->at("total");
-      fmt::print("         torch {}, {}: {:.2f} ms, extra {:.1f} MB; ratio "
+      fmt::print("D {:5}  torch {}, {}: {:.2f} ms, extra {:.1f} MB; ratio "
                  "time {:.2f}x, memory {:.1f}x; ours against its {}: loss {:.1e}, "
                  "gradient {:.1e}\n",
-                 peer->at("torch").get<std::string>(), precision, ms, mb,
-                 ms / ours.ms, mb / ours.extra_mb, o.on_gpu() ? "fp64" : "fp32",
+                 c.units, peer->at("torch").get<std::string>(), precision, ms,
+                 mb, ms / ours.ms, mb / ours.extra_mb, o.on_gpu() ? "fp64" : "fp32",
                  std::abs(ours.total / total - 1),
                  peer->at("distance").get<double>());
       std::fflush(stdout);
@@ -298,12 +311,15 @@ int run(int argc, char** argv) {
              "{}\n", o.n, kSegment, where,
              o.dtype() == DType::kF16 ? "fp16 codes" : "fp32", o.reps);
   check_small_case(o);
+  // Ours first: a peer may take long, or for ever.
+  std::vector<Case> cases;
+  for (const std::int64_t units : o.units) cases.push_back(bench(units, o));
   std::erase_if(o.peers, [](const std::string& python) {
     const bool missing = !has_torch(python);
     if (missing) fmt::print("peer {}: no PyTorch, skipped\n", python);
     return missing;
   });
-  for (const std::int64_t units : o.units) bench(units, o);
+  for (const Case& c : cases) bench_peers(c, o);
   return 0;
 }
 

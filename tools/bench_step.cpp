@@ -1,6 +1,7 @@
 // bench_step: one whole training step (two views, loss, optimiser) on synthetic
 // pixels: views/s, memory, time per op, and the same step in PyTorch in the
-// same run where python3 (or --peer) has it, with the ratio.
+// same run where python3 (or --peer) has it, with the ratio. Each figure is
+// printed as soon as it is known.
 
 #include <omp.h>
 
@@ -31,7 +32,8 @@ struct Options : BenchNetwork {
   std::string peer = "python3", peer_script = MUSIC_PEER_SCRIPT;
   std::string device = "auto", precision = "auto";
   std::string profile_file;
-  bool profile = false, compile = false, json = false;
+  std::vector<std::string> modes{"eager"};
+  bool profile = false, json = false;
 };
 
 // Of the GPU, since it had free_before bytes free: parameters, activations,
@@ -43,17 +45,14 @@ double used_device_mib(std::size_t free_before) {
 }
 
 // The last line of the peer that is a JSON object; null when there is none.
-nlohmann::json run_peer(const Options& o, bool compile) {
+nlohmann::json run_peer(const Options& o, const std::string& mode) {
   const std::string command = fmt::format(
       "{} {} --arch resnet{} --width {} --stem {} --size {} --batch {} "
       "--projector {} --segment {} --optimizer {} --threads {} --steps {} "
-      "--device {} --precision {}{}",
+      "--device {} --precision {} --mode {}",
       o.peer, o.peer_script, o.depth, o.width, o.stem, o.size, o.batch,
       o.projector, o.segment, o.optimizer, omp_get_max_threads(), o.steps,
-      o.device, o.precision, compile ? " --compile" : "");
-  const std::string has_torch =
-      o.peer + " -c 'import torch, torchvision' 2>/dev/null";
-  if (std::system(has_torch.c_str()) != 0) return nullptr;
+      o.device, o.precision, mode);
   std::FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return nullptr;
   nlohmann::json result;
@@ -63,6 +62,124 @@ nlohmann::json run_peer(const Options& o, bool compile) {
     if (parsed.is_object()) result = std::move(parsed);
   }
   return pclose(pipe) == 0 ? result : nlohmann::json();
+}
+
+struct Timing {
+  std::vector<double> ms;  // of the steps that count
+  int skipped = 0;         // more steps to warm up
+  StepOutcome outcome;     // of the last
+  std::vector<Executable::NodeTime> nodes;  // of a step, with a profile
+};
+
+Timing time_steps(const Options& o, TrainingStep& step, Memory memory) {
+  const std::int64_t bytes = 2 * o.batch * o.size * o.size * 3;
+  const Buffer pixels(static_cast<std::size_t>(bytes), memory);
+  Rng rng(1, RngPurpose::kTest);
+  for (std::size_t i = 0; i < pixels.bytes(); ++i)
+    pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.next());
+  // The loss scale may have to fall first: steps that it keeps from being
+  // applied do not count. More of them than from the highest scale to 1 are not
+  // its doing.
+  constexpr int kMostSkipped = 40;
+  Timing t;
+  std::vector<Executable::NodeTime> before;
+  int warmed = 0, run = 0, counted_from = 0;
+  while (std::ssize(t.ms) < o.steps) {
+    if (warmed == o.warmup && t.ms.empty()) {
+      before = step.executable(o.batch).profile();
+      counted_from = run;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    // As the trainer does: the next batch is copied while a step runs.
+    if (run == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
+    step.submit(0.01);
+    if (step.copies_ahead()) step.stage(pixels.data(), o.batch);
+    t.outcome = step.finish();
+    const std::chrono::duration<double, std::milli> took =
+        std::chrono::steady_clock::now() - start;
+    ++run;
+    if (!t.outcome.applied) {
+      // A step that computes nonsense must not be timed.
+      if (t.outcome.loss_scale <= 1 || ++t.skipped > kMostSkipped)
+        throw error(ExitCode::kNumerical,
+                    "[bench] step {} is not finite, with a loss scale of {}",
+                    run, t.outcome.loss_scale);
+    } else if (warmed < o.warmup) {
+      ++warmed;
+    } else {
+      t.ms.push_back(took.count());
+    }
+  }
+  t.nodes = step.executable(o.batch).profile();
+  for (std::size_t n = 0; n < t.nodes.size(); ++n)
+    t.nodes[n].milliseconds =
+        (t.nodes[n].milliseconds - before[n].milliseconds) /
+        (run - counted_from);
+  return t;
+}
+
+// Everything so far as one line; the last such line says all.
+void print_json(const nlohmann::json& result) {
+  fmt::print("{}\n", result.dump());
+  std::fflush(stdout);
+}
+
+void time_peers(const Options& o, double rate, nlohmann::json& result) {
+  const std::string has_torch =
+      o.peer + " -c 'import torch, torchvision' 2>/dev/null";
+  const bool torch = std::system(has_torch.c_str()) == 0;
+  for (const std::string& mode : o.modes) {
+    const nlohmann::json peer = torch ? run_peer(o, mode) : nullptr;
+    if (!peer.is_object() || !peer.contains("views_per_s")) {
+      result["peers"][mode] = nullptr;
+      if (!o.json) fmt::print("  {:<8} not available from {}\n", mode, o.peer);
+    } else {
+      const double theirs = peer["views_per_s"];
+      result["peers"][mode] = peer;
+      result["ratios"][mode] = rate / theirs;
+      if (!o.json)
+        fmt::print("  {:<8} {:6.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
+                   "(PyTorch {})\n  ratio  {:.2f}x\n",
+                   mode, peer.value("step_ms", 0.0), theirs,
+                   peer.value("peak_mib", peer.value("peak_rss_mb", 0.0)),
+                   peer.value("torch", std::string("?")), rate / theirs);
+    }
+    if (o.json) print_json(result);
+    std::fflush(stdout);
+  }
+}
+
+void write_profile(const Options& o, const Timing& t,
+                   const nlohmann::json& result) {
+  nlohmann::json nodes = nlohmann::json::array();
+  double in_nodes = 0;
+  for (const auto& n : t.nodes) {
+    in_nodes += n.milliseconds;
+    nodes.push_back({{"op", n.op}, {"scope", n.scope}, {"ms", n.milliseconds}});
+  }
+  const double mean = std::accumulate(t.ms.begin(), t.ms.end(), 0.0) /
+                      static_cast<double>(t.ms.size());
+  const nlohmann::json profile = {
+      {"model", result["model"]}, {"device", result["device"]},
+      {"samples", o.batch}, {"optimizer_ms", std::max(0.0, mean - in_nodes)},
+      {"nodes", std::move(nodes)}};
+  FileWriter file(o.profile_file);
+  file.write(profile.dump(1) + "\n");
+  file.commit();
+}
+
+void print_profile(const Timing& t) {
+  std::map<std::string, double> by_op;
+  double total = 0;
+  for (const auto& n : t.nodes) {
+    by_op[n.op] += n.milliseconds;
+    total += n.milliseconds;
+  }
+  std::vector<std::pair<double, std::string>> order;
+  for (const auto& [op, ms] : by_op) order.emplace_back(ms, op);
+  std::sort(order.rbegin(), order.rend());
+  for (const auto& [ms, op] : order)
+    fmt::print("  {:<34}{:9.2f} ms {:5.1f} %\n", op, ms, 100 * ms / total);
 }
 
 int bench_main(int argc, char** argv) {
@@ -83,12 +200,15 @@ int bench_main(int argc, char** argv) {
   app.add_option("--precision", o.precision,
                  "auto (fp32 on the CPU, fp16 on a GPU), fp32, fp16, bf16")
       ->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}));
-  app.add_flag("--compile", o.compile,
-               "time the peer under torch.compile too");
+  app.add_option("--modes", o.modes,
+                 "of the peer, in this order: eager, compiled, fair "
+                 "(step_peer.py says what they are)")
+      ->check(CLI::IsMember({"eager", "compiled", "fair"}));
   app.add_flag("--profile", o.profile, "print time per op");
   app.add_option("--profile-json", o.profile_file,
                  "write time per operation there, for music_plan --profile");
-  app.add_flag("--json", o.json, "print one JSON object");
+  app.add_flag("--json", o.json,
+               "print a line of JSON, and one with more in it after each peer");
   if (!parse(app, argc, argv)) return 0;
   omp_set_num_threads(o.threads > 0 ? o.threads
                                     : static_cast<int>(std::thread::hardware_concurrency()));
@@ -112,32 +232,10 @@ int bench_main(int argc, char** argv) {
   options.profile = o.profile || !o.profile_file.empty();
   TrainingStep step(model, spec, {o.batch}, options);
 
-  const Buffer pixels(static_cast<std::size_t>(2 * o.batch * o.size * o.size * 3),
-                      compute.device == Device::kCpu ? Memory::kHost
-                                                     : Memory::kPinned);
-  Rng rng(1, RngPurpose::kTest);
-  for (std::size_t i = 0; i < pixels.bytes(); ++i)
-    pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(rng.next());
-  std::vector<double> ms;
-  std::vector<Executable::NodeTime> before;  // the timed steps
-  StepOutcome outcome;
-  for (int i = 0; i < o.warmup + o.steps; ++i) {
-    if (i == o.warmup) before = step.executable(o.batch).profile();
-    const auto start = std::chrono::steady_clock::now();
-    // As the trainer does: the next batch is copied while a step runs.
-    if (i == 0 || !step.copies_ahead()) step.stage(pixels.data(), o.batch);
-    step.submit(0.01);
-    if (step.copies_ahead()) step.stage(pixels.data(), o.batch);
-    outcome = step.finish();
-    const std::chrono::duration<double, std::milli> t =
-        std::chrono::steady_clock::now() - start;
-    // A step that computes nonsense must not be timed; a loss scale may have
-    // to fall first.
-    if (!outcome.applied && (outcome.loss_scale <= 1 || i >= o.warmup))
-      throw error(ExitCode::kNumerical, "[bench] step {} is not finite", i);
-    if (i >= o.warmup) ms.push_back(t.count());
-  }
-  const double step_ms = median(ms);
+  const Timing t = time_steps(o, step,
+                              compute.device == Device::kCpu ? Memory::kHost
+                                                             : Memory::kPinned);
+  const double step_ms = median(t.ms);
   const double peak_mib = compute.device == Device::kCpu
                               ? peak_rss_mib()
                               : used_device_mib(free_before);
@@ -151,7 +249,11 @@ int bench_main(int argc, char** argv) {
       {"views_per_s", rate}, {"peak_mib", peak_mib},
       {"activations_mib", mib(step.memory().arena)},
       {"workspace_mib", mib(step.memory().workspace)},
-      {"loss", outcome.terms.total}};
+      {"loss", t.outcome.terms.total}, {"loss_scale", t.outcome.loss_scale},
+      {"more_warmup", t.skipped}};
+  if (t.skipped > 0)
+    fmt::print(stderr, "bench_step: {} more steps to warm up: the loss scale "
+               "fell to {}\n", t.skipped, t.outcome.loss_scale);
   if (!o.json)
     fmt::print("{}, {}, {} threads\n"
                "  ours   {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB "
@@ -159,60 +261,11 @@ int bench_main(int argc, char** argv) {
                result["model"].get<std::string>(), describe(compute),
                omp_get_max_threads(), step_ms, rate, peak_mib, mib(step.memory().arena),
                mib(step.memory().workspace));
-  const auto beside = [&](const char* key, const char* ratio, bool compile) {
-    const char* name = compile ? "compiled" : "torch";
-    const nlohmann::json peer = run_peer(o, compile);
-    if (!peer.is_object() || !peer.contains("views_per_s")) {
-      result[key] = nullptr;
-      if (!o.json) fmt::print("  {:<8} not available from {}\n", name, o.peer);
-      return;
-    }
-    const double theirs = peer["views_per_s"];
-    result[key] = peer;
-    result[ratio] = rate / theirs;
-    if (!o.json)
-      fmt::print("  {:<8} {:6.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB  "
-                 "(PyTorch {})\n  ratio  {:.2f}x\n",
-                 name, peer.value("step_ms", 0.0), theirs,
-                 peer.value("peak_mib", peer.value("peak_rss_mb", 0.0)),
-                 peer.value("torch", std::string("?")), rate / theirs);
-  };
-  if (o.peer != "none") {
-    beside("peer", "ratio", false);
-    if (o.compile) beside("peer_compiled", "ratio_compiled", true);
-  }
-  if (o.json) fmt::print("{}\n", result.dump());
-  if (!o.profile_file.empty()) {
-    nlohmann::json nodes = nlohmann::json::array();
-    double in_nodes = 0;
-    const auto& after = step.executable(o.batch).profile();
-    for (std::size_t n = 0; n < after.size(); ++n) {
-      const double t = (after[n].milliseconds - before[n].milliseconds) / o.steps;
-      in_nodes += t;
-      nodes.push_back({{"op", after[n].op}, {"scope", after[n].scope}, {"ms", t}});
-    }
-    const double mean = std::accumulate(ms.begin(), ms.end(), 0.0) / o.steps;
-    const nlohmann::json profile = {
-        {"model", result["model"]}, {"device", describe(compute)},
-        {"samples", o.batch}, {"optimizer_ms", std::max(0.0, mean - in_nodes)},
-        {"nodes", std::move(nodes)}};
-    FileWriter file(o.profile_file);
-    file.write(profile.dump(1) + "\n");
-    file.commit();
-  }
-  if (o.profile) {
-    std::map<std::string, double> by_op;
-    double total = 0;
-    for (const auto& n : step.executable(o.batch).profile()) {
-      by_op[n.op] += n.milliseconds / (o.warmup + o.steps);
-      total += n.milliseconds / (o.warmup + o.steps);
-    }
-    std::vector<std::pair<double, std::string>> order;
-    for (const auto& [op, t] : by_op) order.emplace_back(t, op);
-    std::sort(order.rbegin(), order.rend());
-    for (const auto& [t, op] : order)
-      fmt::print("  {:<34}{:9.2f} ms {:5.1f} %\n", op, t, 100 * t / total);
-  }
+  if (o.json) print_json(result);
+  if (o.profile) print_profile(t);
+  if (!o.profile_file.empty()) write_profile(o, t, result);
+  std::fflush(stdout);
+  if (o.peer != "none") time_peers(o, rate, result);
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "engine/core/buffer.h"
 #include "engine/core/device_runtime.h"
 #include "engine/cuda/check.h"
+#include "engine/cuda/random_fill.h"
 
 namespace music::cuda {
 
@@ -206,6 +207,9 @@ std::vector<typename Pass::Found> candidates(const ConvolutionProblem& p,
              : descriptor == d.w.get() ? w_data.data()
                                        : y_data.data();
     };
+    for (const Buffer* operand : {&x_data, &w_data, &y_data})
+      if (operand->data() != data(Pass::out(d)))
+        random_fill(*operand, p.dtype);
     MUSIC_CUDA(cudnnSetStream(handle(), nullptr));
     status = Pass::kFind(handle(), Pass::first(d), data(Pass::first(d)),
                          Pass::second(d), data(Pass::second(d)),

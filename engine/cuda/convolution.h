@@ -22,9 +22,9 @@ struct ConvolutionProblem {
 
 class Convolution {
  public:
-  // Chooses an algorithm: by timing those that fit, or by the library's advice
-  // with MUSIC_TUNE=0 (then the same in every process, so runs repeat to the
-  // bit) or where memory is short. kUsage when there is none.
+  // Chooses an algorithm: by timing those that fit, on random data, or by the
+  // library's advice with MUSIC_TUNE=0 (then the same in every process, so runs
+  // repeat to the bit) or where memory is short. kUsage when there is none.
   Convolution(const ConvolutionProblem& problem, ConvolutionPass pass);
   Convolution(Convolution&&) noexcept;
   Convolution& operator=(Convolution&&) noexcept;

@@ -216,6 +216,17 @@ TEST_SUITE("cuda_libraries") {
     CHECK(calls.advice == 6);
   }
 
+  TEST_CASE("algorithms are timed on numbers, not on zeros") {
+    for (const DType dtype : kTypes) {
+      CAPTURE(std::string(name_of(dtype)));
+      calls = {};
+      // x takes more than one block, and a part of one, in every type.
+      check_convolutions({1, 37, 1000, 29}, {1, 1, 1, 29}, {4, 0}, dtype);
+      CHECK(calls.searches == 3);
+      CHECK(calls.idle_searches == 0);
+    }
+  }
+
   TEST_CASE("what is not to be had is one line") {
     const ConvolutionProblem p{
         {1, 4, 6, 2}, {3, 1, 1, 2}, {1, 4, 6, 3}, {1, 0}, DType::kF16};

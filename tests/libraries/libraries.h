@@ -25,6 +25,7 @@ extern Settings settings;
 struct Calls {
   int heuristics = 0, products = 0;
   int searches = 0, advice = 0, convolutions = 0;
+  int idle_searches = 0;  // on operands that are not as busy as data
 };
 extern Calls calls;
 

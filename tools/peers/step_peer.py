@@ -15,10 +15,18 @@ jemalloc: without it a third of the time of a large network goes to page faults;
 
 On a GPU (--device cuda) the step is that of automatic mixed precision: autocast
 to --precision, a gradient scaler with fp16; fp32 without TF32. cuDNN picks its
-algorithms by timing, `auto` is channels_last, --compile puts the network and
-the loss under torch.compile. The views lie on the GPU already. peak_mib, in
-place of peak_rss_mb, is what the process took of the GPU's memory beyond its
-context, as bench_step counts.
+algorithms by timing, `auto` is channels_last. The views lie on the GPU already.
+peak_mib, in place of peak_rss_mb, is what the process took of the GPU's memory
+beyond its context, as bench_step counts.
+
+--mode says how much of it is compiled:
+    eager     nothing
+    compiled  the network and the loss by torch.compile, as it comes
+    fair      the same with mode='max-autotune' (CUDA graphs, tuned kernels;
+              without CUDA graphs where they fail), and LARS over all tensors at
+              once, compiled too: what PyTorch can do
+Compiling, tuning and the recording of graphs happen in the steps before the
+timed ones; warmup_s is what all that took.
 """
 import argparse
 import contextlib
@@ -27,6 +35,7 @@ import json
 import math
 import resource
 import statistics
+import sys
 import time
 
 import torch
@@ -84,7 +93,8 @@ def music_loss(z1, z2, segment):
 
 
 class Lars(torch.optim.Optimizer):
-    """LARS as VICReg runs it; 1-D parameters take plain momentum SGD."""
+    """LARS as VICReg runs it, tensor by tensor; 1-D parameters take plain
+    momentum SGD."""
 
     def __init__(self, params, lr, momentum=0.9, weight_decay=1e-6, eta=1e-3):
         super().__init__(params, dict(lr=lr, momentum=momentum,
@@ -109,6 +119,43 @@ class Lars(torch.optim.Optimizer):
                        alpha=-group['lr'])
 
 
+def lars_update(params, grads, momenta, lr, momentum, weight_decay, eta):
+    """The step of Lars, by operations over lists of tensors. grads are spent."""
+    scaled = [i for i, p in enumerate(params) if p.ndim != 1]
+    weights = [params[i] for i in scaled]
+    decayed = torch._foreach_add([grads[i] for i in scaled], weights,
+                                 alpha=weight_decay)
+    for i, dp, numerator, denominator in zip(
+            scaled, decayed, torch._foreach_norm(weights),
+            torch._foreach_norm(decayed)):
+        rate = torch.where((numerator > 0) & (denominator > 0),
+                           eta * numerator / denominator, 1.0)
+        grads[i] = dp * rate
+    torch._foreach_mul_(momenta, momentum)
+    torch._foreach_add_(momenta, grads)
+    torch._foreach_add_(params, momenta, alpha=-lr)
+
+
+class CompiledLars(torch.optim.Optimizer):
+    """Lars with its whole step as one compiled function."""
+
+    def __init__(self, params, lr, momentum=0.9, weight_decay=1e-6, eta=1e-3):
+        super().__init__(params, dict(lr=lr, momentum=momentum,
+                                      weight_decay=weight_decay, eta=eta))
+        self.update = torch.compile(lars_update)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            params = group['params']
+            for p in params:
+                if 'mu' not in self.state[p]:
+                    self.state[p]['mu'] = torch.zeros_like(p)
+            self.update(params, [p.grad for p in params],
+                        [self.state[p]['mu'] for p in params], group['lr'],
+                        group['momentum'], group['weight_decay'], group['eta'])
+
+
 def keep_freed_memory():
     """glibc: one arena, no mmap, no trimming, 64 MB steps."""
     libc = ctypes.CDLL(None)
@@ -120,21 +167,34 @@ def keep_freed_memory():
 HALF = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
-def measure(args, memory_format, warmup, steps, budget):
-    """Seconds of each timed step; at least 5, then as the budget allows."""
+class Measured:
+    """Seconds of each timed step, of all before them, and the last loss."""
+
+    def __init__(self, times, warmup_s, loss):
+        self.times, self.warmup_s, self.loss = times, warmup_s, loss
+
+
+def measure(args, memory_format, warmup, steps, budget, compile_mode=None):
+    """At least 5 timed steps, then as the budget of seconds allows."""
     torch.manual_seed(0)
+    begin = time.perf_counter()
     net = Encoder(args.arch, args.width, args.stem)
     projector = make_projector(net.features, args.projector)
     model = nn.Sequential(net, projector).to(args.device,
                                              memory_format=memory_format)
     params = list(model.parameters())
-    optimizer = (Lars(params, lr=0.01) if args.optimizer == 'lars' else
-                 torch.optim.SGD(params, lr=0.01, momentum=0.9, weight_decay=5e-4))
+    if args.optimizer == 'lars':
+        lars = CompiledLars if args.mode == 'fair' else Lars
+        optimizer = lars(params, lr=0.01)
+    else:
+        optimizer = torch.optim.SGD(params, lr=0.01, momentum=0.9,
+                                    weight_decay=5e-4)
     views = [torch.randn(args.batch, 3, args.size, args.size, device=args.device)
              .contiguous(memory_format=memory_format) for _ in range(2)]
     criterion = music_loss
-    if args.compile:
-        model, criterion = torch.compile(model), torch.compile(music_loss)
+    if args.mode != 'eager':
+        model = torch.compile(model, mode=compile_mode)
+        criterion = torch.compile(music_loss, mode=compile_mode)
     autocast = contextlib.nullcontext
     if args.precision in HALF:
         def autocast():
@@ -147,32 +207,56 @@ def measure(args, memory_format, warmup, steps, budget):
             torch.cuda.synchronize()
 
     def train():
+        optimizer.zero_grad(set_to_none=True)
+        if args.mode == 'fair':  # what CUDA graphs gave out is free again
+            torch.compiler.cudagraph_mark_step_begin()
         with autocast():
             z1, z2 = (model(view) for view in views)
             loss = criterion(z1, z2, args.segment)
-        optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         wait()
         return loss
 
-    times = []
-    begin = time.perf_counter()
-    for step in range(warmup + steps):
-        wait()
-        start = time.perf_counter()
+    for _ in range(warmup):
+        train()
+    wait()
+    times, start = [], time.perf_counter()
+    warmup_s, first = start - begin, start
+    for _ in range(steps):
         loss = train()
         now = time.perf_counter()
-        if step >= warmup:
-            times.append(now - start)
-            if len(times) >= min(5, steps) and now - begin > budget:
-                break
+        times.append(now - start)
+        if len(times) >= min(5, steps) and now - first > budget:
+            break
+        start = time.perf_counter()
     if not math.isfinite(loss.item()):
         raise SystemExit('the loss is not finite')
     if args.profile:
         print_kernels(train, args.device)
-    return times
+    return Measured(times, warmup_s, loss.item())
+
+
+def measure_mode(args, memory_format):
+    """As --mode asks; also how it was compiled."""
+    def run(compile_mode=None):
+        # A recorded graph is replayed from the third step on.
+        warmup = max(args.warmup, 5) if args.mode == 'fair' else args.warmup
+        return measure(args, memory_format, warmup, args.steps, args.budget,
+                       compile_mode)
+    if args.mode == 'eager':
+        return run(), None
+    if args.mode == 'compiled':
+        return run(), 'default'
+    try:
+        return run('max-autotune'), 'max-autotune'
+    except Exception as e:  # whatever the compiler or its graphs raise
+        print(f'max-autotune: {type(e).__name__}: {str(e).splitlines()[:1]}; '
+              'now without CUDA graphs', file=sys.stderr, flush=True)
+    torch.compiler.reset()
+    mode = 'max-autotune-no-cudagraphs'
+    return run(mode), mode
 
 
 def print_kernels(step, device):
@@ -209,7 +293,8 @@ def main():
     parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
     parser.add_argument('--precision', default='fp32',
                         choices=['fp32', 'fp16', 'bf16'])
-    parser.add_argument('--compile', action='store_true')
+    parser.add_argument('--mode', default='eager',
+                        choices=['eager', 'compiled', 'fair'])
     parser.add_argument('--profile', action='store_true',
                         help='print what a step spends its time on')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
@@ -238,11 +323,13 @@ def main():
     if layout == 'auto' and args.device == 'cuda':
         layout = 'channels_last'
     if layout == 'auto':
-        probe = {name: min(measure(args, f, 1, 2, 0)) for name, f in formats.items()}
+        probe = {name: min(measure(args, f, 1, 2, 0).times)
+                 for name, f in formats.items()}
         layout = min(probe, key=probe.get)
     cpu = time.process_time()
     begin = time.perf_counter()
-    times = measure(args, formats[layout], args.warmup, args.steps, args.budget)
+    result, compiled = measure_mode(args, formats[layout])
+    times = result.times
     cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
     step = statistics.median(times)
     if args.device == 'cuda':  # the caching allocator keeps the most it had
@@ -257,9 +344,10 @@ def main():
         **{key: round(value, 1) for key, value in peak.items()}, 'cpu_s': round(cpu, 2),
         'cpu_per_wall': round(cpu / wall, 2),
         'device': torch.cuda.get_device_name() if args.device == 'cuda' else 'cpu',
-        'precision': args.precision, 'compiled': args.compile,
+        'precision': args.precision, 'mode': args.mode, 'compiled': compiled,
+        'warmup_s': round(result.warmup_s, 1), 'loss': result.loss,
         'layout': layout, 'allocator': args.allocator, 'threads': args.threads,
-        'torch': torch.__version__}))
+        'torch': torch.__version__}), flush=True)
 
 
 if __name__ == '__main__':
