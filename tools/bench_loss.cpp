@@ -24,6 +24,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "dist/threads.h"
 #include "engine/core/buffer.h"
 #include "engine/core/device_runtime.h"
 #include "engine/core/error.h"
@@ -289,7 +290,7 @@ int run(int argc, char** argv) {
   CLI::App app("Time and memory of the MUSIC loss (D_S 80)");
   Options o;
   app.add_option("--batch", o.n, "samples")->check(CLI::PositiveNumber);
-  app.add_option("--threads", o.threads, "0 = all cores");
+  app.add_option("--threads", o.threads, "default: OMP_NUM_THREADS, or else the cores it may use");
   app.add_option("--reps", o.reps, "timed runs; the median counts")
       ->check(CLI::PositiveNumber);
   app.add_option("--units", o.units, "values of D, multiples of 80");
@@ -301,7 +302,7 @@ int run(int argc, char** argv) {
   app.add_option("--peer", o.peers, "Pythons with PyTorch to compare with");
   app.add_option("--peer-script", o.peer_script, "the same loss in PyTorch");
   if (!parse(app, argc, argv)) return 0;
-  if (o.threads <= 0) o.threads = omp_get_max_threads();
+  o.threads = dist::choose_threads(o.threads, 0).compute;
   std::string where = fmt::format("{} threads", o.threads);
   if (o.on_gpu()) {
     cuda::select_device(0);

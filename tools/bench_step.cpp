@@ -12,9 +12,9 @@
 #include <map>
 #include <numeric>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <vector>
 
+#include "dist/threads.h"
 #include "engine/core/rng.h"
 #include "engine/io/file.h"
 #include "tools/bench_common.h"
@@ -189,7 +189,7 @@ int bench_main(int argc, char** argv) {
   app.add_option("--batch", o.batch, "samples; the step sees twice as many views");
   app.add_option("--optimizer", o.optimizer, "lars or sgd")
       ->check(CLI::IsMember({"lars", "sgd"}));
-  app.add_option("--threads", o.threads, "default: all cores");
+  app.add_option("--threads", o.threads, "default: OMP_NUM_THREADS, or else the cores it may use");
   app.add_option("--steps", o.steps, "timed steps (median)")->check(CLI::Range(1, 1000));
   app.add_option("--warmup", o.warmup, "steps before");
   app.add_option("--peer", o.peer, "python that may have PyTorch (default: python3); none: do "
@@ -210,8 +210,7 @@ int bench_main(int argc, char** argv) {
   app.add_flag("--json", o.json,
                "print a line of JSON, and one with more in it after each peer");
   if (!parse(app, argc, argv)) return 0;
-  omp_set_num_threads(o.threads > 0 ? o.threads
-                                    : static_cast<int>(std::thread::hardware_concurrency()));
+  omp_set_num_threads(dist::choose_threads(o.threads, 0).compute);
 
   const Compute compute = choose_compute(o.device, o.precision);
   const std::size_t free_before =
