@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "layers/projector.h"
-#include "music/training_step.h"
+#include "music/train/training_step.h"
 
 namespace music {
 

@@ -13,7 +13,7 @@
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/image_normalize.h"
 #include "layers/projector.h"
-#include "music/planned_step.h"
+#include "music/plan/planned_step.h"
 #include "tools/cli.h"
 
 namespace {

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "dist/launch.h"
-#include "music/planned_step.h"
+#include "music/plan/planned_step.h"
 #include "tools/bench_scaling_roles.h"
 #include "tools/cli.h"
 

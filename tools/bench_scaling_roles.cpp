@@ -7,7 +7,7 @@
 
 #include "engine/core/rng.h"
 #include "engine/core/shard.h"
-#include "music/cpu/joint_entropy.h"
+#include "music/loss/cpu/joint_entropy.h"
 #include "tests/support/delayed_communicator.h"
 
 namespace music {

@@ -21,8 +21,8 @@
 #include "engine/core/log.h"
 #include "engine/core/text.h"
 #include "engine/core/wait_policy.h"
-#include "music/build_info.h"
-#include "music/config_keys.h"
+#include "music/config/config_keys.h"
+#include "music/files/build_info.h"
 
 namespace music {
 namespace {

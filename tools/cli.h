@@ -16,7 +16,7 @@
 #include <optional>
 #include <string>
 
-#include "music/config.h"
+#include "music/config/config.h"
 
 namespace music {
 

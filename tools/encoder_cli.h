@@ -6,9 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "music/compute.h"
-#include "music/encoder_file.h"
+#include "music/config/compute.h"
 #include "music/eval/features.h"
+#include "music/model/encoder_file.h"
 #include "tools/cli.h"
 
 namespace music {

@@ -7,9 +7,9 @@
 
 #include "engine/core/log.h"
 #include "engine/io/state_dict.h"
-#include "music/build_info.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/knn.h"
+#include "music/files/build_info.h"
 #include "tools/encoder_cli.h"
 
 namespace {

@@ -7,9 +7,9 @@
 
 #include "engine/core/device_runtime.h"
 #include "layers/projector.h"
-#include "music/memory_plan.h"
-#include "music/node_cost.h"
-#include "music/trainer.h"
+#include "music/plan/memory_plan.h"
+#include "music/plan/node_cost.h"
+#include "music/train/trainer.h"
 #include "tools/cli.h"
 #include "tools/encoder_cli.h"
 #include "tools/plan_scaling.h"

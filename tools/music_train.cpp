@@ -3,7 +3,7 @@
 #include "dist/launch.h"
 #include "dist/stacks.h"
 #include "engine/core/log.h"
-#include "music/run.h"
+#include "music/train/run.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
 #include "tools/slurm.h"

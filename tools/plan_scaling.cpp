@@ -5,8 +5,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "music/planned_step.h"
-#include "music/trainer.h"
+#include "music/plan/planned_step.h"
+#include "music/train/trainer.h"
 
 namespace music {
 namespace {

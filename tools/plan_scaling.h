@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "music/config.h"
-#include "music/interconnect.h"
+#include "music/config/config.h"
+#include "music/plan/interconnect.h"
 #include "tools/cli.h"
 
 namespace music {

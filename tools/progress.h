@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "music/config.h"
+#include "music/config/config.h"
 
 namespace music {
 

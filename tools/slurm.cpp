@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "music/run_directory.h"
+#include "music/files/run_directory.h"
 
 namespace music {
 

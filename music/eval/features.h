@@ -7,7 +7,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "music/model.h"
+#include "music/model/model.h"
 
 namespace music {
 

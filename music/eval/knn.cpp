@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "music/cpu/similarity.h"
+#include "music/eval/cpu/similarity.h"
 
 namespace music {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/core/shard.h"
-#include "music/cuda/joint_entropy.h"
+#include "music/loss/cuda/joint_entropy.h"
 #include "tests/dist/device_world.h"
 #include "tests/support/compare.h"
 #include "tests/support/loss_cases.h"

@@ -1,6 +1,6 @@
 // The computed timeline of a step: what must hold of it, and that its exchanges
 // are those of a real step. Run with 1 to 4 processes.
-#include "music/step_model.h"
+#include "music/plan/step_model.h"
 
 #include <doctest/doctest.h>
 
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/core/shard.h"
-#include "music/memory_plan.h"
-#include "music/planned_step.h"
+#include "music/plan/memory_plan.h"
+#include "music/plan/planned_step.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
 #include "tests/support/delayed_communicator.h"

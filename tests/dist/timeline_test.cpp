@@ -11,7 +11,7 @@
 
 #include "dist/text.h"
 #include "engine/core/shard.h"
-#include "music/training_step.h"
+#include "music/train/training_step.h"
 #include "tests/dist/world.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // One process and any number give the same step: loss, gradients, running
 // statistics, weights. Run with 1 to 4 processes, all of which also compute the
 // whole batch alone.
-#include "music/training_step.h"
+#include "music/train/training_step.h"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "music/checkpoint.h"
+#include "music/files/checkpoint.h"
 #include "tests/fuzz/target.h"
 
 namespace {

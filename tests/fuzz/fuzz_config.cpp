@@ -1,7 +1,7 @@
 // Configuration files. What resolves is written as TOML that resolves to the
 // same configuration.
 
-#include "music/config.h"
+#include "music/config/config.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,

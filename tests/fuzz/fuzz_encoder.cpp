@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "music/encoder_file.h"
+#include "music/model/encoder_file.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,

@@ -1,6 +1,6 @@
 // Profiles that music_plan scales.
 
-#include "music/node_cost.h"
+#include "music/plan/node_cost.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,

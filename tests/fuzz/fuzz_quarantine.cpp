@@ -1,7 +1,7 @@
 // The quarantine file of a run that goes on: lines that are none are passed
 // over.
 
-#include "music/quarantine.h"
+#include "music/files/quarantine.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,

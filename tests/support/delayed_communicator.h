@@ -1,7 +1,7 @@
 #pragma once
 // A slower network than there is: every collective takes at least latency +
 // bytes / bandwidth. Background ones are served one after the other, beside
-// blocking ones: what music/step_model.h assumes.
+// blocking ones: what music/plan/step_model.h assumes.
 
 #include <algorithm>
 #include <chrono>

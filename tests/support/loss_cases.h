@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine/core/rng.h"
-#include "music/coding.h"
-#include "music/joint_entropy_spec.h"
+#include "music/loss/joint_entropy_spec.h"
+#include "music/loss/segments.h"
 
 namespace music::test {
 

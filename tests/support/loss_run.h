@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "music/joint_entropy.h"
+#include "music/loss/joint_entropy.h"
 #include "tests/support/graph_run.h"
 
 namespace music::test {

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "music/coding.h"
-#include "music/joint_entropy_spec.h"
+#include "music/loss/joint_entropy_spec.h"
+#include "music/loss/segments.h"
 
 namespace music::test {
 

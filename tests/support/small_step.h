@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "music/training_step.h"
+#include "music/train/training_step.h"
 
 namespace music::test {
 

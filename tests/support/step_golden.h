@@ -10,7 +10,7 @@
 #include "engine/ops/cast.h"
 #include "layers/projector.h"
 #include "layers/resnet.h"
-#include "music/joint_entropy.h"
+#include "music/loss/joint_entropy.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/network.h"

@@ -1,0 +1,369 @@
+#include "music/config/config.h"
+
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <toml++/toml.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "engine/core/text.h"
+#include "layers/projector.h"
+#include "music/config/config_keys.h"
+#include "music/config/presets.h"
+
+namespace music {
+namespace {
+
+struct Entry {
+  const ConfigKey* key;
+  ConfigValue value;
+  std::string origin;  // stays with the value
+  std::string where;   // stands in a message
+};
+
+std::vector<std::string> key_names() {
+  std::vector<std::string> names;
+  for (const ConfigKey& key : config_keys()) names.push_back(key.name);
+  return names;
+}
+
+const ConfigKey& known_key(const std::string& name, const std::string& where) {
+  if (const ConfigKey* key = find_config_key(name)) return *key;
+  throw error(ExitCode::kUsage, "[config] {}: unknown key {}{}", where, name,
+              suggestion(name, key_names()));
+}
+
+ConfigValue value_of(const toml::node& node) {
+  if (const auto* v = node.as_boolean())
+    return {v->get(), v->get() ? "true" : "false"};
+  if (const auto* v = node.as_integer())
+    return {v->get(), fmt::format("{}", v->get())};
+  if (const auto* v = node.as_floating_point())
+    return {v->get(), fmt::format("{}", v->get())};
+  if (const auto* v = node.as_string())
+    return {v->get(), fmt::format("\"{}\"", v->get())};
+  const toml::array* array = node.as_array();
+  if (!array) return {std::monostate{}, "a date or time"};
+  ConfigValue out;
+  std::vector<double> list;
+  std::vector<std::string> texts;
+  bool numbers = true;
+  out.integers = true;
+  for (const toml::node& item : *array) {
+    if (item.is_table() || item.is_array()) return {{}, "a nested array"};
+    numbers &= item.is_number();
+    out.integers &= item.is_integer();
+    list.push_back(item.value<double>().value_or(0));
+    texts.push_back(value_of(item).text);
+  }
+  out.text = fmt::format("[{}]", fmt::join(texts, ", "));
+  if (numbers) out.value = std::move(list);
+  return out;
+}
+
+void flatten(const toml::table& table, const std::string& prefix,
+             const std::string& label, const std::string& origin,
+             std::vector<Entry>& out) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* inner = node.as_table()) {
+      const bool section = prefix.empty() &&
+          std::any_of(config_keys().begin(), config_keys().end(),
+                      [&](const ConfigKey& k) { return k.section() == name; });
+      if (section || !inner->empty()) {
+        flatten(*inner, name + ".", label, origin, out);
+        continue;
+      }
+    }
+    const auto at = key.source().begin;
+    const ConfigKey& known =
+        known_key(name, fmt::format("{}:{}:{}", label, at.line, at.column));
+    const auto begin = node.source().begin;
+    out.push_back({&known, value_of(node),
+                   origin.empty() ? fmt::format("{}:{}", label, begin.line)
+                                  : origin,
+                   fmt::format("{}:{}:{}", label, begin.line, begin.column)});
+  }
+}
+
+// origin: of every entry; "" = label:line.
+std::vector<Entry> parse_toml(const std::string& text, const std::string& label,
+                              const std::string& origin = "") {
+  std::vector<Entry> entries;
+  try {
+    flatten(toml::parse(text), "", label, origin, entries);
+  } catch (const toml::parse_error& e) {
+    throw error(ExitCode::kUsage, "[config] {}:{}:{}: {}", label,
+                e.source().begin.line, e.source().begin.column,
+                e.description());
+  }
+  return entries;
+}
+
+std::string read_file(const std::string& path) {
+  constexpr std::int64_t kLimit = 1 << 20;
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0)
+    throw error(ExitCode::kUsage, "[config] cannot read {}: {}", path,
+                std::strerror(errno));
+  if (!S_ISREG(info.st_mode) || info.st_size > kLimit)
+    throw error(ExitCode::kUsage,
+                "[config] {} is not a configuration file: expected a regular "
+                "file of at most {} bytes", path, kLimit);
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.good() && !in.eof())
+    throw error(ExitCode::kUsage, "[config] cannot read {}: {}", path,
+                std::strerror(errno));
+  return text;
+}
+
+std::vector<Entry> from_environment(
+    const std::vector<std::pair<std::string, std::string>>& environment) {
+  std::vector<Entry> entries;
+  std::vector<std::string> names;
+  for (const ConfigKey& key : config_keys()) names.push_back(key.variable());
+  for (const auto& [name, text] : environment) {
+    const auto it = std::find(names.begin(), names.end(), name);
+    if (it != names.end()) {
+      const ConfigKey& key =
+          config_keys()[static_cast<std::size_t>(it - names.begin())];
+      entries.push_back({&key, parse_value(key, text), "env " + name, name});
+      continue;
+    }
+    if (name.rfind("MUSIC_", 0) != 0) continue;
+    // Other programs own MUSIC_ names too; ours are those of a section.
+    const std::string near = suggestion(name, names);
+    const bool ours = std::any_of(
+        config_keys().begin(), config_keys().end(),
+        [&name = name](const ConfigKey& k) {  // Clang 14 captures no binding
+          const std::string v = k.variable();
+          return name.rfind(v.substr(0, k.section().size() + 7), 0) == 0;
+        });
+    if (ours || !near.empty())
+      throw error(ExitCode::kUsage,
+                  "[config] unknown environment variable {}{}", name, near);
+  }
+  return entries;
+}
+
+void merge_into(const std::vector<Entry>& entries, ResolvedConfig& config) {
+  for (const Entry& e : entries) {
+    if (!assign(*e.key, config.value, e.value))
+      throw error(ExitCode::kUsage, "[config] {}: {} expects {}, found {}",
+                  e.where, e.key->name, e.key->expected(), e.value.text);
+    config.origins[e.key->name] = e.origin;
+  }
+}
+
+std::string origin_of(const ResolvedConfig& config, const std::string& key) {
+  return fmt::format("{} ({})", key, config.origins.at(key));
+}
+
+void check_ordered(const ResolvedConfig& config, const std::string& key,
+                   const std::array<double, 2>& range) {
+  if (range[0] > range[1])
+    throw error(ExitCode::kUsage,
+                "[config] {} expects the least value first, found [{}, {}]",
+                origin_of(config, key), range[0], range[1]);
+}
+
+// What no single key can say.
+void validate(ResolvedConfig& config) {
+  const Config& c = config.value;
+  check_ordered(config, "augment.scale", c.augment.scale);
+  check_ordered(config, "augment.ratio", c.augment.ratio);
+  check_ordered(config, "augment.blur_sigma", c.augment.blur_sigma);
+  if (c.data.eval_train.empty() != c.data.eval_test.empty())
+    throw error(ExitCode::kUsage,
+                "[config] kNN needs both data.eval_train and data.eval_test, "
+                "found {} only",
+                c.data.eval_test.empty() ? "data.eval_train"
+                                         : "data.eval_test");
+  if (c.optim.optimizer.nesterov &&
+      c.optim.optimizer.kind != OptimizerKind::kSgd)
+    throw error(ExitCode::kUsage,
+                "[config] {} = true expects optim.kind \"sgd\", found \"lars\"",
+                origin_of(config, "optim.nesterov"));
+  if (c.loss.entropy.de == 0 && c.loss.entropy.oe == 0 &&
+      (c.loss.entropy.ti == 0 ||
+       c.loss.entropy.invariance == Invariance::kNone))
+    throw error(ExitCode::kUsage,
+                "[config] the loss has no term: loss.de, loss.oe and loss.ti "
+                "are 0, expected at least one other than 0");
+
+  try {
+    const Segments segments =
+        make_segments(c.loss, parse_projector(c.model.projector).back());
+    for (std::int64_t s = 0; s < segments.count(); ++s)
+      if (segments.size(s) == 2) {
+        config.warnings.push_back(
+            "a segment of 2 units has its optimum at P = 1/e, not at one-hot "
+            "codes; use 3 or more");
+        break;
+      }
+  } catch (const Error& e) {
+    throw error(e.code(), "{}; {}, {}", e.what(),
+                origin_of(config, "model.projector"),
+                origin_of(config, c.loss.segments.empty() ? "loss.segment"
+                                                          : "loss.segments"));
+  }
+  if (c.optim.schedule.warmup_epochs > static_cast<double>(c.train.epochs))
+    config.warnings.push_back(fmt::format(
+        "the warm-up of {} epochs is longer than the {} epochs of the run: "
+        "the learning rate never reaches its peak",
+        c.optim.schedule.warmup_epochs, c.train.epochs));
+}
+
+ResolvedConfig resolve_sources(const ConfigSources& sources) {
+  std::vector<Entry> entries;
+  for (const std::string& path : sources.files) {
+    std::vector<Entry> file = parse_toml(read_file(path), path);
+    std::move(file.begin(), file.end(), std::back_inserter(entries));
+  }
+  std::vector<Entry> environment = from_environment(sources.environment);
+  std::move(environment.begin(), environment.end(),
+            std::back_inserter(entries));
+  for (const auto& [name, text] : sources.flags) {
+    const ConfigKey& key = known_key(name, "flag");
+    entries.push_back({&key, parse_value(key, text), "flag", "--" + name});
+  }
+
+  ResolvedConfig config;
+  for (const ConfigKey& key : config_keys())
+    config.origins[key.name] = "default";
+  // A first pass finds the preset, which then comes before everything.
+  ResolvedConfig named = config;
+  merge_into(entries, named);
+  const std::string& preset = named.value.train.preset;
+  if (!preset.empty()) {
+    const std::string label = "preset:" + preset;
+    merge_into(parse_toml(preset_text(preset), label, label), config);
+  }
+  merge_into(entries, config);
+  config.value.optim.schedule.batch = config.value.train.batch;
+  validate(config);
+  return config;
+}
+
+}  // namespace
+
+ResolvedConfig resolve(const ConfigSources& sources) {
+  try {
+    return resolve_sources(sources);
+  } catch (const Error& e) {  // may quote a file
+    throw error(e.code(), "{}", one_line(e.what()));
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> music_environment() {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (char** e = environ; e && *e; ++e) {
+    const std::string s = *e;
+    const std::size_t equals = s.find('=');
+    if (s.rfind("MUSIC_", 0) == 0 && equals != std::string::npos)
+      out.emplace_back(s.substr(0, equals), s.substr(equals + 1));
+  }
+  return out;
+}
+
+void require(const Config& config, const std::vector<std::string>& keys) {
+  for (const std::string& name : keys) {
+    const ConfigKey* key = find_config_key(name);
+    MUSIC_CHECK(key, "[config] no key {}", name);
+    if (field_text(*key, config) != "\"\"") continue;
+    const std::string& flag =
+        key->aliases.empty() ? key->name : key->aliases.front();
+    throw error(ExitCode::kUsage, "[config] {} is not set; expected --{}: {}",
+                name, flag, key->help);
+  }
+}
+
+Segments make_segments(const LossConfig& loss, std::int64_t units) {
+  if (loss.segments.empty()) return Segments::equal(units, loss.segment);
+  Segments segments = Segments::uneven(loss.segments);
+  if (segments.units() != units)
+    throw error(ExitCode::kUsage,
+                "[config] loss.segments add up to {} units, the projector "
+                "ends in {}", segments.units(), units);
+  return segments;
+}
+
+std::string to_toml(const ResolvedConfig& config) {
+  std::string out =
+      "# Every setting of a run, and where each came from.\n";
+  std::string section;
+  for (const ConfigKey& key : config_keys()) {
+    if (key.section() != section) {
+      section = key.section();
+      out += fmt::format("\n[{}]\n", section);
+    }
+    out += fmt::format("{} = {}  # {}\n", key.name.substr(section.size() + 1),
+                       field_text(key, config.value),
+                       one_line(config.origins.at(key.name)));
+  }
+  return out;
+}
+
+std::string config_hash(const Config& config) {
+  const std::string text = deciding_settings(config);
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+std::string deciding_settings(const Config& config) {
+  std::string text;
+  for (const ConfigKey& key : config_keys())
+    if (key.decides)
+      text += fmt::format("{}={}\n", key.name, field_text(key, config));
+  return text;
+}
+
+std::vector<std::string> differences(const std::string& from,
+                                     const Config& to) {
+  const auto settings = [](const std::string& text) {
+    std::map<std::string, std::string> values;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t equals = line.find('=');
+      if (equals != std::string::npos)
+        values[line.substr(0, equals)] = line.substr(equals + 1);
+    }
+    return values;
+  };
+  auto before = settings(from);
+  std::vector<std::string> out;
+  for (const auto& [name, now] : settings(deciding_settings(to))) {
+    const auto was = before.extract(name);
+    if (was.empty())
+      out.push_back(fmt::format("{} not known -> {}", name, now));
+    else if (was.mapped() != now)
+      out.push_back(fmt::format("{} {} -> {}", name, was.mapped(), now));
+  }
+  for (const auto& [name, was] : before)
+    out.push_back(fmt::format("{} {} -> not known", name, was));
+  return out;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, text] : embedded_presets()) names.push_back(name);
+  return names;
+}
+
+const std::string& preset_text(const std::string& name) {
+  const auto it = embedded_presets().find(name);
+  if (it != embedded_presets().end()) return it->second;
+  throw error(ExitCode::kUsage,
+              "[config] unknown preset \"{}\"{}; expected one of {}", name,
+              suggestion(name, preset_names()),
+              fmt::join(preset_names(), ", "));
+}
+
+}  // namespace music

@@ -1,0 +1,138 @@
+#pragma once
+// What a pre-training run is: every setting, with its default.
+//
+// Sources, weakest first: these defaults, a preset, files, MUSIC_* environment,
+// flags. music/config/config_keys.cpp is the one table of all keys; the file format,
+// the environment, the flags and the help follow from it. docs/configuration.md
+// is the user's page.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/augment_spec.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "engine/optim/optimizer_spec.h"
+#include "engine/optim/schedule.h"
+#include "layers/resnet_spec.h"
+#include "music/config/compute.h"
+#include "music/loss/joint_entropy_spec.h"
+#include "music/loss/segments.h"
+
+namespace music {
+
+enum class Resume { kAuto, kNever, kRequire };
+enum class ProgressStyle { kAuto, kPlain, kBar, kNone };
+
+struct DataConfig {
+  std::string path;
+  data::DatasetFormat format = data::DatasetFormat::kAuto;
+  std::string eval_train, eval_test;  // labelled, for kNN; "" = none
+  std::int64_t limit = 0;             // images, drawn by seed; 0 = all
+  int workers = 0;                    // loader threads; 0 = share of the cores
+  data::BadImage bad_image = data::BadImage::kSkip;
+  double bad_max = 0.001;  // share of an epoch's images that may be bad
+};
+
+struct ModelConfig {
+  ResNetSpec encoder;
+  std::string projector = "8192-8160";  // output widths of its linear layers
+};
+
+struct LossConfig {
+  std::int64_t segment = 80;           // D_S, units a segment
+  std::vector<std::int64_t> segments;  // uneven sizes; overrides `segment`
+  JointEntropySpec entropy;
+};
+
+struct OptimConfig {
+  OptimizerSpec optimizer;
+  ScheduleSpec schedule;  // .batch always equals train.batch once resolved
+};
+
+struct TrainConfig {
+  std::string preset;  // "" = none
+  std::string out;     // the run directory
+  std::int64_t epochs = 100;
+  std::int64_t batch = 2048;  // samples a step, over all processes
+  std::uint64_t seed = 0;
+  DeviceChoice device = DeviceChoice::kAuto;
+  Precision precision = Precision::kAuto;
+  Exchange exchange = Exchange::kAuto;
+  int threads = 0;                     // compute threads; 0 = share of cores
+  std::int64_t checkpoint_every = 0;   // steps; 0 = each epoch
+  int keep = 3;                        // checkpoints kept
+  double watchdog = 600;   // seconds without progress; 0 = off
+  double log_every = 30;               // seconds between progress lines
+  std::int64_t knn_every = 0;          // epochs; 0 = off
+  std::string trace;                   // file for the timeline; "" = none
+  Resume resume = Resume::kAuto;
+  ProgressStyle progress = ProgressStyle::kAuto;
+  std::string log_level = "info";
+};
+
+struct Config {
+  DataConfig data;
+  data::AugmentSpec augment;
+  data::PixelStats pixels;
+  ModelConfig model;
+  LossConfig loss;
+  OptimConfig optim;
+  TrainConfig train;
+};
+
+// Where settings come from, before they are merged.
+struct ConfigSources {
+  std::vector<std::string> files;  // TOML, later files win
+  // NAME=value pairs; MUSIC_<SECTION>_<KEY> are read, the rest is ignored.
+  std::vector<std::pair<std::string, std::string>> environment;
+  // (key, text), e.g. ("optim.base_lr", "0.3"); later entries win.
+  std::vector<std::pair<std::string, std::string>> flags;
+};
+
+struct ResolvedConfig {
+  Config value;
+  // key -> "default", "preset:paper", "base.toml:12", "env MUSIC_...", "flag".
+  std::map<std::string, std::string> origins;
+  std::vector<std::string> warnings;  // allowed, but probably not meant
+};
+
+// Merges and validates. Throws ExitCode::kUsage: an unknown key (with a
+// suggestion), a wrong type, a value out of range, settings that contradict.
+ResolvedConfig resolve(const ConfigSources& sources);
+
+// The MUSIC_* variables of this process, for ConfigSources::environment.
+std::vector<std::pair<std::string, std::string>> music_environment();
+
+// Throws ExitCode::kUsage when one of the text keys is empty.
+void require(const Config& config, const std::vector<std::string>& keys);
+
+// The segments a loss configuration asks for on `units` units. Throws
+// ExitCode::kUsage when they do not fit.
+Segments make_segments(const LossConfig& loss, std::int64_t units);
+
+// TOML of every key with its origin as a comment; resolve() reads it back.
+std::string to_toml(const ResolvedConfig& config);
+
+// 32 hexadecimal digits of XXH3-128 over the keys that decide the weights
+// (not paths of results, thread counts, intervals of logging and saving).
+std::string config_hash(const Config& config);
+
+// Those keys, "optim.base_lr=0.6" and a line feed each: what is hashed, and
+// what a checkpoint keeps to say later what differs.
+std::string deciding_settings(const Config& config);
+
+// "optim.base_lr 0.6 -> 0.3" for each of them that differs. `from` is a
+// deciding_settings(), possibly of another version with other keys.
+std::vector<std::string> differences(const std::string& from,
+                                     const Config& to);
+
+// Names of the built-in presets, and the TOML text of one. Throws
+// ExitCode::kUsage for an unknown name.
+std::vector<std::string> preset_names();
+const std::string& preset_text(const std::string& name);
+
+}  // namespace music

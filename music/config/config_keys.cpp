@@ -1,0 +1,330 @@
+#include "music/config/config_keys.h"
+
+#include <fmt/ranges.h>
+
+#include <cctype>
+
+namespace music {
+namespace {
+
+template <typename E>
+Field words(E& field, std::vector<std::string> names) {
+  return EnumField{std::move(names),
+                   [&field] { return static_cast<int>(field); },
+                   [&field](int i) { field = static_cast<E>(i); }};
+}
+
+// torchvision's names stand for the depths.
+Field arch(int& depth) {
+  static const std::array<int, 4> kDepths{18, 34, 50, 101};
+  return EnumField{{"resnet18", "resnet34", "resnet50", "resnet101"},
+                   [&depth] {
+                     for (int i = 0; i < 4; ++i)
+                       if (kDepths[static_cast<std::size_t>(i)] == depth)
+                         return i;
+                     throw error(ExitCode::kInternal,
+                                 "[config] no architecture has depth {}",
+                                 depth);
+                   },
+                   [&depth](int i) {
+                     depth = kDepths[static_cast<std::size_t>(i)];
+                   }};
+}
+
+Field level(std::string& field) {
+  static const std::vector<std::string> kLevels{"trace", "debug", "info",
+                                                "warn",  "error", "off"};
+  return EnumField{kLevels,
+                   [&field] {
+                     for (std::size_t i = 0; i < kLevels.size(); ++i)
+                       if (kLevels[i] == field) return static_cast<int>(i);
+                     return 2;
+                   },
+                   [&field](int i) {
+                     field = kLevels[static_cast<std::size_t>(i)];
+                   }};
+}
+
+#define FIELD(member) [](Config& c) -> Field { return &c.member; }
+#define WORDS(member, ...) \
+  [](Config& c) -> Field { return words(c.member, {__VA_ARGS__}); }
+
+std::vector<ConfigKey> make_keys() {
+  return {
+      // data
+      {.name = "data.path", .field = FIELD(data.path),
+       .help = "images to learn from: a folder, a file list, tar shards, or "
+               "CIFAR-10, CIFAR-100 or STL-10 in their binary versions",
+       .decides = false, .aliases = {"data", "data-dir"}},
+      {.name = "data.format",
+       .field = WORDS(data.format, "auto", "folder", "list", "cifar10",
+                      "webdataset", "cifar100", "stl10"),
+       .help = "how to read data.path; auto looks at it"},
+      {.name = "data.eval_train", .field = FIELD(data.eval_train),
+       .help = "labelled images that kNN votes with",
+       .decides = false},
+      {.name = "data.eval_test", .field = FIELD(data.eval_test),
+       .help = "labelled images that kNN scores",
+       .decides = false},
+      {.name = "data.limit", .field = FIELD(data.limit),
+       .help = "learn from so many images only, drawn by seed; 0 = all",
+       .min = 0},
+      {.name = "data.workers", .field = FIELD(data.workers),
+       .help = "loader threads of a process; 0 = its share of the cores", .min = 0,
+       .max = 1024,
+       .decides = false, .aliases = {"workers"}},
+      {.name = "data.bad_image",
+       .field = WORDS(data.bad_image, "skip", "abort", "zero"),
+       .help = "an image that cannot be read: replace and count it, stop, or "
+               "show black and count it",
+       .decides = false, .aliases = {"bad-image"}},
+      {.name = "data.bad_max", .field = FIELD(data.bad_max),
+       .help = "share of an epoch's images that may be bad before the run "
+               "stops", .min = 0, .max = 1, .decides = false,
+       .aliases = {"bad-max"}},
+
+      // augment
+      {.name = "augment.mode", .field = WORDS(augment.mode, "fast", "exact"),
+       .help = "how views are made: SIMD kernels, or Pillow's bytes"},
+      {.name = "augment.size", .field = FIELD(augment.size),
+       .help = "side of a view in pixels", .min = 8, .max = 4096},
+      {.name = "augment.scale", .field = FIELD(augment.scale),
+       .help = "area of the crop, least and most, as share of the image",
+       .min = 0, .max = 1, .above = true},
+      {.name = "augment.ratio", .field = FIELD(augment.ratio),
+       .help = "width / height of the crop, least and most", .min = 0,
+       .above = true},
+      {.name = "augment.interpolation",
+       .field = WORDS(augment.interpolation, "bilinear", "bicubic"),
+       .help = "filter of the resize"},
+      {.name = "augment.flip", .field = FIELD(augment.flip),
+       .help = "probability of the horizontal flip", .min = 0, .max = 1},
+      {.name = "augment.jitter", .field = FIELD(augment.jitter),
+       .help = "probability of the colour jitter", .min = 0, .max = 1},
+      {.name = "augment.brightness", .field = FIELD(augment.brightness),
+       .help = "strength of the jitter: factor in 1 +- this", .min = 0,
+       .max = 1},
+      {.name = "augment.contrast", .field = FIELD(augment.contrast),
+       .help = "strength of the jitter: factor in 1 +- this", .min = 0,
+       .max = 1},
+      {.name = "augment.saturation", .field = FIELD(augment.saturation),
+       .help = "strength of the jitter: factor in 1 +- this", .min = 0,
+       .max = 1},
+      {.name = "augment.hue", .field = FIELD(augment.hue),
+       .help = "strength of the jitter: turn of the colour circle, +- this",
+       .min = 0, .max = 0.5},
+      {.name = "augment.grayscale", .field = FIELD(augment.grayscale),
+       .help = "probability of grey", .min = 0, .max = 1},
+      {.name = "augment.blur", .field = FIELD(augment.blur),
+       .help = "probability of the Gaussian blur in view 1 and in view 2",
+       .min = 0, .max = 1},
+      {.name = "augment.blur_sigma", .field = FIELD(augment.blur_sigma),
+       .help = "standard deviation of the blur in pixels, least and most",
+       .min = 0, .max = 100, .above = true},
+      {.name = "augment.solarize", .field = FIELD(augment.solarize),
+       .help = "probability of solarize in view 1 and in view 2", .min = 0,
+       .max = 1},
+      {.name = "augment.mean", .field = FIELD(pixels.mean),
+       .help = "subtracted from the pixels (0..1), per channel", .min = 0,
+       .max = 1},
+      {.name = "augment.std", .field = FIELD(pixels.std),
+       .help = "the pixels are divided by it, per channel", .min = 0,
+       .max = 10, .above = true},
+
+      // model
+      {.name = "model.arch",
+       .field = [](Config& c) { return arch(c.model.encoder.depth); },
+       .help = "the encoder", .aliases = {"arch"}},
+      {.name = "model.width", .field = FIELD(model.encoder.width),
+       .help = "channels of the stem; 64 is the standard network", .min = 1,
+       .max = ResNetSpec::kMostWidth},
+      {.name = "model.stem",
+       .field = WORDS(model.encoder.stem, "imagenet", "cifar"),
+       .help = "7x7 stride 2 and max-pool, or 3x3 stride 1"},
+      {.name = "model.init",
+       .field = WORDS(model.encoder.init, "kaiming", "pytorch"),
+       .help = "initial convolutions: He normal over fan-out, or PyTorch's "
+               "default"},
+      {.name = "model.zero_init_residual",
+       .field = FIELD(model.encoder.zero_init_residual),
+       .help = "each residual branch starts as zero"},
+      {.name = "model.projector", .field = FIELD(model.projector),
+       .help = "output widths of the projector's layers; the last is D",
+       .aliases = {"projector", "mlp"}},
+
+      // loss
+      {.name = "loss.segment", .field = FIELD(loss.segment),
+       .help = "units of a segment (D_S); divides D", .min = 2},
+      {.name = "loss.segments", .field = FIELD(loss.segments),
+       .help = "sizes of uneven segments, in order; [] = equal ones", .min = 2},
+      {.name = "loss.norm", .field = WORDS(loss.entropy.norm, "eq5", "eq3"),
+       .help = "weights of the entropy terms: equation 5 or 3 of the paper"},
+      {.name = "loss.invariance",
+       .field = WORDS(loss.entropy.invariance, "inner", "eq4", "xent", "none"),
+       .help = "the invariance term: log of the inner product, equation 4 as "
+               "printed, cross-entropy, or none"},
+      {.name = "loss.de", .field = FIELD(loss.entropy.de),
+       .help = "coefficient of the diagonal entropy"},
+      {.name = "loss.oe", .field = FIELD(loss.entropy.oe),
+       .help = "coefficient of the off-diagonal entropy"},
+      {.name = "loss.ti", .field = FIELD(loss.entropy.ti),
+       .help = "coefficient of the invariance term"},
+      {.name = "loss.temperature", .field = FIELD(loss.entropy.temperature),
+       .help = "temperature of the softmax", .min = 0, .above = true},
+      {.name = "loss.clamp", .field = FIELD(loss.entropy.clamp),
+       .help = "lower bound of a probability", .min = 0, .max = 0.1},
+      {.name = "loss.scope",
+       .field = WORDS(loss.entropy.scope, "global", "local"),
+       .help = "joint probabilities over the samples of all processes, or of "
+               "each its own (an ablation; the result then depends on their "
+               "number)"},
+
+      // optim
+      {.name = "optim.kind",
+       .field = WORDS(optim.optimizer.kind, "lars", "sgd"),
+       .help = "the optimiser"},
+      {.name = "optim.base_lr", .field = FIELD(optim.schedule.base_lr),
+       .help = "learning rate per 256 samples; the peak is base_lr * batch / "
+               "256", .min = 0, .aliases = {"base-lr"}},
+      {.name = "optim.warmup_epochs",
+       .field = FIELD(optim.schedule.warmup_epochs),
+       .help = "epochs of linear warm-up from 0", .min = 0},
+      {.name = "optim.final_ratio", .field = FIELD(optim.schedule.final_ratio),
+       .help = "last learning rate as share of the peak", .min = 0, .max = 1},
+      {.name = "optim.final_absolute",
+       .field = FIELD(optim.schedule.final_absolute),
+       .help = "last learning rate itself; below 0 = use final_ratio",
+       .min = -1},
+      {.name = "optim.momentum", .field = FIELD(optim.optimizer.momentum),
+       .help = "momentum", .min = 0, .max = 1},
+      {.name = "optim.weight_decay",
+       .field = FIELD(optim.optimizer.weight_decay),
+       .help = "weight decay", .min = 0, .aliases = {"wd"}},
+      {.name = "optim.decay_1d", .field = FIELD(optim.optimizer.decay_1d),
+       .help = "decay biases and batch-norm parameters too"},
+      {.name = "optim.lr_1d", .field = FIELD(optim.optimizer.lr_1d),
+       .help = "rate multiplier of biases and batch-norm parameters",
+       .min = 0},
+      {.name = "optim.eta", .field = FIELD(optim.optimizer.eta),
+       .help = "trust coefficient of LARS", .min = 0, .above = true},
+      {.name = "optim.nesterov", .field = FIELD(optim.optimizer.nesterov),
+       .help = "Nesterov momentum (SGD only)"},
+
+      // train
+      {.name = "train.preset", .field = FIELD(train.preset),
+       .help = "start from a built-in preset", .decides = false,
+       .aliases = {"preset"}},
+      {.name = "train.out", .field = FIELD(train.out),
+       .help = "the run directory", .decides = false,
+       .aliases = {"out", "exp-dir"}},
+      {.name = "train.epochs", .field = FIELD(train.epochs),
+       .help = "passes over the data", .min = 1, .max = 1e6,
+       .aliases = {"epochs"}},
+      {.name = "train.batch", .field = FIELD(train.batch),
+       .help = "samples a step, over all processes", .min = 2, .max = 1 << 24,
+       .aliases = {"batch-size"}},
+      {.name = "train.seed", .field = FIELD(train.seed),
+       .help = "seed of all randomness", .min = 0, .aliases = {"seed"}},
+      {.name = "train.device",
+       .field = WORDS(train.device, "auto", "cpu", "cuda"),
+       .help = "what computes; auto is a GPU where there is one",
+       .decides = false, .aliases = {"device"}},
+      {.name = "train.precision",
+       .field = WORDS(train.precision, "auto", "fp32", "fp16", "bf16"),
+       .help = "type of activations; weights, statistics and loss stay fp32. "
+               "auto is fp32 on the CPU, fp16 on a GPU",
+       .aliases = {"precision"}},
+      {.name = "train.exchange",
+       .field = WORDS(train.exchange, "auto", "nccl", "host"),
+       .help = "how processes on GPUs exchange tensors: nccl, one GPU each, or "
+               "host, through host memory, where they may share one; auto is "
+               "nccl in a build that has it",
+       .decides = false, .aliases = {"exchange"}},
+      {.name = "train.threads", .field = FIELD(train.threads),
+       .help = "compute threads of a process; 0 = OMP_NUM_THREADS, or else its "
+               "share of the cores",
+       .min = 0, .max = 4096,
+       .decides = false, .aliases = {"threads"}},
+      {.name = "train.checkpoint_every", .field = FIELD(train.checkpoint_every),
+       .help = "steps between checkpoints; 0 = each epoch", .min = 0,
+       .decides = false, .aliases = {"checkpoint-every"}},
+      {.name = "train.keep", .field = FIELD(train.keep),
+       .help = "checkpoints kept", .min = 1, .max = 1e6, .decides = false,
+       .aliases = {"keep"}},
+      {.name = "train.knn_every", .field = FIELD(train.knn_every),
+       .help = "epochs between kNN scores; 0 = off", .min = 0,
+       .decides = false, .aliases = {"knn-every"}},
+      {.name = "train.trace", .field = FIELD(train.trace),
+       .help = "file for a timeline of three steps, as trace JSON for a "
+               "browser's trace viewer", .decides = false,
+       .aliases = {"trace"}},
+      {.name = "train.resume",
+       .field = WORDS(train.resume, "auto", "never", "require"),
+       .help = "go on from the newest checkpoint: if there is one, never, or "
+               "fail without", .decides = false, .aliases = {"resume"}},
+      {.name = "train.watchdog", .field = FIELD(train.watchdog),
+       .help = "seconds without progress until a job of several processes ends "
+               "with exit code 18; 0 = never", .min = 0, .decides = false,
+       .aliases = {"watchdog"}},
+      {.name = "train.log_every", .field = FIELD(train.log_every),
+       .help = "seconds between progress lines", .min = 0, .decides = false,
+       .aliases = {"log-every"}},
+      {.name = "train.progress",
+       .field = WORDS(train.progress, "auto", "plain", "bar", "none"),
+       .help = "a bar on a terminal and plain lines elsewhere, or a choice",
+       .decides = false, .aliases = {"progress"}},
+      {.name = "train.log_level",
+       .field = [](Config& c) { return level(c.train.log_level); },
+       .help = "least severity of the messages", .decides = false,
+       .aliases = {"log-level"}},
+  };
+}
+
+#undef FIELD
+#undef WORDS
+
+}  // namespace
+
+const std::vector<ConfigKey>& config_keys() {
+  static const std::vector<ConfigKey> keys = make_keys();
+  return keys;
+}
+
+const ConfigKey* find_config_key(const std::string& name) {
+  for (const ConfigKey& key : config_keys())
+    if (key.name == name) return &key;
+  return nullptr;
+}
+
+std::string ConfigKey::variable() const {
+  std::string s = "MUSIC_";
+  for (char c : name)
+    s += c == '.' ? '_' : static_cast<char>(std::toupper(c));
+  return s;
+}
+
+std::string ConfigKey::expected() const {
+  Config config;
+  const Field f = field(config);
+  if (const auto* e = std::get_if<EnumField>(&f))
+    return fmt::format("one of {}", fmt::join(e->names, ", "));
+  if (std::holds_alternative<bool*>(f)) return "true or false";
+  if (std::holds_alternative<std::string*>(f)) return "text";
+  std::string what = "an integer", each;
+  if (std::holds_alternative<double*>(f)) what = "a number";
+  if (std::holds_alternative<std::array<double, 2>*>(f))
+    what = "two numbers", each = " each";
+  if (std::holds_alternative<std::array<float, 3>*>(f))
+    what = "three numbers", each = " each";
+  if (std::holds_alternative<std::vector<std::int64_t>*>(f))
+    what = "integers", each = " each";
+  const bool low = min > -std::numeric_limits<double>::infinity();
+  const bool high = max < std::numeric_limits<double>::infinity();
+  if (low)
+    what += fmt::format("{} {} {:.12g}", each, above ? ">" : ">=", min);
+  if (high)
+    what += fmt::format("{}{} <= {:.12g}", low ? " and" : each, "", max);
+  return what;
+}
+
+}  // namespace music

@@ -1,0 +1,63 @@
+# Sources written when the build is configured.
+
+# Writes ${output}: a C++ source that holds presets/*.toml, so that --preset
+# works wherever the program runs. Repeated when a preset changes, comes or
+# goes.
+function(music_embed_presets output)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/presets/*.toml)
+  set(entries "")
+  foreach(file ${files})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(name ${file} NAME_WE)
+    file(READ ${file} text)
+    string(APPEND entries "      {\"${name}\", R\"preset(${text})preset\"},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${output} @ONLY CONTENT [[
+// Generated from presets/*.toml.
+#include "music/config/presets.h"
+
+namespace music {
+
+const std::map<std::string, std::string>& embedded_presets() {
+  static const std::map<std::string, std::string> presets = {
+@entries@  };
+  return presets;
+}
+
+}  // namespace music
+]])
+endfunction()
+
+# Writes ${output}: version, commit and compiler. Without git or a checkout
+# the commit is empty.
+function(music_build_info output)
+  set(commit "")
+  find_package(Git QUIET)
+  if(GIT_FOUND AND EXISTS ${PROJECT_SOURCE_DIR}/.git)
+    execute_process(
+      COMMAND ${GIT_EXECUTABLE} describe --always --dirty --tags
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+      OUTPUT_VARIABLE described OUTPUT_STRIP_TRAILING_WHITESPACE
+      RESULT_VARIABLE failed ERROR_QUIET)
+    if(NOT failed)
+      set(commit ${described})
+    endif()
+  endif()
+  set(version ${PROJECT_VERSION})
+  set(compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+  set(build_type ${CMAKE_BUILD_TYPE})
+  file(CONFIGURE OUTPUT ${output} @ONLY CONTENT [[
+// Generated.
+#include "music/files/build_info.h"
+
+namespace music {
+
+const BuildInfo& build_info() {
+  static const BuildInfo info{"@version@", "@commit@", "@compiler@",
+                              "@build_type@"};
+  return info;
+}
+
+}  // namespace music
+]])
+endfunction()

@@ -1,0 +1,288 @@
+#include "music/files/checkpoint.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "engine/core/error.h"
+#include "engine/core/text.h"
+#include "engine/io/file.h"
+#include "music/files/checkpoint_manifest.h"
+
+namespace music {
+namespace fs = std::filesystem;
+namespace {
+
+bool is_taken(const fs::path& path) {  // a dangling link does, too
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+bool all_digits(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return c >= '0' && c <= '9';
+  });
+}
+
+std::string step_name(std::int64_t step) {
+  return fmt::format("step_{:012}", step);
+}
+
+std::string staging_name(std::int64_t step, const std::string& run_id) {
+  return fmt::format(".tmp-{}-{}", step, run_id);
+}
+
+// <root>/step_<step>, or with old <root>/.old-<step>-<run>.<n>.
+struct Candidate {
+  std::int64_t step = 0;
+  bool old = false;
+  fs::path path;
+};
+
+std::optional<Candidate> candidate_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  Candidate candidate{0, name.starts_with(".old-"), path};
+  const std::string_view digits = std::string_view(name).substr(
+      std::min(name.size(), std::size_t{5}));  // "step_" or ".old-"
+  const auto [end, failure] =
+      std::from_chars(digits.data(), digits.data() + digits.size(),
+                      candidate.step);
+  if (failure != std::errc() || candidate.step < 0) return std::nullopt;
+  if (candidate.old ? end == digits.data() + digits.size() || *end != '-'
+                    : name != step_name(candidate.step))
+    return std::nullopt;
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return std::nullopt;
+  return candidate;
+}
+
+std::vector<fs::path> entries_of(const fs::path& directory) {
+  std::error_code failure;
+  std::vector<fs::path> paths;
+  fs::directory_iterator it(directory, failure), end;
+  for (; !failure && it != end; it.increment(failure))
+    paths.push_back(it->path());
+  if (failure && failure != std::errc::no_such_file_or_directory)
+    throw error(ExitCode::kData, "[checkpoint] cannot list {}: {}",
+                directory.string(), failure.message());
+  return paths;
+}
+
+// Newest first; of one step, the committed one before the replaced ones.
+std::vector<Candidate> candidates_in(const fs::path& root) {
+  std::vector<Candidate> found;
+  for (const fs::path& path : entries_of(root))
+    if (auto candidate = candidate_of(path))
+      found.push_back(std::move(*candidate));
+  std::sort(found.begin(), found.end(), [](auto& a, auto& b) {
+    if (a.step != b.step) return a.step > b.step;
+    return a.old != b.old ? b.old : a.path > b.path;
+  });
+  return found;
+}
+
+// The name of a file that save_checkpoint makes, or its FileWriter's temporary.
+bool is_our_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const std::size_t tail = name.rfind(".tmp-");
+  const bool temporary = name.starts_with('.') && tail != std::string::npos;
+  const std::string_view base =
+      temporary ? std::string_view(name).substr(1, tail - 1) : name;
+  std::error_code ignored;
+  return fs::is_regular_file(fs::symlink_status(path, ignored)) &&
+         (base == CheckpointManifest::kName || is_shard_name(base));
+}
+
+// Empties and removes a .tmp- directory of ours. Best effort: what is not our
+// file stays, and then so does the directory.
+void remove_staging(const fs::path& staging) noexcept try {
+  std::error_code failure;
+  if (!fs::is_directory(fs::symlink_status(staging, failure))) return;
+  for (const fs::path& path : entries_of(staging))
+    if (is_our_file(path)) fs::remove(path, failure);
+  if (!fs::remove(staging, failure))
+    spdlog::warn("[checkpoint] cannot remove {}: {}", staging.string(),
+                 failure.message());
+} catch (const std::exception& e) {
+  spdlog::warn("[checkpoint] cannot remove {}: {}", staging.string(), e.what());
+}
+
+// Deletes a checkpoint whose manifest was read and is this run's. The rename
+// takes it out of the loader's sight before the first file goes.
+void remove_checkpoint(const fs::path& root, const fs::path& directory,
+                       const CheckpointState& state) {
+  for (const fs::path& path : entries_of(directory))
+    if (!is_our_file(path)) {
+      spdlog::warn("[checkpoint] {} stays: it holds {}", directory.string(),
+                   in_quotes(path.filename().string()));
+      return;
+    }
+  const fs::path staging = root / staging_name(state.step, state.run_id);
+  rename_path(directory, staging);
+  remove_staging(staging);
+}
+
+// The run id of a directory's manifest; "" when it cannot be read.
+std::string run_id_of(const fs::path& directory) {
+  try {
+    return CheckpointManifest::read(directory).state.run_id;
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+// Keeps `keep` of this run up to `state.step`, which has just been committed.
+// Later steps stay: they are another future of the run, each replaced when the
+// run gets there. Failing to delete never fails the save.
+void apply_retention(const fs::path& root, const CheckpointState& state,
+                     int keep) try {
+  int kept = 0;
+  for (const Candidate& candidate : candidates_in(root)) {
+    if (candidate.step > state.step && !candidate.old) continue;
+    if (fs::is_symlink(candidate.path) ||
+        run_id_of(candidate.path) != state.run_id)
+      continue;
+    if (!candidate.old && kept++ < keep) continue;
+    CheckpointState removed = state;
+    removed.step = candidate.step;
+    remove_checkpoint(root, candidate.path, removed);
+  }
+} catch (const std::exception& e) {
+  spdlog::warn("[checkpoint] old checkpoints stay: {}", e.what());
+}
+
+void point_latest(const fs::path& root, const fs::path& target) {
+  const fs::path link = root / fmt::format(".latest.tmp-{}", getpid());
+  std::error_code failure;
+  fs::remove(link, failure);
+  fs::create_symlink(target, link, failure);
+  if (!failure) fs::rename(link, root / "latest", failure);
+  if (!failure) return;
+  spdlog::warn("[checkpoint] cannot point {} at {}: {}",
+               (root / "latest").string(), target.string(), failure.message());
+  fs::remove(link, failure);
+}
+
+// Puts the finished staging directory in its place.
+void commit(const fs::path& root, const fs::path& staging,
+            const fs::path& target, const CheckpointState& state) {
+  // A directory cannot be renamed onto another. Between the two renames the
+  // loader finds the old one under its new name.
+  if (is_taken(target)) {
+    fs::path old;
+    int n = 0;
+    do {
+      old = root / fmt::format(".old-{}-{}.{}", state.step, state.run_id, n++);
+    } while (is_taken(old));
+    rename_path(target, old);
+  }
+  rename_path(staging, target);
+  sync_directory(root);
+}
+
+}  // namespace
+
+const TensorEntry* Checkpoint::find(std::string_view name) const {
+  for (const SafetensorsFile& shard : shards)
+    if (const TensorEntry* tensor = shard.find(name)) return tensor;
+  return nullptr;
+}
+
+fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
+                         std::span<const TensorEntry> tensors, int keep) {
+  MUSIC_CHECK(state.step >= 0 && keep >= 1 && is_run_id(state.run_id),
+              "[checkpoint] step {}, keep {}, run id {} cannot be saved",
+              state.step, keep, in_quotes(state.run_id));
+  std::error_code failure;
+  fs::create_directories(root, failure);
+  if (failure) throw_write_error(root, failure.value());
+  // What a killed process of this run left; nothing ever reads it.
+  for (const fs::path& path : entries_of(root)) {
+    const std::string name = path.filename().string();
+    constexpr std::size_t kBegin = 5;  // ".tmp-"
+    const std::size_t dash = name.find('-', kBegin);
+    if (name.starts_with(".tmp-") && dash != std::string::npos &&
+        all_digits(std::string_view(name).substr(kBegin, dash - kBegin)) &&
+        name.substr(dash + 1) == state.run_id)
+      remove_staging(path);
+  }
+
+  const fs::path target = root / step_name(state.step);
+  if (const std::string run = run_id_of(target);
+      !run.empty() && run != state.run_id)
+    throw error(ExitCode::kUsage,
+                "[checkpoint] {} belongs to run {}, this is run {}",
+                target.string(), run, state.run_id);
+  const fs::path staging = root / staging_name(state.step, state.run_id);
+  if (mkdir(staging.c_str(), 0777) != 0) throw_write_error(staging, errno);
+  try {
+    CheckpointManifest manifest{state, {}};
+    const std::string shard = "rank-0000.safetensors";
+    manifest.files.emplace_back(
+        shard, write_safetensors(staging / shard, tensors,
+                                 {{"step", std::to_string(state.step)},
+                                  {"epoch", std::to_string(state.epoch)},
+                                  {"run_id", state.run_id},
+                                  {"config_hash", state.config_hash},
+                                  {"code_version", state.code_version}}));
+    FileWriter file(staging / CheckpointManifest::kName);
+    file.write(manifest.text());
+    file.commit();
+    commit(root, staging, target, state);
+  } catch (...) {
+    remove_staging(staging);
+    throw;
+  }
+  point_latest(root, target.filename());
+  apply_retention(root, state, keep);
+  return target;
+}
+
+Checkpoint load_checkpoint(const fs::path& directory) {
+  CheckpointManifest manifest = CheckpointManifest::read(directory);
+  const auto candidate = candidate_of(directory);
+  if (candidate && candidate->step != manifest.state.step)
+    throw error(ExitCode::kData, "[checkpoint] {} holds step {}",
+                directory.string(), manifest.state.step);
+  Checkpoint checkpoint{directory, std::move(manifest.state), {}};
+  for (const auto& [name, expected] : manifest.files) {
+    FileDigest found;
+    checkpoint.shards.push_back(
+        SafetensorsFile::open(directory / name, &found));
+    if (found != expected)
+      throw error(ExitCode::kData,
+                  "[checkpoint] {} is damaged: {} bytes with hash {}, "
+                  "expected {} with {}",
+                  (directory / name).string(), found.bytes, found.xxh3_128,
+                  expected.bytes, in_quotes(expected.xxh3_128));
+  }
+  return checkpoint;
+}
+
+std::optional<Checkpoint> load_latest_checkpoint(const fs::path& root) {
+  const std::vector<Candidate> candidates = candidates_in(root);
+  std::string reason;
+  for (const Candidate& candidate : candidates) {
+    try {
+      return load_checkpoint(candidate.path);
+    } catch (const Error& e) {
+      if (e.code() != ExitCode::kData) throw;  // no memory: not its fault
+      spdlog::warn("[checkpoint] {} is skipped: {}", candidate.path.string(),
+                   e.what());
+      if (reason.empty()) reason = e.what();
+    }
+  }
+  if (candidates.empty()) return std::nullopt;
+  throw error(ExitCode::kNoCheckpoint,
+              "[checkpoint] none of the {} checkpoints in {} is valid; the "
+              "newest: {}",
+              candidates.size(), root.string(), reason);
+}
+
+}  // namespace music

@@ -1,0 +1,55 @@
+#include "music/files/quarantine.h"
+
+#include <spdlog/spdlog.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "music/files/metrics.h"
+
+namespace music {
+namespace {
+
+// Null for what is not such a line, as the torn last one of a killed run.
+nlohmann::json entry(const std::string& line) {
+  const auto j = nlohmann::json::parse(line, nullptr, false);
+  const bool whole = j.is_object() && j.contains("sample") &&
+                     j["sample"].is_number_integer();
+  return whole ? j : nlohmann::json();
+}
+
+std::int64_t sample_of(const nlohmann::json& entry) {
+  return entry.at("sample").get<std::int64_t>();
+}
+
+}  // namespace
+
+Quarantine::Quarantine(const std::filesystem::path& path) : file_(path) {
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);)
+    if (const auto e = entry(line); !e.is_null()) known_.insert(sample_of(e));
+}
+
+void Quarantine::add(const std::string& lines) {
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) {
+    const auto e = entry(line);
+    if (e.is_null() || !known_.insert(sample_of(e)).second) continue;
+    spdlog::warn("[data] {}: {}; replaced", e.value("name", ""),
+                 e.value("reason", ""));
+    file_.append(line + "\n");
+  }
+}
+
+std::string quarantine_lines(const data::Loader& loader, std::size_t& seen) {
+  std::string lines;
+  const auto& bad = loader.quarantine();
+  for (; seen < bad.size(); ++seen)
+    lines += to_json({{"sample", bad[seen].sample}, {"name", bad[seen].name},
+                      {"reason", bad[seen].reason},
+                      {"epoch", bad[seen].epoch}}) + "\n";
+  return lines;
+}
+
+}  // namespace music

@@ -1,0 +1,36 @@
+#pragma once
+// quarantine.jsonl: every image that could not be read, once, also over resumes
+// and over processes.
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "music/files/append_file.h"
+
+namespace music {
+
+class Quarantine {
+ public:
+  // Goes on with the file that is there.
+  explicit Quarantine(const std::filesystem::path& path);
+
+  // Warns of and appends the lines about images not yet in it.
+  void add(const std::string& lines);
+  std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
+  std::vector<std::int64_t> samples() const {
+    return {known_.begin(), known_.end()};
+  }
+
+ private:
+  AppendFile file_;
+  std::set<std::int64_t> known_;
+};
+
+// What a loader found since `seen` of its quarantine, as lines for add().
+std::string quarantine_lines(const data::Loader& loader, std::size_t& seen);
+
+}  // namespace music

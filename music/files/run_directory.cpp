@@ -1,0 +1,188 @@
+#include "music/files/run_directory.h"
+
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "engine/core/error.h"
+#include "engine/core/wait_policy.h"
+#include "engine/io/file.h"
+#include "music/files/build_info.h"
+#include "music/files/cpu/cpu_info.h"
+
+namespace music {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string environment_json(const ResolvedConfig& config,
+                             const std::vector<std::string>& argv,
+                             const dist::Threads& threads) {
+  const BuildInfo& build = build_info();
+  const cpu::CpuInfo processor = cpu::cpu_info();
+  utsname system{};
+  uname(&system);
+  std::array<char, 32> started{};
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::strftime(started.data(), started.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+
+  nlohmann::ordered_json j;
+  j["argv"] = argv;
+  j["config_hash"] = config_hash(config.value);
+  j["started"] = started.data();
+  j["music"] = {{"version", build.version},
+                {"commit", build.commit},
+                {"compiler", build.compiler},
+                {"build_type", build.build_type}};
+  j["onednn"] = processor.onednn;
+  j["cpu"] = {{"model", processor.model},
+              {"isa", processor.isa}};
+  j["threads"] = {{"compute", threads.compute},
+                  {"loader", threads.loader},
+                  {"why", threads.why},
+                  {"wait", wait_policy()}};
+  j["host"] = system.nodename;
+  j["system"] = fmt::format("{} {} {}", system.sysname, system.release,
+                            system.machine);
+  j["pid"] = getpid();
+  // These change what the numerical libraries do.
+  for (const char* name : {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
+                           "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
+    if (const char* value = std::getenv(name)) j["environment"][name] = value;
+  return j.dump(2, ' ', false,
+                nlohmann::ordered_json::error_handler_t::replace);
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+  FileWriter file(path);
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const ResolvedConfig& config,
+                           const std::vector<std::string>& argv,
+                           const dist::Threads& threads) {
+  require(config.value, {"train.out"});
+  path_ = config.value.train.out;
+  std::error_code failure;
+  if (fs::exists(path_, failure) && !fs::is_directory(path_, failure))
+    throw error(ExitCode::kUsage,
+                "[run] {} is a file, expected a folder or a new name",
+                path_.string());
+  fs::create_directories(path_, failure);
+  if (failure) throw_write_error(path_, failure.value());
+  lock();
+  try {
+    compare(config);
+    write_file(path_ / "config.toml", to_toml(config));
+    write_file(path_ / "env.json", environment_json(config, argv, threads) + '\n');
+  } catch (...) {
+    ::close(lock_);
+    throw;
+  }
+}
+
+RunDirectory::~RunDirectory() { ::close(lock_); }
+
+void RunDirectory::lock() {
+  const fs::path file = path_ / ".lock";
+  lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_ < 0) throw_write_error(file, errno);
+  while (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    const int number = errno;
+    if (number == EINTR) continue;
+    if (number != EWOULDBLOCK) {  // some network file systems have no locks
+      spdlog::warn("[run] cannot lock {}: {}", file.string(),
+                   std::strerror(number));
+      return;
+    }
+    std::array<char, 128> holder{};
+    const ssize_t n = ::read(lock_, holder.data(), holder.size() - 1);
+    ::close(lock_);
+    throw error(ExitCode::kUsage,
+                "[run] {} is in use{}; expected a run that no other process "
+                "writes to", path_.string(),
+                n > 0 ? fmt::format(" by {}", holder.data()) : "");
+  }
+  utsname system{};
+  uname(&system);
+  const std::string me = fmt::format("process {} on {}", getpid(),
+                                     system.nodename);
+  // For the message above only; the lock itself holds without it.
+  if (::ftruncate(lock_, 0) != 0 ||
+      ::pwrite(lock_, me.data(), me.size(), 0) < 0)
+    spdlog::warn("[run] cannot write {}: {}", file.string(),
+                 std::strerror(errno));
+}
+
+void RunDirectory::compare(const ResolvedConfig& config) {
+  const fs::path file = path_ / "config.toml";
+  existed_ = fs::exists(file);
+  const Resume resume = config.value.train.resume;
+  if (!existed_) {
+    if (resume == Resume::kRequire)
+      throw error(ExitCode::kNoCheckpoint,
+                  "[run] {} holds no run, expected one to go on with "
+                  "(train.resume \"require\")", path_.string());
+    return;
+  }
+  if (resume == Resume::kNever)
+    throw error(ExitCode::kUsage,
+                "[run] {} holds a run; expected a new folder, or train.resume "
+                "\"auto\" to go on with it", path_.string());
+  ResolvedConfig before = resolve({{file.string()}, {}, {}});
+  // Older versions wrote "auto"; their checkpoints know what it came to.
+  if (before.value.train.precision == Precision::kAuto)
+    before.value.train.precision = config.value.train.precision;
+  const std::vector<std::string> changed =
+      differences(deciding_settings(before.value), config.value);
+  if (!changed.empty())
+    throw error(ExitCode::kUsage,
+                "[run] {} holds a run of another configuration ({}); expected "
+                "the same, or a new --out", path_.string(),
+                fmt::join(changed, ", "));
+}
+
+std::string command_line(const std::vector<std::string>& argv) {
+  std::string out;
+  for (const std::string& a : argv) {
+    if (!out.empty()) out += ' ';
+    const bool plain =
+        !a.empty() && a.find_first_not_of(
+                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                          "0123456789_-+=./,:@%") == std::string::npos;
+    if (plain) {
+      out += a;
+      continue;
+    }
+    out += '\'';
+    for (char c : a)
+      out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    out += '\'';
+  }
+  return out;
+}
+
+Metrics metrics_header(const Config& config,
+                       const std::vector<std::string>& argv) {
+  return {{"argv", command_line(argv)},
+          {"music", build_info().describe()},
+          {"onednn", cpu::cpu_info().onednn},
+          {"config_hash", config_hash(config)}};
+}
+
+}  // namespace music

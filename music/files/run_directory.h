@@ -1,0 +1,60 @@
+#pragma once
+// The directory of a run:
+//   config.toml env.json metrics.jsonl tb/ logs/ ckpt/ encoder.safetensors
+//   projector.safetensors eval/ report.html quarantine.jsonl
+// It belongs to one configuration, and to one process at a time.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dist/threads.h"
+#include "music/config/config.h"
+#include "music/files/metrics.h"
+
+namespace music {
+
+class RunDirectory {
+ public:
+  // Creates config.train.out, or opens the run that is there, and writes
+  // config.toml and env.json. Throws ExitCode::kUsage when another process
+  // holds it, when its run has another config_hash (the keys that differ are
+  // named), or when there is a run and train.resume is "never";
+  // ExitCode::kNoCheckpoint when there is none and train.resume is "require".
+  RunDirectory(const ResolvedConfig& config,
+               const std::vector<std::string>& argv,
+               const dist::Threads& threads);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  bool existed() const { return existed_; }  // an earlier start was here
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path file(const std::string& name) const {
+    return path_ / name;
+  }
+  std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path tensorboard() const { return path_ / "tb"; }
+  std::filesystem::path checkpoints() const { return path_ / "ckpt"; }
+  std::filesystem::path eval() const { return path_ / "eval"; }
+  std::filesystem::path quarantine() const {
+    return path_ / "quarantine.jsonl";
+  }
+
+ private:
+  void lock();
+  void compare(const ResolvedConfig& config);
+
+  std::filesystem::path path_;
+  int lock_ = -1;
+  bool existed_ = false;
+};
+
+// A command as a shell would take it back.
+std::string command_line(const std::vector<std::string>& argv);
+
+// The first line of metrics.jsonl: argv, versions, configuration hash.
+Metrics metrics_header(const Config& config,
+                       const std::vector<std::string>& argv);
+
+}  // namespace music

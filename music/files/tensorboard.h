@@ -1,0 +1,43 @@
+#pragma once
+// TensorBoard event files (TFRecord framing of Event messages), scalars only.
+//
+// A reader cannot tell a torn end from damage and drops the rest of a file, so
+// nothing is ever appended to an old one: each start opens a new file.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "music/files/append_file.h"
+
+namespace music {
+
+// CRC-32C (Castagnoli); of "123456789" it is 0xE3069283.
+std::uint32_t crc32c(std::string_view data);
+
+// One TFRecord: length, masked CRC of it, data, masked CRC of it.
+std::string tfrecord(std::string_view data);
+
+class TensorBoardWriter {
+ public:
+  // Opens a new events.out.tfevents.* in `folder`, which it creates. A resumed
+  // run passes the step it goes on from: readers then forget what an earlier
+  // file says about that step and later ones. Failures are warnings only.
+  explicit TensorBoardWriter(const std::filesystem::path& folder,
+                             std::int64_t first_step = 0);
+
+  // The values of one step, with the time of the call.
+  void write(std::int64_t step,
+             const std::vector<std::pair<std::string, double>>& scalars);
+
+  std::filesystem::path path() const { return file_->path(); }
+
+ private:
+  std::unique_ptr<AppendFile> file_;
+};
+
+}  // namespace music

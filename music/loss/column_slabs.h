@@ -1,0 +1,21 @@
+#pragma once
+// How processes that share a batch share out the matrix P of the loss.
+
+#include <cstdint>
+#include <vector>
+
+#include "music/loss/segments.h"
+
+namespace music {
+
+// First column of each rank's slab, and D: [ranks + 1]. Slabs are whole
+// segments, cut nearest to equal shares; they are empty where there are fewer
+// segments than ranks.
+std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
+
+// Units of q' that a GPU gathers at a time, the same on all ranks: a panel of
+// 8 MB, whose block of P stays in a second-level cache; `code`: bytes of a code.
+std::int64_t gpu_panel_units(std::int64_t samples, const Segments& segments,
+                             int ranks, std::int64_t code);
+
+}  // namespace music

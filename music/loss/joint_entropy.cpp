@@ -1,0 +1,36 @@
+#include "music/loss/joint_entropy.h"
+
+#include "engine/ops/scale.h"
+
+namespace music {
+
+JointEntropyValues joint_entropy(Graph& graph, Value z, const Segments& segments,
+                                 const JointEntropySpec& spec,
+                                 const SharedBatch& batch, DType codes) {
+  const Shape zs = graph.shape(z);
+  MUSIC_CHECK(zs.rank() == 2 && zs[0] % 2 == 0 && zs[1] == segments.units(),
+              "[joint_entropy] logits {}, expected [2N,{}]", zs.str(),
+              segments.units());
+  MUSIC_CHECK(graph.info(z).dtype == DType::kF32,
+              "[joint_entropy] logits in {}, expected F32",
+              name_of(graph.info(z).dtype));
+  Node node;
+  node.op = "joint_entropy";
+  node.inputs = {z};
+  node.make = [=](const KernelRequest& r) {
+    return MUSIC_MAKE(make_joint_entropy, r, segments, spec, batch, codes);
+  };
+  node.backward = [](Graph& g, const Node& n, const std::vector<GradientParts>& d) {
+    MUSIC_CHECK(d[2].empty() && d[3].empty(),
+                "[joint_entropy] only the total has a gradient");
+    return std::vector<Value>{scale(g, n.outputs[1], g.sum(d[0]))};
+  };
+  const OutputSpec outs[] = {{Shape{1}}, {zs}, {Shape{4}, DType::kF64},
+                             {Shape{2, zs[1]}}};
+  const auto out = graph.add(std::move(node), outs);
+  graph.keep(out[2]);
+  graph.keep(out[3]);
+  return {out[0], out[2], out[3]};
+}
+
+}  // namespace music

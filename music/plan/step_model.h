@@ -1,0 +1,66 @@
+#pragma once
+// The timeline of a data-parallel step, computed: operations one after the
+// other, buckets of gradients beside them as GradientReducer starts them, the
+// sums of batch norm and the loss's exchanges where they stand.
+//
+// The model: an exchange takes what interconnect.h says; those in the
+// background are served one at a time, in order; blocking ones do not disturb
+// them, and neither slows computing. All ranks are equally fast.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dist/gradient_reducer.h"
+#include "music/plan/interconnect.h"
+#include "music/train/training_step.h"
+
+namespace music {
+
+// One collective of a step: what it is, its larger side in bytes
+// (Collective::bytes()), whether the step waits for it at once.
+struct PlannedCollective {
+  dist::Collective::Kind kind;
+  double bytes = 0;
+  bool blocking = false;
+};
+
+// The exchanges of the loss over ranks. codes: bytes of a code.
+struct LossExchange {
+  std::int64_t samples = 0;  // of all ranks
+  Segments segments = Segments::equal(2, 2);
+  JointEntropySpec spec;
+  int rank = 0, ranks = 1;
+  std::int64_t panel = 0;  // units of q' that go round at a time
+  int codes = 4;
+  int sums = 3;  // over the batch, of each unit, in fp64
+};
+
+struct StepModel {
+  const Graph* graph = nullptr;
+  std::vector<double> node_seconds;  // of each node, exchanges apart
+  const dist::GradientReducer* reducer = nullptr;
+  LossExchange loss;  // of a node joint_entropy
+  Interconnect net;
+  Layout layout;
+  double optimizer_seconds = 0;
+  double input_seconds = 0;  // until the images of a step are there
+};
+
+struct StepPrediction {
+  double seconds = 0;       // a step
+  double compute = 0;       // operations
+  double optimizer = 0;
+  double exposed_norm = 0;  // waiting for batch norm's sums
+  double exposed_loss = 0;  // for the loss's exchanges
+  double exposed_gradients = 0;
+  double waiting_for_input = 0;
+  double background = 0;    // duration of what ran beside computing
+  std::vector<PlannedCollective> collectives;  // in the order of their starts
+  // One process with as many samples takes compute and optimiser.
+  double efficiency() const { return (compute + optimizer) / seconds; }
+};
+
+StepPrediction predict(const StepModel& model);
+
+}  // namespace music

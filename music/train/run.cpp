@@ -1,0 +1,443 @@
+#include "music/train/run.h"
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <optional>
+
+#include "dist/text.h"
+#include "dist/watchdog.h"
+#include "engine/core/log.h"
+#include "engine/core/wait_policy.h"
+#include "engine/io/file.h"
+#include "music/config/config_keys.h"
+#include "music/eval/eval_data.h"
+#include "music/eval/knn.h"
+#include "music/files/build_info.h"
+#include "music/files/metrics.h"
+#include "music/files/quarantine.h"
+#include "music/files/run_directory.h"
+#include "music/files/tensorboard.h"
+#include "music/train/interrupt.h"
+#include "music/train/step_trace.h"
+
+namespace music {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double mib(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+// What a data set is, wherever it lies: number, last part of the name and label
+// of every image.
+std::string fingerprint(const data::Dataset& dataset) {
+  Xxh3 hash;
+  for (std::int64_t i = 0; i < dataset.size(); ++i) {
+    const std::string name = dataset.name(i);
+    const std::string text = fmt::format(
+        "{}\n{}\n", name.substr(name.rfind('/') + 1), dataset.label(i));
+    hash.update(std::as_bytes(std::span(text)));
+  }
+  return fmt::format("{} images, {}", dataset.size(),
+                     hash.digest().xxh3_128.substr(0, 16));
+}
+
+// What rank 0 writes while a run goes on.
+struct RunFiles {
+  RunDirectory directory;
+  MetricsWriter metrics;
+  Quarantine quarantine;
+  std::unique_ptr<TensorBoardWriter> tensorboard;  // once it is known from where
+
+  RunFiles(const ResolvedConfig& config, const std::vector<std::string>& argv,
+           const dist::Threads& threads)
+      : directory(config, argv, threads),
+        metrics(directory.metrics()),
+        quarantine(directory.quarantine()) {}
+};
+
+// With the device and the precision the run will have, before anything else
+// sees it: one run has one configuration, and a checkpoint is not continued in
+// another precision.
+ResolvedConfig settled(ResolvedConfig config,
+                       const dist::Communicator& communicator) {
+  TrainConfig& train = config.value.train;
+  const Compute compute = choose_compute(train, communicator);
+  const auto settle = [&](const char* key, auto& setting, auto value) {
+    if (setting == value) return;
+    setting = value;
+    config.origins.at(key) += ": auto";
+  };
+  settle("train.device", train.device,
+         compute.device == Device::kCpu ? DeviceChoice::kCpu
+                                        : DeviceChoice::kCuda);
+  settle("train.precision", train.precision, precision_of(compute));
+  return config;
+}
+
+class Run {
+ public:
+  Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
+      dist::Communicator& communicator,
+      const std::function<void(const RunProgress&)>& observe)
+      : config_(config.value),
+        argv_(argv),
+        observe_(observe),
+        communicator_(communicator),
+        dataset_(data::subset(
+            data::open_dataset(config_.data.path, config_.data.format,
+                               data::Split::kPretrain),
+            config_.data.limit, config_.train.seed)),
+        fingerprint_(agreed_fingerprint()),
+        eval_(open_eval()),
+        trainer_(config_, *dataset_, communicator_) {
+    if (communicator_.rank() == 0)
+      files_.emplace(config, argv, trainer_.threads());
+  }
+
+  int train();
+
+ private:
+  std::string agreed_fingerprint();
+  std::unique_ptr<EvalData> open_eval() const;
+  void start_logs();
+  void resume();
+  void describe() const;
+  void record(const RunProgress& p, double images_per_second, double wait);
+  int share_news();
+  void save_if_due();
+  void try_save();
+  void save();
+  void score();
+  void score_alone();
+  std::map<std::string, std::string> provenance() const;
+
+  const Config config_;
+  const std::vector<std::string>& argv_;
+  const std::function<void(const RunProgress&)>& observe_;
+  dist::Communicator& communicator_;
+  std::unique_ptr<data::Dataset> dataset_;
+  std::string fingerprint_;  // of the data set
+  std::unique_ptr<EvalData> eval_;
+  Trainer trainer_;
+  std::optional<RunFiles> files_;  // rank 0
+  std::size_t bad_seen_ = 0;       // of this rank's loader
+  std::unique_ptr<dist::Watchdog> watchdog_;
+  Clock::time_point start_;
+  double seconds_before_ = 0;  // spent by earlier starts of this run
+  int failed_saves_ = 0;
+  Clock::time_point retry_;
+};
+
+// Before anything expensive: processes that differ would train on, wrongly.
+std::string Run::agreed_fingerprint() {
+  const auto hashes =
+      dist::all_gather_text(communicator_, config_hash(config_));
+  if (std::ranges::any_of(hashes, [&](auto& h) { return h != hashes[0]; }))
+    for (const ConfigKey& key : config_keys()) {
+      const std::pair<std::string, std::string> setting[] = {
+          {key.name, field_text(key, config_)}};
+      if (key.decides) dist::require_agreement(communicator_, setting);
+    }
+  const std::string data = fingerprint(*dataset_);
+  const std::pair<std::string, std::string> same[] = {
+      {"versions of this program", build_info().describe()},
+      {"data", data}};
+  dist::require_agreement(communicator_, same);
+  return data;
+}
+
+std::unique_ptr<EvalData> Run::open_eval() const {
+  if (config_.train.knn_every <= 0 || communicator_.rank() != 0) return nullptr;
+  const auto& d = config_.data;
+  return std::make_unique<EvalData>(open_eval_data(
+      d.eval_train.empty() ? d.path : d.eval_train,
+      d.eval_test.empty() ? d.path : d.eval_test, d.format));
+}
+
+// Output of ranks other than 0 goes to their files; all are watched.
+void Run::start_logs() {
+  const int rank = communicator_.rank(), size = communicator_.size();
+  const auto logs = std::filesystem::path(config_.train.out) / "logs";
+  if (files_) std::filesystem::create_directories(logs);
+  communicator_.barrier();
+  setup_logging(config_.train.log_level, rank, size,
+                (logs / fmt::format("rank-{:04}.log", rank)).string());
+  if (size > 1 && config_.train.watchdog > 0)
+    watchdog_ = std::make_unique<dist::Watchdog>(
+        communicator_.activity(),
+        dist::WatchdogSpec{.limit = config_.train.watchdog, .rank = rank,
+                           .size = size, .directory = logs});
+}
+
+// On rank 0; the others follow.
+void Run::resume() {
+  const auto checkpoint = load_latest_checkpoint(files_->directory.checkpoints());
+  if (!checkpoint) {
+    if (config_.train.resume == Resume::kRequire)
+      throw error(ExitCode::kNoCheckpoint,
+                  "[run] {} has no checkpoint to resume from",
+                  files_->directory.path().string());
+    files_->metrics.truncate_to(0);
+    files_->metrics.write(metrics_header(config_, argv_));
+    return;
+  }
+  const CheckpointState& s = checkpoint->state;
+  if (s.config_hash != config_hash(config_)) {
+    const auto settings = s.extra.find("settings");
+    throw error(ExitCode::kUsage,
+                "[run] {} was written under another configuration ({}); "
+                "expected the same, or a new --out",
+                checkpoint->directory.string(),
+                settings == s.extra.end()
+                    ? "which settings it had was not kept"
+                    : fmt::format("{}", fmt::join(differences(settings->second,
+                                                              config_), ", ")));
+  }
+  if (const auto it = s.extra.find("data");
+      it != s.extra.end() && it->second != fingerprint_)
+    throw error(ExitCode::kUsage,
+                "[run] {} is not the data this run was started on ({}, was {}): "
+                "use another train.out", config_.data.path, fingerprint_,
+                it->second);
+  trainer_.restore(*checkpoint, files_->quarantine.samples());
+  files_->metrics.truncate_to(s.metrics_bytes);
+  if (const auto it = s.extra.find("seconds"); it != s.extra.end())
+    seconds_before_ = std::stod(it->second);
+  spdlog::info("[run] goes on at step {} of {} from {}", s.step,
+               trainer_.total_steps(), checkpoint->directory.string());
+}
+
+void Run::describe() const {
+  const Parameters& p = trainer_.model().parameters();
+  const auto memory = trainer_.memory();
+  spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
+               "rate up to {:.4g}{}", dataset_->size(),
+               trainer_.steps_per_epoch(), trainer_.total_steps(),
+               trainer_.schedule().peak,
+               communicator_.size() > 1
+                   ? fmt::format("; {} processes", communicator_.size())
+                   : "");
+  spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
+  spdlog::info("[threads] {}; while they wait they {}", trainer_.threads().why,
+               wait_policy());
+  spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
+               "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
+               static_cast<double>(p.count()) / 1e6,
+               mib(3 * static_cast<std::size_t>(p.flat_elements()) * sizeof(float)),
+               mib(memory.arena), mib(memory.workspace));
+}
+
+void Run::record(const RunProgress& p, double images_per_second, double wait) {
+  const StepReport& s = p.step;
+  const JointEntropyTerms& t = s.outcome.terms;
+  const Health& h = p.health;
+  const double seconds = seconds_before_ + seconds_since(start_);
+  files_->metrics.write({{"epoch", s.epoch}, {"step", s.step}, {"loss", t.total},
+                  {"time", seconds}, {"lr", s.rate},
+                  {"loss_de", t.de}, {"loss_oe", t.oe}, {"loss_ti", t.ti},
+                  {"uniform_de", h.lines.uniform.de},
+                  {"uniform_oe", h.lines.uniform.oe},
+                  {"uniform_ti", h.lines.uniform.ti},
+                  {"best_de", h.lines.ideal.de},
+                  {"best_oe", h.lines.ideal.oe},
+                  {"oe_floor", h.lines.oe_floor},
+                  {"usage_entropy", h.usage_entropy},
+                  {"usage_entropy_min", h.usage_entropy_min},
+                  {"agreement", h.agreement},
+                  {"dead_units", h.dead_units},
+                  {"redundancy", h.redundancy},
+                  {"images_per_s", images_per_second},
+                  {"data_wait", wait},
+                  {"skipped_steps", trainer_.skipped_steps()},
+                  {"bad_images", files_->quarantine.count()}});
+  files_->tensorboard->write(s.step, {{"loss/total", t.total}, {"loss/de", t.de},
+                               {"loss/oe", t.oe}, {"loss/ti", t.ti},
+                               {"lr", s.rate},
+                               {"health/usage_entropy", h.usage_entropy},
+                               {"health/agreement", h.agreement},
+                               {"speed/images_per_s", images_per_second},
+                               {"speed/data_wait", wait}});
+}
+
+// Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
+// so that they stop after the same step.
+int Run::share_news() {
+  std::string bad = quarantine_lines(trainer_.loader(), bad_seen_);
+  std::int64_t news[] = {InterruptGuard::pending(), bad.empty() ? 0 : 1};
+  communicator_.all_reduce({news, Shape{2}, DType::kI64},
+                           dist::Reduction::kMax);
+  if (news[1] != 0)
+    for (const auto& lines : dist::all_gather_text(communicator_, bad))
+      if (files_) files_->quarantine.add(lines);
+  return static_cast<int>(news[0]);
+}
+
+void Run::save_if_due() {
+  const std::int64_t every = config_.train.checkpoint_every > 0
+                                 ? config_.train.checkpoint_every
+                                 : trainer_.steps_per_epoch();
+  const bool due = trainer_.done() || trainer_.steps_done() % every == 0;
+  const bool again = failed_saves_ > 0 && Clock::now() >= retry_;
+  if (due) {
+    communicator_.activity().stage("checkpoint");
+    trainer_.compare_weights();
+  }
+  if (files_ && (due || again)) try_save();
+}
+
+// On rank 0.
+void Run::save() {
+  CheckpointState state = trainer_.state();
+  // One configuration a run directory: its hash tells runs apart.
+  state.run_id = state.config_hash;
+  state.code_version = build_info().describe();
+  state.metrics_bytes = files_->metrics.bytes();
+  state.world_size = communicator_.size();
+  state.extra["data"] = fingerprint_;
+  state.extra["settings"] = deciding_settings(config_);
+  state.extra["seconds"] =
+      fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
+  save_checkpoint(files_->directory.checkpoints(), state, trainer_.tensors(),
+                  config_.train.keep);
+}
+
+// A full disk must not end a run at once: it warns, trains on and tries again;
+// three failures in a row end it.
+void Run::try_save() {
+  try {
+    save();
+    failed_saves_ = 0;
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kDiskFull || ++failed_saves_ >= 3) throw;
+    retry_ = Clock::now() + std::chrono::seconds(10 << failed_saves_);
+    spdlog::warn("{}; training goes on, next attempt in {} s", e.what(),
+                 10 << failed_saves_);
+  }
+}
+
+void Run::score() {
+  communicator_.activity().stage("evaluation", 20);
+  if (eval_) score_alone();
+  communicator_.barrier();
+}
+
+// Rank 0, while the others wait.
+void Run::score_alone() {
+  Model& model = trainer_.model();
+  FeatureSpec spec;
+  spec.eval = eval_spec_for(config_.augment.size);
+  spec.pixels = config_.pixels;
+  spec.workers = trainer_.threads().loader;
+  const auto scores =
+      knn(extract_features(model, *eval_->train, spec),
+          extract_features(model, *eval_->test, spec), eval_->classes, {20, 200});
+  const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
+  spdlog::info("[knn] after epoch {}: 20-NN {:.2f} %, 200-NN {:.2f} %", epoch,
+               scores[0].top1, scores[1].top1);
+  const std::string line = to_json(
+      {{"epoch", epoch}, {"step", trainer_.steps_done()},
+       {"knn20", scores[0].top1}, {"knn200", scores[1].top1}});
+  const auto folder = files_->directory.eval();
+  std::filesystem::create_directories(folder);
+  AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
+  files_->tensorboard->write(trainer_.steps_done(),
+                             {{"eval/knn20", scores[0].top1},
+                              {"eval/knn200", scores[1].top1}});
+}
+
+std::map<std::string, std::string> Run::provenance() const {
+  return {{"music_version", build_info().describe()},
+          {"config_hash", config_hash(config_)},
+          {"step", std::to_string(trainer_.steps_done())},
+          {"epoch", std::to_string(config_.train.epochs)}};
+}
+
+int Run::train() {
+  start_logs();
+  InterruptGuard interrupts;
+  start_ = Clock::now();
+  if (files_) resume();
+  trainer_.follow_first_rank();
+  describe();
+  if (files_)
+    files_->tensorboard = std::make_unique<TensorBoardWriter>(
+        files_->directory.tensorboard(), trainer_.steps_done());
+  std::string verdict;
+  RunProgress progress;
+  progress.total_steps = trainer_.total_steps();
+  progress.steps_per_epoch = trainer_.steps_per_epoch();
+  progress.epochs = config_.train.epochs;
+  StepTrace trace(config_.train.trace, trainer_, communicator_);
+  while (!trainer_.done()) {
+    trace.next_step();
+    const Clock::time_point before = Clock::now();
+    progress.step = trainer_.step();
+    const double took = seconds_since(before);
+    const double waited = trainer_.loader().stats().wait_seconds;
+    const std::int64_t n = progress.step.samples;
+    progress.health = assess(progress.step.outcome.terms, n, trainer_.segments(),
+                             config_.loss.entropy,
+                             progress.step.outcome.mean_q.f32());
+    progress.views += 2 * n;
+    const int signal = share_news();
+    if (files_)
+      record(progress, static_cast<double>(n) / took,
+             (waited - progress.data_wait) / took);
+    progress.data_wait = waited;
+    observe_(progress);
+    if (!progress.step.outcome.applied)
+      spdlog::warn("[run] step {}: loss or gradient not finite, update skipped",
+                   progress.step.step);
+
+    const bool epoch_end =
+        trainer_.steps_done() % trainer_.steps_per_epoch() == 0;
+    const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
+    // Said when it changes, and at the end.
+    if (epoch_end && (progress.health.verdict != verdict || trainer_.done())) {
+      verdict = progress.health.verdict;
+      spdlog::info("[health] epoch {}: {}", epoch, verdict);
+    }
+    save_if_due();
+    if (epoch_end && config_.train.knn_every > 0 &&
+        epoch % config_.train.knn_every == 0)
+      score();
+    if (signal && !trainer_.done()) {
+      communicator_.activity().stage("checkpoint");
+      if (files_) save();
+      spdlog::info("[run] {}: saved after step {}; the same command goes on "
+                   "from there", signal == SIGUSR1 ? "SIGUSR1" : "interrupted",
+                   trainer_.steps_done());
+      return signal == SIGUSR1 ? static_cast<int>(ExitCode::kPreempted)
+                               : 128 + signal;
+    }
+  }
+  trace.finish();
+  if (!files_) return 0;
+  if (failed_saves_ > 0) save();
+  const auto& directory = files_->directory;
+  trainer_.save_weights(directory.path(), provenance());
+  spdlog::info("[run] done: {}", directory.file("encoder.safetensors").string());
+  return 0;
+}
+
+}  // namespace
+
+int run_training(const ResolvedConfig& config,
+                 const std::vector<std::string>& argv,
+                 dist::Communicator& communicator,
+                 const std::function<void(const RunProgress&)>& observe) {
+  return Run(settled(config, communicator), argv, communicator, observe)
+      .train();
+}
+
+}  // namespace music

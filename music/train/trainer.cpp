@@ -1,0 +1,303 @@
+#include "music/train/trainer.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "dist/device_communicator.h"
+#include "dist/text.h"
+#include "engine/core/device_runtime.h"
+#include "engine/core/text.h"
+#include "engine/io/file.h"
+#include "layers/projector.h"
+#include "music/plan/memory_plan.h"
+
+namespace music {
+namespace {
+
+// More steps in a row without a finite gradient than this end the run.
+constexpr std::int64_t kMostSkipped = 10;
+
+// Calls fn(key, tensor) for everything a checkpoint holds.
+template <typename F>
+void for_each_state(const Parameters& p, F&& fn) {
+  for (int i = 0; i < static_cast<int>(p.table().size()); ++i) {
+    const std::string& name = p.table()[static_cast<std::size_t>(i)].name;
+    fn("value/" + name, p.value(i));
+    fn("momentum/" + name, p.momentum(i));
+  }
+  for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i)
+    fn("buffer/" + p.buffers()[static_cast<std::size_t>(i)].name, p.buffer(i));
+}
+
+}  // namespace
+
+ModelSpec model_spec(const Config& config) {
+  return {config.model.encoder, parse_projector(config.model.projector)};
+}
+
+TrainingStepSpec training_step_spec(const Config& config) {
+  TrainingStepSpec step;
+  step.image_size = config.augment.size;
+  step.pixels = config.pixels;
+  step.segments = make_segments(config.loss,
+                                parse_projector(config.model.projector).back());
+  step.loss = config.loss.entropy;
+  step.optimizer = config.optim.optimizer;
+  return step;
+}
+
+Compute choose_compute(const TrainConfig& config,
+                       const dist::Communicator& communicator) {
+  // A launcher may have left each process one GPU to see.
+  const int devices = std::max(1, cuda::device_count());
+  return choose_compute(config.device, config.precision,
+                        communicator.local_rank() % devices);
+}
+
+Trainer::Trainer(const Config& config, const data::Dataset& dataset,
+                 dist::Communicator& communicator)
+    : config_(config),
+      communicator_(communicator),
+      compute_(choose_compute(config.train, communicator)),
+      threads_(dist::choose_threads(communicator, config.train.threads,
+                                    config.data.workers)),
+      segments_(training_step_spec(config).segments) {
+  const std::int64_t batch = config.train.batch;
+  if (batch > dataset.size())
+    throw error(ExitCode::kUsage,
+                "[train] batch of {} samples from a data set of {} images: "
+                "expected at most {}", batch, dataset.size(), dataset.size());
+  if (batch < communicator.size())
+    throw error(ExitCode::kUsage,
+                "[train] batch of {} samples for {} processes: expected at "
+                "least one sample each", batch, communicator.size());
+  omp_set_num_threads(threads_.compute);
+  data::LoaderSpec loading;
+  loading.augment = config.augment;
+  loading.batch = batch;
+  loading.seed = config.train.seed;
+  loading.workers = threads_.loader;
+  if (compute_.device == Device::kCuda) loading.memory = Memory::kPinned;
+  loading.rank = communicator.rank();
+  loading.world = communicator.size();
+  loading.bad_image = config.data.bad_image;
+  loading.bad_share = config.data.bad_max;
+  loader_ = std::make_unique<data::Loader>(dataset, loading);
+  steps_per_epoch_ = loader_->batches_per_epoch();
+
+  ScheduleSpec schedule = config.optim.schedule;
+  schedule.batch = batch;
+  schedule_ = Schedule(schedule, steps_per_epoch_, config.train.epochs);
+
+  // A GPU says so before the first byte; the CPU may swap.
+  if (compute_.device == Device::kCuda)
+    require_memory(model_spec(config), training_step_spec(config),
+                   (batch + loading.world - 1) / loading.world, compute_,
+                   available_memory(compute_.device), loading.world);
+  model_ = std::make_unique<Model>(
+      model_spec(config), ParameterStorage{.training = true,
+                                           .device = compute_.device,
+                                           .compute = compute_.dtype});
+  model_->allocate();
+  model_->parameters().initialise(config.train.seed);
+  training_step_ = std::make_unique<TrainingStep>(
+      *model_, training_step_spec(config),
+      std::vector<std::int64_t>{loader_->batch_total(0),
+                                loader_->batch_total(steps_per_epoch_ - 1)},
+      executable_options_from_environment(), &exchange());
+}
+
+// What the step's tensors travel by.
+dist::Communicator& Trainer::exchange() {
+  if (communicator_.size() == 1 || compute_.device == Device::kCpu)
+    return communicator_;
+  const Exchange wanted = config_.train.exchange;
+  const bool nccl = wanted == Exchange::kNccl ||
+                    (wanted == Exchange::kAuto && dist::have_nccl());
+  if (nccl) {
+    const auto devices =
+        dist::all_gather_text(communicator_, cuda::device_info().id);
+    for (std::size_t r = 0; r < devices.size(); ++r)
+      for (std::size_t s = 0; s < r; ++s)
+        if (devices[r] == devices[s])
+          throw error(ExitCode::kUsage,
+                      "[train] ranks {} and {} share a GPU: expected one each, "
+                      "or --exchange host", s, r);
+  }
+  between_devices_ = nccl ? dist::make_nccl_communicator(communicator_)
+                          : dist::make_staged_communicator(communicator_);
+  return *between_devices_;
+}
+
+void Trainer::fetch() {
+  communicator_.activity().stage("data");
+  const dist::Timeline::Scope scope(timeline_, dist::Timeline::Lane::kInput,
+                                    "wait for images", "input");
+  const data::Batch& batch = loader_->next();
+  next_.epoch = batch.epoch;
+  next_.batch = batch.index;
+  next_.samples = batch.total;
+  training_step_->stage(batch.pixels.data, next_.samples);
+  fetched_ = true;
+}
+
+void Trainer::trace(dist::Timeline* timeline) {
+  timeline_ = timeline;
+  communicator_.record(timeline);
+  training_step_->trace(timeline);
+}
+
+StepReport Trainer::step() {
+  if (!fetched_) fetch();
+  StepReport report = next_;
+  report.step = step_;
+  report.rate = schedule_.rate(step_);
+  communicator_.activity().stage("step");
+  training_step_->submit(report.rate);
+  fetched_ = false;
+  ++step_;
+  if (training_step_->copies_ahead() && !done()) {
+    training_step_->wait_staged();  // the loader re-uses the batch's memory
+    fetch();
+    communicator_.activity().stage("step");
+  }
+  report.outcome = training_step_->finish();
+  if (report.outcome.applied) {
+    skipped_in_a_row_ = 0;
+  } else {
+    ++skipped_;
+    // An overflow of scaled gradients is mended by the scale, which has fallen.
+    if (report.outcome.loss_scale > 1 &&
+        std::isfinite(report.outcome.terms.total))
+      return report;
+    if (++skipped_in_a_row_ > kMostSkipped)
+      throw error(ExitCode::kNumerical,
+                  "[train] {} steps in a row up to step {} had a loss or "
+                  "gradient that is not finite: lower optim.base_lr (now {}) "
+                  "or lengthen the warm-up", skipped_in_a_row_, report.step,
+                  config_.optim.schedule.base_lr);
+  }
+  return report;
+}
+
+CheckpointState Trainer::state() const {
+  CheckpointState s;
+  s.step = step_;
+  s.epoch = step_ / steps_per_epoch_;
+  s.batch = step_ % steps_per_epoch_;
+  s.seed = config_.train.seed;
+  s.config_hash = config_hash(config_);
+  s.extra["skipped_steps"] = std::to_string(skipped_);
+  s.extra["skipped_in_a_row"] = std::to_string(skipped_in_a_row_);
+  const UpdateState update = training_step_->update_state();
+  s.extra["loss_scale"] = fmt::format("{}", update.loss_scale);
+  s.extra["good_steps"] = std::to_string(update.good_steps);
+  return s;
+}
+
+std::vector<TensorEntry> Trainer::tensors() {
+  std::vector<TensorEntry> entries;
+  saved_ = std::make_unique<HostParameters>(model_->parameters());
+  for_each_state(**saved_, [&](std::string name, const Tensor& t) {
+    entries.push_back(tensor_entry(std::move(name), t));
+  });
+  return entries;
+}
+
+void Trainer::restore(const Checkpoint& checkpoint,
+                      std::span<const std::int64_t> bad_images) {
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string& name, Tensor t) {
+    const TensorEntry* entry = checkpoint.find(name);
+    if (!entry || entry->dtype != t.dtype || entry->data.size() != t.bytes())
+      throw error(ExitCode::kNoCheckpoint,
+                  "[train] {}: tensor {} is {}, expected {} bytes of {}",
+                  checkpoint.directory.string(), name,
+                  entry ? fmt::format("{} bytes of {}", entry->data.size(),
+                                      name_of(entry->dtype))
+                        : "missing",
+                  t.bytes(), name_of(t.dtype));
+    std::memcpy(t.data, entry->data.data(), entry->data.size());
+  });
+  parameters.write_back();
+  step_ = checkpoint.state.step;
+  // A value that the checkpoint does not have stays.
+  const auto restore_number = [&](const char* key, auto& value) {
+    const auto it = checkpoint.state.extra.find(key);
+    if (it == checkpoint.state.extra.end()) return;
+    const std::string& text = it->second;
+    const char* end = text.data() + text.size();
+    const auto [rest, problem] = std::from_chars(text.data(), end, value);
+    if (problem != std::errc() || rest != end)
+      throw error(ExitCode::kNoCheckpoint,
+                  "[train] {}: {} is {}, expected a number",
+                  checkpoint.directory.string(), key, in_quotes(text));
+  };
+  skipped_ = skipped_in_a_row_ = 0;
+  restore_number("skipped_steps", skipped_);
+  restore_number("skipped_in_a_row", skipped_in_a_row_);
+  UpdateState update = training_step_->update_state();
+  update.good_steps = 0;
+  restore_number("good_steps", update.good_steps);
+  restore_number("loss_scale", update.loss_scale);
+  training_step_->set_update_state(update);
+  known_bad_.assign(bad_images.begin(), bad_images.end());
+  seek();
+}
+
+void Trainer::seek() {
+  fetched_ = false;
+  loader_->recall(known_bad_);
+  loader_->seek(step_ / steps_per_epoch_, step_ % steps_per_epoch_);
+}
+
+void Trainer::follow_first_rank() {
+  if (communicator_.size() == 1) return;
+  std::int64_t counters[] = {step_, skipped_, skipped_in_a_row_,
+                             static_cast<std::int64_t>(known_bad_.size())};
+  communicator_.broadcast({counters, Shape{4}, DType::kI64});
+  step_ = counters[0], skipped_ = counters[1], skipped_in_a_row_ = counters[2];
+  known_bad_.resize(static_cast<std::size_t>(counters[3]));
+  communicator_.broadcast(
+      {known_bad_.data(), Shape{counters[3]}, DType::kI64});
+  if (step_ == 0) return;  // initial values are drawn alike
+  UpdateState update = training_step_->update_state();
+  communicator_.broadcast({&update, Shape{sizeof update}, DType::kU8});
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string&, Tensor t) {
+    communicator_.broadcast(t);
+  });
+  if (communicator_.rank() == 0) return;
+  parameters.write_back();
+  training_step_->set_update_state(update);
+  seek();
+}
+
+void Trainer::compare_weights() {
+  if (communicator_.size() == 1) return;
+  Xxh3 hash;
+  HostParameters parameters(model_->parameters());
+  for_each_state(*parameters, [&](const std::string&, Tensor t) {
+    hash.update({static_cast<const std::byte*>(t.data), t.bytes()});
+  });
+  const std::pair<std::string, std::string> weights[] = {
+      {fmt::format("weights after step {}", step_), hash.digest().xxh3_128}};
+  dist::require_agreement(communicator_, weights, ExitCode::kNumerical);
+}
+
+EncoderInfo Trainer::encoder_info() const {
+  return {config_.model.encoder, config_.augment.size, config_.pixels};
+}
+
+void Trainer::save_weights(const std::filesystem::path& directory,
+                           std::map<std::string, std::string> provenance) const {
+  // Two batches of statistics a step: one a view.
+  music::save_weights(*model_, directory, encoder_info(), 2 * step_,
+                      std::move(provenance));
+}
+
+}  // namespace music

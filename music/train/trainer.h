@@ -1,0 +1,123 @@
+#pragma once
+// Trainer: the state of a pre-training run and its one-step advance. What to
+// do around steps (logs, checkpoints, signals) is music/train/run.h.
+//
+// Everything that decides the next step is in step(), the weights, momentum
+// and running statistics: a trainer that loads a checkpoint goes on bit for
+// bit where the saved one was.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "dist/communicator.h"
+#include "dist/threads.h"
+#include "engine/optim/schedule.h"
+#include "music/config/config.h"
+#include "music/files/checkpoint.h"
+#include "music/model/encoder_file.h"
+#include "music/train/training_step.h"
+
+namespace music {
+
+// What a configuration asks for.
+ModelSpec model_spec(const Config& config);
+TrainingStepSpec training_step_spec(const Config& config);
+
+// What a process computes on: of several on one machine each takes the next
+// GPU. kUsage as choose_compute() of compute.h.
+Compute choose_compute(const TrainConfig& config,
+                       const dist::Communicator& communicator);
+
+struct StepReport {
+  std::int64_t step = 0;    // this step's number, from 0
+  std::int64_t epoch = 0;   // it belongs to
+  std::int64_t batch = 0;   // its place in the epoch
+  std::int64_t samples = 0;  // of all processes
+  double rate = 0;
+  StepOutcome outcome;
+};
+
+class Trainer {
+ public:
+  // Throws kUsage when the batch is larger than the data set, or has fewer
+  // samples than there are processes, or when these share a GPU that they must
+  // not. dataset and communicator (of host memory) must outlive the trainer.
+  // Trainers of one communicator are made, and step, together.
+  Trainer(const Config& config, const data::Dataset& dataset,
+          dist::Communicator& communicator);
+
+  // Records steps on the CPU, their collectives and the wait for their images;
+  // null: no more.
+  void trace(dist::Timeline* timeline);
+  bool done() const { return step_ >= schedule_.total_steps; }
+  // Runs the next step; on a GPU the following batch is fetched meanwhile.
+  // Throws kNumerical after too many steps in a row whose gradients were not
+  // finite, those not counted that a falling loss scale explains.
+  StepReport step();
+
+  std::int64_t steps_done() const { return step_; }
+  std::int64_t total_steps() const { return schedule_.total_steps; }
+  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  std::int64_t skipped_steps() const { return skipped_; }
+
+  // Tensors and counters of a checkpoint. The caller adds run id, hashes and
+  // byte offsets to the state. The tensors stay until the next call or step.
+  CheckpointState state() const;
+  std::vector<TensorEntry> tensors();
+  // bad_images: samples this run could not read before. Throws kNoCheckpoint
+  // naming a tensor that does not fit.
+  void restore(const Checkpoint& checkpoint,
+               std::span<const std::int64_t> bad_images);
+
+  // Gives what rank 0 restored, or not, to the other ranks. All together.
+  void follow_first_rank();
+  // Throws kNumerical on all ranks when one has other weights than rank 0, and
+  // names it. All together.
+  void compare_weights();
+
+  EncoderInfo encoder_info() const;
+  void save_weights(const std::filesystem::path& directory,
+                    std::map<std::string, std::string> provenance) const;
+
+  Model& model() { return *model_; }
+  const Model& model() const { return *model_; }
+  const Schedule& schedule() const { return schedule_; }
+  const Segments& segments() const { return segments_; }
+  const data::Loader& loader() const { return *loader_; }
+  TrainingStep::Memory memory() const { return training_step_->memory(); }
+  const Compute& compute() const { return compute_; }
+  // Of this process, set when the trainer was made.
+  const dist::Threads& threads() const { return threads_; }
+
+ private:
+  dist::Communicator& exchange();
+  void fetch();
+  void seek();
+
+  Config config_;
+  dist::Communicator& communicator_;
+  Compute compute_;
+  dist::Threads threads_;
+  std::unique_ptr<dist::Communicator> between_devices_;
+  Segments segments_;
+  Schedule schedule_;
+  std::int64_t steps_per_epoch_ = 0;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<TrainingStep> training_step_;
+  std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<HostParameters> saved_;  // what tensors() points to
+  StepReport next_;       // of the batch that is staged
+  bool fetched_ = false;
+  dist::Timeline* timeline_ = nullptr;
+  std::int64_t step_ = 0;
+  std::int64_t skipped_ = 0, skipped_in_a_row_ = 0;
+  std::vector<std::int64_t> known_bad_;  // images, before this start
+};
+
+}  // namespace music

@@ -1,0 +1,127 @@
+#pragma once
+// One optimisation step: pixels of both views in, updated weights out. Holds
+// the executables of every batch size that occurs (a full batch, the short last
+// one), over one arena, on the device of the model's parameters.
+//
+// On a GPU a step is one captured graph (MUSIC_CUDA_GRAPH=0: separate launches),
+// and the next batch is copied while it runs:
+//   step.stage(pixels, n);
+//   while (...) {
+//     step.submit(rate);                // queued
+//     step.wait_staged();               // now the pixels' memory is free
+//     step.stage(next_pixels, next_n);  // copied beside the step
+//     outcome = step.finish();
+//   }
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "dist/gradient_reducer.h"
+#include "engine/core/device_runtime.h"
+#include "engine/graph/executable.h"
+#include "engine/optim/optimizer.h"
+#include "music/model/model.h"
+
+namespace music {
+
+struct TrainingStepSpec {
+  int image_size = 224;
+  data::PixelStats pixels;
+  Segments segments = Segments::equal(8160, 80);
+  JointEntropySpec loss;
+  OptimizerSpec optimizer;
+};
+
+struct StepOutcome {
+  JointEntropyTerms terms;
+  bool applied = true;     // false: not finite, weights left as they were
+  float loss_scale = 1;    // that this step's gradients were multiplied by
+  Tensor mean_q;           // [2,D] in host memory, valid until the next step
+};
+
+class TrainingStep {
+ public:
+  // batch_sizes: samples of all processes, each size that stage() will see.
+  // model, which is allocated, must outlive it; so must communicator, null for
+  // a process on its own, else one of tensors on the model's device.
+  TrainingStep(Model& model, const TrainingStepSpec& spec,
+               const std::vector<std::int64_t>& batch_sizes,
+               ExecutableOptions options,
+               dist::Communicator* communicator = nullptr);
+  ~TrainingStep();
+
+  // The next step's batch: pixels u8 [2n, size, size, 3] of this process's shard
+  // of a batch of `samples`, in host memory, page-locked if the copy is to run
+  // beside a step. They must stay until wait_staged() on a GPU, until finish()
+  // on the CPU.
+  void stage(const void* pixels, std::int64_t samples);
+  void wait_staged();
+  // Queues the step of the staged batch; on the CPU runs it.
+  void submit(double rate);
+  // Waits for it. All processes end up with the same weights. A loss or gradient
+  // that is not finite leaves weights and momentum alone (running statistics
+  // have moved).
+  StepOutcome finish();
+  // Whether stage() before finish() gains anything.
+  bool copies_ahead() const { return device_ == Device::kCuda; }
+
+  StepOutcome run(const void* pixels, std::int64_t samples, double rate) {
+    stage(pixels, samples);
+    submit(rate);
+    return finish();
+  }
+  // Without the optimiser: gradients of the whole batch, times the loss scale,
+  // stay in the model's gradient block.
+  StepOutcome forward_backward(const void* pixels, std::int64_t samples);
+
+  // Loss scale and its count, between steps: part of a checkpoint.
+  UpdateState update_state() const;
+  void set_update_state(const UpdateState& state);
+
+  struct Memory { std::size_t arena, workspace; };
+  Memory memory() const { return {arena_.bytes(), workspace_.bytes()}; }
+  // Where the nodes of each step on the CPU are recorded; null: nowhere.
+  void trace(dist::Timeline* timeline);
+  // The executable of a batch size, for profiles.
+  const Executable& executable(std::int64_t samples) const;
+
+ private:
+  struct Prepared {
+    Value pixels, loss_scale;
+    JointEntropyValues loss;
+    std::unique_ptr<Executable> executable;
+    dist::GradientReducer::Schedule schedule;
+    cuda::CapturedGraph graph;
+    std::size_t loss_node = 0;  // between forward and backward
+    bool ran = false;  // once as separate launches, which load the kernels
+  };
+  struct Gpu;  // streams, staged pixels, results
+  Prepared& prepared(std::int64_t samples);
+  void observe(Prepared& p);
+  void record(const Prepared& p, std::size_t node);
+  void queue(Prepared& p, bool update);
+  StepOutcome outcome(const Prepared& p) const;
+  void* stream() const;  // null on the CPU
+
+  Model& model_;
+  Device device_;
+  ExecutableOptions options_;
+  dist::Communicator* communicator_;  // null: a process on its own
+  std::optional<dist::GradientReducer> reducer_;
+  dist::Timeline* timeline_ = nullptr;
+  dist::Timeline::Time node_begin_;
+  std::map<std::int64_t, Prepared> prepared_;
+  Buffer arena_, workspace_;
+  Buffer state_;  // UpdateState, on the device
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Gpu> gpu_;
+  const void* staged_ = nullptr;
+  std::int64_t staged_samples_ = 0;
+  Prepared* submitted_ = nullptr;
+  float loss_scale_ = 1;
+};
+
+}  // namespace music

@@ -1,0 +1,261 @@
+// Checkpoints against damage and foreign files.
+#include "music/files/checkpoint.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <map>
+#include <random>
+
+#include "engine/core/error.h"
+#include "tests/music/files/checkpoint_support.h"
+#include "tests/support/scratch.h"
+
+namespace fs = std::filesystem;
+using namespace music;
+using namespace music::test;
+
+TEST_SUITE("checkpoint") {
+
+TEST_CASE("what is saved is loaded") {
+  const CheckpointRoot scratch;
+  const fs::path root = scratch.path / "runs" / "ckpt";
+  CHECK(!load_latest_checkpoint(root));
+  const fs::path first = save(root, 12, 3);
+  CHECK(first == root / "step_000000000012");
+  CHECK(names_in(first) == std::vector<std::string>{"manifest.json", kShard});
+  CHECK(fs::read_symlink(root / "latest") == "step_000000000012");
+  save(root, 24, 4);
+  const auto latest = load_latest_checkpoint(root);
+  REQUIRE(latest);
+  CHECK(latest->directory == root / "step_000000000024");
+  CHECK(value_of(*latest) == 4);
+  CHECK(latest->find("nothing") == nullptr);
+  CHECK(value_of(load_checkpoint(first)) == 3);
+  CHECK(value_of(load_checkpoint(root / "latest")) == 4);
+  CHECK(!has_leftovers(root));
+}
+
+TEST_CASE("equal state gives equal bytes") {
+  const CheckpointRoot scratch;
+  const fs::path a = save(scratch.path / "a", 5, 1);
+  const fs::path b = save(scratch.path / "b", 5, 1);
+  CHECK(slurp(a / kShard) == slurp(b / kShard));
+  CHECK(slurp(a / "manifest.json") == slurp(b / "manifest.json"));
+}
+
+TEST_CASE("any flipped bit of the manifest is detected") {
+  const CheckpointRoot scratch;
+  const fs::path manifest = save(scratch.path, 5, 1) / "manifest.json";
+  const std::string good = slurp(manifest);
+  int accepted = 0;
+  for (std::size_t at = 0; at < good.size(); ++at)
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(bad[at] ^ (1 << bit));
+      spill(manifest, bad);
+      try {
+        load_checkpoint(manifest.parent_path());
+        ++accepted;
+      } catch (const Error& e) {
+        CHECK(e.code() == ExitCode::kData);
+      }
+    }
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    spill(manifest, good.substr(0, size));
+    CHECK_THROWS_AS(load_checkpoint(manifest.parent_path()), Error);
+  }
+  for (const char* tail : {" ", "\n", "{}"}) {
+    spill(manifest, good + tail);
+    CHECK_THROWS_AS(load_checkpoint(manifest.parent_path()), Error);
+  }
+  CHECK(accepted == 0);
+  spill(manifest, good);
+  CHECK(value_of(load_checkpoint(manifest.parent_path())) == 1);
+}
+
+TEST_CASE("a damaged shard is detected and the one before is used") {
+  const CheckpointRoot scratch;
+  save(scratch.path, 5, 1);
+  const fs::path shard = save(scratch.path, 6, 2) / kShard;
+  const std::string good = slurp(shard);
+  std::mt19937 random(7);
+  const auto falls_back = [&] {
+    const auto found = load_latest_checkpoint(scratch.path);
+    REQUIRE(found);
+    return found->state.step == 5 && value_of(*found) == 1;
+  };
+  for (int trial = 0; trial < 1000; ++trial) {
+    std::string bad = good;
+    bad[random() % bad.size()] ^= static_cast<char>(1 << random() % 8);
+    spill(shard, bad);
+    CHECK(falls_back());
+  }
+  for (int trial = 0; trial < 200; ++trial) {
+    spill(shard, good.substr(0, random() % good.size()));
+    CHECK(falls_back());
+  }
+  spill(shard, good + '\0');
+  CHECK(falls_back());
+  fs::remove(shard);
+  CHECK(falls_back());
+  fs::create_directory(shard);
+  CHECK(falls_back());
+  fs::remove(shard);
+  spill(shard, good);
+  CHECK(load_latest_checkpoint(scratch.path)->state.step == 6);
+  // A whole shard of another step is a mix, too.
+  fs::copy_file(scratch.path / "step_000000000005" / kShard, shard,
+                fs::copy_options::overwrite_existing);
+  CHECK(falls_back());
+  spill(shard, good);
+  fs::remove(shard.parent_path() / "manifest.json");
+  CHECK(falls_back());
+  // Nor does a checkpoint pass under another step's name.
+  fs::remove_all(shard.parent_path());
+  fs::copy(scratch.path / "step_000000000005", shard.parent_path());
+  CHECK(falls_back());
+  CHECK(load_latest_checkpoint(scratch.path)->directory ==
+        scratch.path / "step_000000000005");
+}
+
+TEST_CASE("none valid is an error, none there is not") {
+  const CheckpointRoot scratch;
+  CHECK(!load_latest_checkpoint(scratch.path));
+  fs::create_directory(scratch.path / ".tmp-5-run-a");  // killed in a save
+  spill(scratch.path / "notes.txt", "mine");
+  CHECK(!load_latest_checkpoint(scratch.path));
+  for (const int step : {5, 6})
+    spill(save(scratch.path, step, 1) / kShard, "torn");
+  try {
+    load_latest_checkpoint(scratch.path);
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.code() == ExitCode::kNoCheckpoint);
+    const std::string message = e.what();
+    CHECK(message.find("none of the 2") != std::string::npos);
+    CHECK(message.find("step_000000000006") != std::string::npos);
+    CHECK(message.find('\n') == std::string::npos);
+  }
+  CHECK_THROWS_WITH_AS(load_latest_checkpoint(scratch.path / "notes.txt"),
+                       doctest::Contains("cannot list"), Error);
+}
+
+TEST_CASE("a re-run replaces a step, and the replaced one is a fallback") {
+  const CheckpointRoot scratch;
+  save(scratch.path, 5, 1);
+  save(scratch.path, 5, 2);
+  CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 2);
+  CHECK(!has_leftovers(scratch.path));
+  // Damaged, it is replaced as well; an unreadable manifest is not proof that
+  // the directory is ours, so that one is set aside for good.
+  spill(scratch.path / "step_000000000005" / kShard, "torn");
+  save(scratch.path, 5, 3);
+  CHECK(!has_leftovers(scratch.path));
+  spill(scratch.path / "step_000000000005" / "manifest.json", "torn");
+  save(scratch.path, 5, 4);
+  CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 4);
+  CHECK(fs::exists(scratch.path / ".old-5-run-a.0" / kShard));
+  // As if killed between the two renames of a replacement.
+  fs::rename(scratch.path / "step_000000000005",
+             scratch.path / ".old-5-run-a.1");
+  CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 4);
+  save(scratch.path, 5, 6);
+  CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 6);
+  CHECK(!fs::exists(scratch.path / ".old-5-run-a.1"));
+}
+
+TEST_CASE("only our own old checkpoints and temporaries are deleted") {
+  const CheckpointRoot scratch;
+  const fs::path& root = scratch.path;
+  // Foreign: another run, a note inside, not a checkpoint, look-alikes.
+  auto other = state_of(1, 1);
+  other.run_id = "a";
+  save_checkpoint(root, other, {}, 1);
+  save(root, 2, 1);
+  spill(root / "step_000000000002" / "notes.txt", "precious");
+  fs::create_directories(root / "step_000000000003");
+  spill(root / "step_000000000003" / "weights.bin", "precious");
+  fs::create_directories(root / "step_4");
+  fs::create_directories(root / ".tmp-4-other");
+  fs::create_directories(root / ".tmp-x-run-a");
+  fs::create_directories(root / ".tmp-7-run-a");
+  spill(root / ".tmp-7-run-a" / "precious.txt", "precious");
+  spill(root / ".tmp-7-run-a" / kShard, "torn");
+  fs::create_directories(root / ".tmp-8-run-a");
+  spill(root / ".tmp-8-run-a" / ("." + kShard + ".tmp-77"), "torn");
+  spill(root / "best.safetensors", "precious");
+  const Scratch elsewhere;
+  fs::create_directory_symlink(save(elsewhere.path, 9, 9),
+                               root / "step_000000000009");
+  for (int step = 10; step <= 20; ++step) save(root, step, step, 3);
+  const std::vector<std::string> expected = {
+      ".tmp-4-other", ".tmp-7-run-a", ".tmp-x-run-a", "best.safetensors",
+      "latest", "step_000000000001", "step_000000000002", "step_000000000003",
+      "step_000000000009", "step_000000000018", "step_000000000019",
+      "step_000000000020", "step_4"};
+  CHECK(names_in(root) == expected);
+  CHECK(slurp(root / "step_000000000002" / "notes.txt") == "precious");
+  CHECK(fs::exists(root / "step_000000000002" / kShard));
+  CHECK(slurp(root / "step_000000000003" / "weights.bin") == "precious");
+  CHECK(names_in(root / ".tmp-7-run-a") ==
+        std::vector<std::string>{"precious.txt"});
+  // A step of another run is not replaced.
+  CHECK_THROWS_WITH_AS(save(root, 1, 1), doctest::Contains("belongs to run a"),
+                       Error);
+  CHECK(load_checkpoint(root / "step_000000000001").state.run_id == "a");
+  // keep counts up to the step just saved: later ones may be damaged.
+  spill(root / "step_000000000020" / kShard, "torn");
+  save(root, 15, 15, 1);
+  CHECK(load_latest_checkpoint(root)->state.step == 19);
+  CHECK(value_of(load_checkpoint(root / "step_000000000015")) == 15);
+  CHECK_THROWS_AS(save(root, 16, 1, 0), Error);
+  auto bad = state_of(16, 1);
+  bad.run_id = "../up";
+  CHECK_THROWS_AS(save_checkpoint(root, bad, {}, 1), Error);
+}
+
+TEST_CASE("random histories: what must be there is there") {
+  struct Expected { std::int64_t value; bool shard, manifest; };
+  std::mt19937 random(3);
+  for (int history = 0; history < 100; ++history) {
+    const CheckpointRoot scratch;
+    const fs::path foreign = scratch.path / "step_000000000000";
+    fs::create_directories(foreign);
+    spill(foreign / "mine.txt", "precious");
+    const int keep = 1 + static_cast<int>(random() % 3);
+    std::map<std::int64_t, Expected, std::greater<>> expected;
+    std::int64_t step = 0;
+    for (int turn = 0; turn < 12; ++turn) {
+      step += 1 + static_cast<std::int64_t>(random() % 2);
+      save(scratch.path, step, turn, keep);
+      expected[step] = {turn, true, true};
+      int kept = 0;
+      std::erase_if(expected, [&](const auto& e) {
+        return e.first <= step && e.second.manifest && kept++ >= keep;
+      });
+      if (random() % 3 == 0) {
+        const bool shard = random() % 2;
+        (shard ? expected[step].shard : expected[step].manifest) = false;
+        spill(scratch.path / "latest" / (shard ? kShard : "manifest.json"),
+              "torn");
+      }
+      std::int64_t found = 0, wanted = 0;
+      for (const auto& [at, e] : expected)
+        if (wanted == 0 && e.shard && e.manifest) wanted = at;
+      try {
+        const auto latest = load_latest_checkpoint(scratch.path);
+        REQUIRE(latest);
+        found = latest->state.step;
+        CHECK(value_of(*latest) == expected[found].value);
+      } catch (const Error& e) {
+        CHECK(e.code() == ExitCode::kNoCheckpoint);
+      }
+      CHECK(found == wanted);
+      step = found;  // a resumed run
+    }
+    CHECK(slurp(foreign / "mine.txt") == "precious");
+  }
+}
+
+}

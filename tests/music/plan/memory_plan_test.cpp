@@ -1,0 +1,85 @@
+#include "music/plan/memory_plan.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "engine/core/error.h"
+
+namespace {
+
+using namespace music;
+
+const ModelSpec kModel{{.depth = 18, .width = 4, .stem = Stem::kCifar},
+                       {24, 16}};
+
+TrainingStepSpec step_spec() {
+  TrainingStepSpec s;
+  s.image_size = 12;
+  s.segments = Segments::equal(16, 4);
+  return s;
+}
+
+TEST_SUITE("memory_plan") {
+  TEST_CASE("the plan is what the run takes") {
+    const MemoryPlan plan = plan_memory(kModel, step_spec(), 6, {});
+    Model model(kModel, true);
+    const TrainingStep step(model, step_spec(), {6}, {});
+    CHECK(plan.activations == step.memory().arena);
+    CHECK(plan.workspace == step.memory().workspace);
+    CHECK(plan.activations < plan.activations_without_reuse);
+    const auto flat =
+        static_cast<std::size_t>(model.parameters().flat_elements());
+    CHECK(plan.gradients == flat * sizeof(float));
+    CHECK(plan.momentum == plan.gradients);
+    CHECK(plan.parameters > plan.gradients);
+    CHECK(plan.rounded == 0);
+  }
+
+  TEST_CASE("16 bits halve the activations and need no device to plan") {
+    const Compute half{Device::kCuda, DType::kF16};
+    const Compute full{Device::kCuda, DType::kF32};
+    const MemoryPlan a = plan_memory(kModel, step_spec(), 64, half);
+    const MemoryPlan b = plan_memory(kModel, step_spec(), 64, full);
+    const double ratio = static_cast<double>(a.activations) /
+                         static_cast<double>(b.activations);
+    CHECK(ratio > 0.45);
+    CHECK(ratio < 0.6);
+    CHECK(2 * a.rounded == a.gradients);
+  }
+
+  TEST_CASE("the largest batch is the last that fits") {
+    const Compute compute{Device::kCuda, DType::kF16};
+    const auto total = [&](std::int64_t n) {
+      return plan_memory(kModel, step_spec(), n, compute).total();
+    };
+    for (const std::int64_t n : {2, 3, 37, 500}) {
+      CAPTURE(n);
+      const std::int64_t largest =
+          largest_batch(kModel, step_spec(), compute, total(n));
+      CHECK(largest >= n);
+      CHECK(total(largest) <= total(n));
+      CHECK(total(largest + 1) > total(n));
+    }
+    CHECK(largest_batch(kModel, step_spec(), compute, 1 << 20) == 0);
+  }
+
+  TEST_CASE("what does not fit is one line with what would") {
+    const Compute compute{Device::kCuda, DType::kF16};
+    const std::size_t room =
+        plan_memory(kModel, step_spec(), 100, compute).total();
+    require_memory(kModel, step_spec(), 100, compute, room);
+    require_memory(kModel, step_spec(), 1 << 20, compute, 0);  // unknown
+    try {
+      require_memory(kModel, step_spec(), 4096, compute, room);
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::kUsage);
+      const std::string what = e.what();
+      CHECK(what.starts_with("[memory] 4096 samples a process need "));
+      CHECK(what.find("GiB are free: at most 1") != std::string::npos);
+    }
+  }
+}
+
+}  // namespace
