@@ -17,7 +17,8 @@ check() {
     function part(path) {
       if (match(path, /^engine\/[a-z]+\//)) return substr(path, 1, RLENGTH - 1)
       if (path ~ /^tools\/bench_/) return "tools/bench_*"
-      if (match(path, /^music\/(cpu|cuda)\//))
+      # music/<room>, and the vendors side of one: music/<room>/cpu
+      if (match(path, /^music\/[a-z]+\/((cpu|cuda)\/)?/))
         return substr(path, 1, RLENGTH - 1)
       sub(/\/.*/, "", path)
       return path
@@ -52,19 +53,34 @@ check() {
       ok["data", "engine/io"] = 1  # its files, not the graph behind them
       may("dist", "engine/ops engine/io engine/optim")
       may("layers", "dist")
-      may("music", "layers data")
-      may("music/cpu", "music engine/cpu")
-      may("music/cuda", "music engine/cuda")
-      ok["music", "music/cpu"] = ok["music", "music/cuda"] = 1
-      may("tools", "music engine/cpu engine/cuda")
-      may("tests", "tools music/cpu music/cuda")
+      may("music/loss", "layers data")
+      may("music/method", "music/loss")
+      may("music/config", "music/loss")
+      may("music/model", "music/loss")
+      may("music/files", "music/config music/model")
+      may("music/plan", "music/config music/model")
+      may("music/eval", "music/config music/model")
+      may("music/train", "music/method music/files music/plan music/eval")
+      may("tools", "music/train engine/cpu engine/cuda")
+      may("tests", "tools")
+      # Bodies for a device, known to what stands to the right of their room.
+      n = split("loss/cpu loss/cuda files/cpu eval/cpu", bodies, " ")
+      for (i = 1; i <= n; ++i) {
+        body = "music/" bodies[i]
+        room = body
+        sub(/\/(cpu|cuda)$/, "", room)
+        split("music/loss music/files music/plan music/eval music/train tests",
+              above, " ")
+        for (a in above) if (ok[above[a], room]) ok[above[a], body] = 1
+        may(body, room " engine/" substr(body, length(room) + 2))
+      }
       may("tools/bench_*", "tests")  # a bench checks before it times
 
-      cpu = "^(engine|music)/cpu/"
+      cpu = "^(engine|music/[a-z]+)/cpu/"
       only("^(oneapi/|dnnl)", cpu)
       only("^omp\\.h", "^(engine/cpu|music|tools|tests)/")
       only("^(cuda|cudnn[^_]|cublas|curand|nvtx|cub/|cooperative_groups)",
-           "^(((engine|music)/cuda|tests/libraries)/|dist/nccl\\.)")
+           "^(((engine|music/[a-z]+)/cuda|tests/libraries)/|dist/nccl\\.)")
       only("^cudnn_", "^tools/bench_conv_graph\\.")
       only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
@@ -115,11 +131,19 @@ engine/ops/a.h "engine/cpu/onednn.h"
 engine/cpu/a.cpp "engine/cuda/context.h"
 engine/io/a.h "engine/ops/kernel.h"
 dist/a.h "layers/module.h"
-layers/a.h "music/loss.h"
-music/a.h "tools/cli.h"
-music/b.h "engine/cpu/onednn.h"
+layers/a.h "music/loss/segments.h"
+music/train/a.h "tools/cli.h"
+music/loss/b.h "engine/cpu/onednn.h"
+music/a.h "engine/core/error.h"
+music/loss/a.h "music/config/config.h"
+music/loss/cpu/a.h "engine/cuda/check.h"
+music/plan/a.h "music/train/trainer.h"
+music/files/a.h "music/plan/memory_plan.h"
+music/model/a.h "music/config/config.h"
+music/config/a.h "music/files/cpu/cpu_info.h"
+music/method/a.h "music/train/trainer.h"
 data/a.h "engine/graph/graph.h"
-data/b.h "music/loss.h"
+data/b.h "music/loss/segments.h"
 tools/a.h "tests/support/reference.h"
 engine/new/a.h "engine/core/error.h"
 data/c.h "image.h"
@@ -127,15 +151,16 @@ engine/ops/b.cpp <oneapi/dnnl/dnnl.hpp>
 layers/c.cpp <omp.h>
 engine/cpu/b.cpp <cuda_runtime.h>
 engine/cuda/b.cpp <cudnn_frontend.h>
-music/d.cpp <mpi.h>
+music/train/d.cpp <mpi.h>
 dist/mpi.cpp <nccl.h>
 data/decode.cpp <jpeglib.h>
 data/jpeg.cpp <stb/stb_image.h>
 data/loader.cpp <hwy/highway.h>
 data/dataset.cpp <archive.h>
 tools/b.cpp <doctest/doctest.h>
-music/e.cpp <CLI/CLI.hpp>
-music/f.h <nlohmann/json.hpp>
+music/config/e.cpp <CLI/CLI.hpp>
+music/files/f.h <nlohmann/json.hpp>
+music/model/g.cpp <oneapi/dnnl/dnnl.hpp>
 END
   expected=$(find "$tree" -type f | wc -l)
   found=$( (check "$tree" || true) | wc -l)

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "music/config/compute.h"
-#include "music/train/training_step.h"
+#include "music/model/model.h"
+#include "music/model/step_spec.h"
 
 namespace music {
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
+#include "music/model/step_spec.h"
 #include "music/plan/interconnect.h"
-#include "music/train/training_step.h"
 
 namespace music {
 

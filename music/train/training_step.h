@@ -24,16 +24,9 @@
 #include "engine/graph/executable.h"
 #include "engine/optim/optimizer.h"
 #include "music/model/model.h"
+#include "music/model/step_spec.h"
 
 namespace music {
-
-struct TrainingStepSpec {
-  int image_size = 224;
-  data::PixelStats pixels;
-  Segments segments = Segments::equal(8160, 80);
-  JointEntropySpec loss;
-  OptimizerSpec optimizer;
-};
 
 struct StepOutcome {
   JointEntropyTerms terms;
