@@ -15,16 +15,6 @@ constexpr double kStarting = 0.1;    // of the way from uniform to one-hot
 constexpr double kDisagree = -0.2;   // worse than uniform codes by this
 constexpr double kRedundant = 0.5;
 
-struct Weights {
-  double diagonal, off_diagonal;  // of one block
-};
-
-Weights block_weights(double count, EntropyNorm norm) {
-  const double off = norm == EntropyNorm::kEq3 ? count : count - 1;
-  return {norm == EntropyNorm::kEq3 ? 1 / (count * count) : 1 / count,
-          count > 1 ? 1 / (count * off) : 0};
-}
-
 void add_total(JointEntropyTerms& terms, const JointEntropySpec& spec) {
   terms.total = spec.de * terms.de + spec.oe * terms.oe + spec.ti * terms.ti;
 }
@@ -77,7 +67,7 @@ double redundancy(const JointEntropyTerms& terms, std::int64_t n,
   const double count = static_cast<double>(segments.count());
   if (count < 2) return 0;
   const double joint = -terms.oe / (count * (count - 1)) /
-                       block_weights(count, spec.norm).off_diagonal;
+                       entropy_weights(spec.norm, segments.count()).off_diagonal;
   const double independent = entropy_of_draws(static_cast<double>(n),
                                               std::exp(2 * mean_entropy));
   const double range = independent - mean_entropy;
@@ -102,7 +92,7 @@ double sharpness(const JointEntropyTerms& terms, const LossLines& lines,
 LossLines loss_lines(const Segments& segments, const JointEntropySpec& spec,
                      std::int64_t n) {
   const std::int64_t count = segments.count();
-  const auto [wd, wo] = block_weights(static_cast<double>(count), spec.norm);
+  const auto [wd, wo] = entropy_weights(spec.norm, count);
   LossLines lines;
   double log_sum = 0;
   for (std::int64_t s = 0; s < count; ++s) {

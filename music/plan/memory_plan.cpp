@@ -5,6 +5,7 @@
 
 #include "dist/planned.h"
 #include "engine/core/device_runtime.h"
+#include "engine/graph/executable.h"
 #include "engine/graph/planner.h"
 #include "music/loss/column_slabs.h"
 #include "music/loss/cpu/joint_entropy.h"

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "music/config/compute.h"
+#include "music/model/model.h"
 #include "music/plan/node_cost.h"
 #include "music/plan/step_model.h"
 

@@ -184,6 +184,36 @@ StepReport Trainer::step() {
   return report;
 }
 
+// What a run is beside its tensors. The one list of it: checkpoints keep it by
+// name (but for step, which they have a field for), rank 0 sends it to the
+// others.
+struct Trainer::Scalars {
+  std::int64_t step = 0, skipped = 0, skipped_in_a_row = 0;
+  float loss_scale = 1;
+  std::int32_t good_steps = 0;
+
+  template <typename F>
+  void visit(F&& fn) {
+    fn("skipped_steps", skipped);
+    fn("skipped_in_a_row", skipped_in_a_row);
+    fn("loss_scale", loss_scale);
+    fn("good_steps", good_steps);
+  }
+};
+
+Trainer::Scalars Trainer::scalars() const {
+  const UpdateState update = training_step_->update_state();
+  return {step_, skipped_, skipped_in_a_row_, update.loss_scale,
+          update.good_steps};
+}
+
+void Trainer::set_scalars(const Scalars& s) {
+  step_ = s.step, skipped_ = s.skipped, skipped_in_a_row_ = s.skipped_in_a_row;
+  UpdateState update = training_step_->update_state();
+  update.loss_scale = s.loss_scale, update.good_steps = s.good_steps;
+  training_step_->set_update_state(update);
+}
+
 CheckpointState Trainer::state() const {
   CheckpointState s;
   s.step = step_;
@@ -191,11 +221,10 @@ CheckpointState Trainer::state() const {
   s.batch = step_ % steps_per_epoch_;
   s.seed = config_.train.seed;
   s.config_hash = config_hash(config_);
-  s.extra["skipped_steps"] = std::to_string(skipped_);
-  s.extra["skipped_in_a_row"] = std::to_string(skipped_in_a_row_);
-  const UpdateState update = training_step_->update_state();
-  s.extra["loss_scale"] = fmt::format("{}", update.loss_scale);
-  s.extra["good_steps"] = std::to_string(update.good_steps);
+  Scalars scalars = this->scalars();
+  scalars.visit([&](const char* name, const auto& value) {
+    s.extra[name] = fmt::format("{}", value);
+  });
   return s;
 }
 
@@ -224,10 +253,12 @@ void Trainer::restore(const Checkpoint& checkpoint,
     std::memcpy(t.data, entry->data.data(), entry->data.size());
   });
   parameters.write_back();
-  step_ = checkpoint.state.step;
+  Scalars scalars;
+  scalars.step = checkpoint.state.step;
+  scalars.loss_scale = this->scalars().loss_scale;
   // A value that the checkpoint does not have stays.
-  const auto restore_number = [&](const char* key, auto& value) {
-    const auto it = checkpoint.state.extra.find(key);
+  scalars.visit([&](const char* name, auto& value) {
+    const auto it = checkpoint.state.extra.find(name);
     if (it == checkpoint.state.extra.end()) return;
     const std::string& text = it->second;
     const char* end = text.data() + text.size();
@@ -235,16 +266,9 @@ void Trainer::restore(const Checkpoint& checkpoint,
     if (problem != std::errc() || rest != end)
       throw error(ExitCode::kNoCheckpoint,
                   "[train] {}: {} is {}, expected a number",
-                  checkpoint.directory.string(), key, in_quotes(text));
-  };
-  skipped_ = skipped_in_a_row_ = 0;
-  restore_number("skipped_steps", skipped_);
-  restore_number("skipped_in_a_row", skipped_in_a_row_);
-  UpdateState update = training_step_->update_state();
-  update.good_steps = 0;
-  restore_number("good_steps", update.good_steps);
-  restore_number("loss_scale", update.loss_scale);
-  training_step_->set_update_state(update);
+                  checkpoint.directory.string(), name, in_quotes(text));
+  });
+  set_scalars(scalars);
   known_bad_.assign(bad_images.begin(), bad_images.end());
   seek();
 }
@@ -257,23 +281,20 @@ void Trainer::seek() {
 
 void Trainer::follow_first_rank() {
   if (communicator_.size() == 1) return;
-  std::int64_t counters[] = {step_, skipped_, skipped_in_a_row_,
-                             static_cast<std::int64_t>(known_bad_.size())};
-  communicator_.broadcast({counters, Shape{4}, DType::kI64});
-  step_ = counters[0], skipped_ = counters[1], skipped_in_a_row_ = counters[2];
-  known_bad_.resize(static_cast<std::size_t>(counters[3]));
-  communicator_.broadcast(
-      {known_bad_.data(), Shape{counters[3]}, DType::kI64});
-  if (step_ == 0) return;  // initial values are drawn alike
-  UpdateState update = training_step_->update_state();
-  communicator_.broadcast({&update, Shape{sizeof update}, DType::kU8});
+  Scalars scalars = this->scalars();
+  communicator_.broadcast({&scalars, Shape{sizeof scalars}, DType::kU8});
+  auto bad = static_cast<std::int64_t>(known_bad_.size());
+  communicator_.broadcast({&bad, Shape{1}, DType::kI64});
+  known_bad_.resize(static_cast<std::size_t>(bad));
+  communicator_.broadcast({known_bad_.data(), Shape{bad}, DType::kI64});
+  if (scalars.step == 0) return;  // initial values are drawn alike
   HostParameters parameters(model_->parameters());
   for_each_state(*parameters, [&](const std::string&, Tensor t) {
     communicator_.broadcast(t);
   });
   if (communicator_.rank() == 0) return;
   parameters.write_back();
-  training_step_->set_update_state(update);
+  set_scalars(scalars);
   seek();
 }
 

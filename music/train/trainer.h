@@ -96,6 +96,9 @@ class Trainer {
   const dist::Threads& threads() const { return threads_; }
 
  private:
+  struct Scalars;
+  Scalars scalars() const;
+  void set_scalars(const Scalars& s);
   dist::Communicator& exchange();
   void fetch();
   void seek();

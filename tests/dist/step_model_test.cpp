@@ -12,6 +12,7 @@
 #include "engine/core/shard.h"
 #include "music/plan/memory_plan.h"
 #include "music/plan/planned_step.h"
+#include "music/train/training_step.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
 #include "tests/support/delayed_communicator.h"

@@ -1,4 +1,5 @@
 #include "music/plan/memory_plan.h"
+#include "music/train/training_step.h"
 
 #include <doctest/doctest.h>
 
