@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::size_t kSlack = 64;  // of jpeg_kernels.h
 
-template <typename T>
-T* reserve(Buffer& buffer, std::size_t count) {
-  if (buffer.bytes() < count * sizeof(T)) buffer = Buffer(count * sizeof(T));
-  return buffer.as<T>();
-}
-
 }  // namespace
 
 bool JpegReader::open(std::span<const std::uint8_t> bytes) {

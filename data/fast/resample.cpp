@@ -5,19 +5,7 @@
 
 namespace music::data::fast {
 
-namespace {
-
 static_assert(Image::kSlack >= ResampleBuffers::kSlack);
-
-// At least bytes; contents are not kept.
-template <typename T>
-T* reserve(Buffer& buffer, std::size_t count) {
-  const std::size_t bytes = count * sizeof(T);
-  if (buffer.bytes() < bytes) buffer = Buffer(bytes);
-  return buffer.as<T>();
-}
-
-}  // namespace
 
 void ShortAxis::plan(int in, int out, Interpolation filter, bool reverse) {
   constexpr int kDrop = ResizeAxis::kBits - 14;

@@ -47,6 +47,13 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
+// Room for count values of T in buffer, whose contents are not kept.
+template <typename T>
+T* reserve(Buffer& buffer, std::size_t count) {
+  if (buffer.bytes() < count * sizeof(T)) buffer = Buffer(count * sizeof(T));
+  return buffer.as<T>();
+}
+
 // Copies between host memory and memory of `device`, and waits for it: after
 // all that the device's default stream and the streams synchronised with it
 // were given. On the CPU a memcpy.

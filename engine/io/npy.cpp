@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);  // version 1.0
 constexpr std::size_t kFront = kMagic.size() + 2;  // and the header's length
-constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxDims = 8;
 constexpr std::pair<std::string_view, DType> kTypes[] = {
     {"<f4", DType::kF32},
     {"<f8", DType::kF64},
@@ -61,7 +61,7 @@ bool parse_header(std::string_view text, NpyArray& array) {
     std::int64_t dim = 0;
     const auto [end, failure] =
         std::from_chars(text.data(), text.data() + text.size(), dim);
-    if (failure != std::errc() || dim < 0 || array.shape.size() == kMaxRank)
+    if (failure != std::errc() || dim < 0 || array.shape.size() == kMaxDims)
       return false;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     array.shape.push_back(dim);
@@ -81,7 +81,7 @@ void write_npy(const std::filesystem::path& path, DType dtype,
   std::string_view descr;
   for (const auto& [name, type] : kTypes)
     if (type == dtype) descr = name;
-  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxRank &&
+  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims &&
                   byte_size(shape, dtype) == data.size(),
               "[npy] cannot write {} bytes as {} {}", data.size(),
               name_of(dtype), shape);

@@ -14,7 +14,7 @@ using Kind = dist::Collective::Kind;
 // on two nodes of 8, about 40 on four over EDR (NVIDIA/nccl issues 757, 1259);
 // those of HDR and NDR are assumed. Bandwidths are nccl-tests bus bandwidths
 // inside, 88 % of the adapters' rate between: two EDR, eight HDR, eight NDR.
-const Interconnect kKnown[] = {
+const Interconnect kInterconnects[] = {
     {"ideal", 0, {0, 0}, {0, 0}, false},
     {"v100-edr", 3, {3, 130}, {14, 22}, false},
     {"a100-hdr", 3, {3, 230}, {10, 176}, false},
@@ -64,7 +64,7 @@ double sent_bytes(int ranks, Kind kind, double payload) {
 }
 
 Interconnect interconnect(const std::string& name) {
-  for (const Interconnect& net : kKnown)
+  for (const Interconnect& net : kInterconnects)
     if (net.name == name) return net;
   throw error(ExitCode::kUsage, "[plan] network '{}', expected one of {}", name,
               fmt::join(interconnect_names(), ", "));
@@ -72,7 +72,7 @@ Interconnect interconnect(const std::string& name) {
 
 std::vector<std::string> interconnect_names() {
   std::vector<std::string> names;
-  for (const Interconnect& net : kKnown) names.push_back(net.name);
+  for (const Interconnect& net : kInterconnects) names.push_back(net.name);
   return names;
 }
 

@@ -15,7 +15,7 @@ namespace {
 // Rates that large kernels attain; share is what MLPerf's networks reach of
 // them (V100 82 to 92 %, A100 and H100 about 70 %), cuBLAS and cuDNN kernels of
 // a captured graph start within 2 to 3 us.
-const Processor kKnown[] = {
+const Processor kProcessors[] = {
     {"v100", 95e12, 0.82e12, 0.85, 3, 32},
     {"a100", 250e12, 1.7e12, 0.75, 3, 80},
     {"h100", 798e12, 3.0e12, 0.75, 3, 80},
@@ -69,7 +69,7 @@ NodeWork work_of(const Graph& g, const Node& node, std::int64_t samples,
 }
 
 Processor processor(const std::string& name) {
-  for (const Processor& p : kKnown)
+  for (const Processor& p : kProcessors)
     if (p.name == name) return p;
   throw error(ExitCode::kUsage, "[plan] processor '{}', expected one of {}",
               name, fmt::join(processor_names(), ", "));
@@ -77,7 +77,7 @@ Processor processor(const std::string& name) {
 
 std::vector<std::string> processor_names() {
   std::vector<std::string> names;
-  for (const Processor& p : kKnown) names.push_back(p.name);
+  for (const Processor& p : kProcessors) names.push_back(p.name);
   return names;
 }
 

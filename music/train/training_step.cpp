@@ -11,7 +11,7 @@ namespace music {
 namespace {
 
 // What the host writes before a step and reads after it: page-locked.
-struct Exchange {
+struct StepScalars {
   float rate = 0;
   UpdateState state;
   double terms[4] = {};
@@ -30,9 +30,9 @@ struct TrainingStep::Gpu {
   explicit Gpu(std::size_t pixel_bytes, std::size_t mean_q_bytes)
       : staging(pixel_bytes, music::Memory::kDevice),
         input(pixel_bytes, music::Memory::kDevice),
-        exchange(sizeof(Exchange), music::Memory::kPinned),
+        exchange(sizeof(StepScalars), music::Memory::kPinned),
         mean_q(mean_q_bytes, music::Memory::kPinned) {}
-  Exchange& host() { return *exchange.as<Exchange>(); }
+  StepScalars& host() { return *exchange.as<StepScalars>(); }
 
   cuda::Stream compute, copies;
   cuda::Event copied, consumed, done;  // staging: filled, emptied; the step
@@ -193,7 +193,7 @@ void TrainingStep::queue(Prepared& p, bool update) {
     return;
   }
   auto* state = state_.as<UpdateState>();
-  Exchange& host = gpu_->host();
+  StepScalars& host = gpu_->host();
   if (update) cuda::copy(&state->rate, &host.rate, sizeof host.rate, stream());
   p.executable->run(stream());
   if (reducer_) reducer_->finish(stream());

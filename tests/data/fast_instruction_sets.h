@@ -1,6 +1,11 @@
 #pragma once
 // The SIMD kernels of data/fast on every instruction set this machine has.
 
+// Tests may be compiled for AVX3_DL (Zen 4, Ice Lake), which Highway 1.0 counts
+// among its sets only where asked to.
+#ifndef HWY_WANT_AVX3_DL
+#define HWY_WANT_AVX3_DL
+#endif
 #include <hwy/targets.h>
 
 #include <cstdint>

@@ -21,8 +21,8 @@ using dist::Timeline;
 using nlohmann::json;
 using test::world;
 
-constexpr std::int64_t kBatch = 12;
-constexpr int kSize = 16;
+constexpr std::int64_t kSamples = 12;
+constexpr int kSide = 16;
 
 // Two buckets: nearly all of a projector of 5 MB, complete long before backward
 // is, and 1 MB with the encoder in it.
@@ -34,20 +34,20 @@ struct Traced {
   Traced() {
     model.parameters().initialise(1);
     TrainingStepSpec spec;
-    spec.image_size = kSize;
+    spec.image_size = kSide;
     spec.segments = Segments::equal(1120, 80);
-    TrainingStep step(model, spec, {kBatch}, {}, &world());
-    const auto n = shard_size(kBatch, world().rank(), world().size());
+    TrainingStep step(model, spec, {kSamples}, {}, &world());
+    const auto n = shard_size(kSamples, world().rank(), world().size());
     std::vector<std::uint8_t> pixels(
-        static_cast<std::size_t>(2 * n * kSize * kSize * 3), 100);
-    step.run(pixels.data(), kBatch, 0.1);
+        static_cast<std::size_t>(2 * n * kSide * kSide * 3), 100);
+    step.run(pixels.data(), kSamples, 0.1);
     world().record(&timeline);
     step.trace(&timeline);
-    step.run(pixels.data(), kBatch, 0.1);
+    step.run(pixels.data(), kSamples, 0.1);
     step.trace(nullptr);
     world().record(nullptr);
     recorded = timeline.spans().size();
-    step.run(pixels.data(), kBatch, 0.1);
+    step.run(pixels.data(), kSamples, 0.1);
   }
   std::size_t recorded;
 };

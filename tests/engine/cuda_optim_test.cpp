@@ -22,8 +22,8 @@ constexpr ParameterStorage on_gpu(DType compute = DType::kF32) {
 }
 
 // Tensors of one block and of several, with and without a ragged end.
-struct Model : Parameters {
-  explicit Model(const ParameterStorage& where) {
+struct SmallModel : Parameters {
+  explicit SmallModel(const ParameterStorage& where) {
     add("a", {300, 700}, Init::uniform(1));
     add("b", {70001}, Init::uniform(1));
     add("c", {3, 5}, Init::uniform(1));
@@ -74,10 +74,10 @@ TEST_SUITE("cuda_optim") {
   TEST_CASE("tensors of many blocks follow the CPU, with the same bits again") {
     for (const auto kind : {OptimizerKind::kLars, OptimizerKind::kSgd}) {
       const bool frozen = kind == OptimizerKind::kLars;  // two of the five
-      const auto freeze = [frozen](Model& m) {
+      const auto freeze = [frozen](SmallModel& m) {
         if (frozen) m.freeze(0), m.freeze(3);
       };
-      Model cpu({.training = true});
+      SmallModel cpu({.training = true});
       freeze(cpu);
       OptimizerRun expected(cpu, spec_of(kind));
       for (std::uint64_t step = 0; step < 3; ++step) {
@@ -87,7 +87,7 @@ TEST_SUITE("cuda_optim") {
       std::vector<std::byte> first;
       on_device([&] {
         for (int repeat = 0; repeat < 2; ++repeat) {
-          Model gpu(on_gpu());
+          SmallModel gpu(on_gpu());
           freeze(gpu);
           OptimizerRun run(gpu, spec_of(kind));
           for (std::uint64_t step = 0; step < 3; ++step) {
@@ -115,7 +115,7 @@ TEST_SUITE("cuda_optim") {
   TEST_CASE("the 16-bit copy is the values, rounded") {
     on_device([] {
       for (const DType dtype : {DType::kF16, DType::kBF16}) {
-        Model p(on_gpu(dtype));
+        SmallModel p(on_gpu(dtype));
         OptimizerRun run(p, spec_of(OptimizerKind::kLars));
         p.draw_gradients(1);
         const auto before = p.state();
@@ -140,7 +140,7 @@ TEST_SUITE("cuda_optim") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     on_device([&] {
       for (const auto kind : {OptimizerKind::kLars, OptimizerKind::kSgd}) {
-        Model p(on_gpu(DType::kF16));
+        SmallModel p(on_gpu(DType::kF16));
         const ParameterInfo last = p.table()[4];
         OptimizerRun run(p, spec_of(kind), {.dynamic = true, .interval = 3});
         UpdateState state{.loss_scale = 65536, .good_steps = 2};
@@ -182,7 +182,7 @@ TEST_SUITE("cuda_optim") {
 
   TEST_CASE("a scale that is not dynamic stays, also when a step is skipped") {
     on_device([] {
-      Model p(on_gpu());
+      SmallModel p(on_gpu());
       OptimizerRun run(p, spec_of(OptimizerKind::kLars));
       run.set({.loss_scale = 8});
       p.draw_gradients(1);
@@ -198,7 +198,7 @@ TEST_SUITE("cuda_optim") {
 
   TEST_CASE("a captured step reads rate and scale when it is launched") {
     on_device([] {
-      Model direct(on_gpu(DType::kBF16)), captured(on_gpu(DType::kBF16));
+      SmallModel direct(on_gpu(DType::kBF16)), captured(on_gpu(DType::kBF16));
       const LossScaleSpec scale{.dynamic = true, .interval = 2};
       OptimizerRun a(direct, spec_of(OptimizerKind::kLars), scale);
       OptimizerRun b(captured, spec_of(OptimizerKind::kLars), scale);
@@ -228,7 +228,7 @@ TEST_SUITE("cuda_optim") {
 
   TEST_CASE("parameters without gradients are refused") {
     on_device([] {
-      Model p({.training = false, .device = Device::kCuda});
+      SmallModel p({.training = false, .device = Device::kCuda});
       CHECK_THROWS_WITH_AS(
           make_optimizer(p, {}),
           "[optimizer] parameters are not allocated for training", Error);

@@ -31,7 +31,7 @@ void expect_golden(const Golden& golden, const std::string& name,
 }
 
 // The hashed tensor `name` of PyTorch's shape, channels last if of rank 4.
-Array hashed(const std::string& name, const test::Dims& s, double scale = 1,
+Array array(const std::string& name, const test::Dims& s, double scale = 1,
              double offset = 0) {
   std::vector<float> v = test::hashed(name, test::elements(s), scale, offset);
   if (s.size() != 4) return Array(s, v);
@@ -51,11 +51,11 @@ TEST_SUITE("reference_golden") {
     for (const Case& t : {Case{"conv_3x3", {2, 3, 7, 6}, {4, 3, 3, 3}, 2, 1},
                           Case{"conv_7x7", {1, 3, 9, 8}, {2, 3, 7, 7}, 2, 3},
                           Case{"conv_1x1", {3, 4, 5, 5}, {6, 4, 1, 1}, 2, 0}}) {
-      const Array x = hashed(t.name + "/x", t.x),
-                  w = hashed(t.name + "/w", t.w);
+      const Array x = array(t.name + "/x", t.x),
+                  w = array(t.name + "/w", t.w);
       expect_golden(golden, t.name + "/y",
                     reference::conv2d(x, w, t.stride, t.pad));
-      const Array dy = hashed(t.name + "/weights", golden.shape(t.name + "/y"));
+      const Array dy = array(t.name + "/weights", golden.shape(t.name + "/y"));
       const auto g = reference::conv2d_backward(x, w, dy, t.stride, t.pad);
       expect_golden(golden, t.name + "/dx", g.dx);
       expect_golden(golden, t.name + "/dw", g.dw);
@@ -67,11 +67,11 @@ TEST_SUITE("reference_golden") {
     const std::string name = "batch_norm/";
     const test::Dims s{6, 3, 4, 3};
     const BatchNormSpec spec{.groups = 2, .relu = true};
-    const Array x = hashed(name + "x", s),
-                residual = hashed(name + "residual", s);
-    const Array gamma = hashed(name + "gamma", {3}, 1, 1);
-    const Array beta = hashed(name + "beta", {3}),
-                dy = hashed(name + "weights", s);
+    const Array x = array(name + "x", s),
+                residual = array(name + "residual", s);
+    const Array gamma = array(name + "gamma", {3}, 1, 1);
+    const Array beta = array(name + "beta", {3}),
+                dy = array(name + "weights", s);
     Array mean({3}), var({3}, std::vector<int>(3, 1));
     const auto forward =
         reference::batch_norm(x, gamma, beta, &residual, spec, &mean, &var);
@@ -91,10 +91,10 @@ TEST_SUITE("reference_golden") {
   TEST_CASE("against PyTorch: the rest") {
     const Golden golden("ops");
     const auto dy = [&](const std::string& name) {
-      return hashed(name + "/weights", golden.shape(name + "/y"));
+      return array(name + "/weights", golden.shape(name + "/y"));
     };
     {  // whole numbers: windows full of ties
-      Array x = hashed("max_pool/x", {2, 3, 8, 7}, 6);
+      Array x = array("max_pool/x", {2, 3, 8, 7}, 6);
       for (double& v : x.data) v = std::floor(v);
       const auto forward = reference::max_pool(x, 3, 2, 1);
       expect_golden(golden, "max_pool/y", forward.y);
@@ -102,16 +102,16 @@ TEST_SUITE("reference_golden") {
                     reference::max_pool_backward(x, forward, dy("max_pool")));
     }
     {
-      const Array x = hashed("global_avg_pool/x", {2, 3, 4, 5});
+      const Array x = array("global_avg_pool/x", {2, 3, 4, 5});
       expect_golden(golden, "global_avg_pool/y", reference::global_avg_pool(x));
       expect_golden(
           golden, "global_avg_pool/dx",
           reference::global_avg_pool_backward(x, dy("global_avg_pool")));
     }
     {
-      const Array x = hashed("linear/x", {5, 7}),
-                  w = hashed("linear/w", {4, 7});
-      const Array b = hashed("linear/b", {4});
+      const Array x = array("linear/x", {5, 7}),
+                  w = array("linear/w", {4, 7});
+      const Array b = array("linear/b", {4});
       expect_golden(golden, "linear/y", reference::linear(x, w, &b));
       const auto g = reference::linear_backward(x, w, dy("linear"));
       expect_golden(golden, "linear/dinput", g.dx);
@@ -120,7 +120,7 @@ TEST_SUITE("reference_golden") {
     }
     {
       const std::vector<std::int64_t> begin{0, 3, 8, 10};
-      const Array x = hashed("segment_softmax/x", {4, 10}, 6);
+      const Array x = array("segment_softmax/x", {4, 10}, 6);
       const Array q = reference::segment_softmax(x, begin, 0.5);
       expect_golden(golden, "segment_softmax/y", q);
       expect_golden(golden, "segment_softmax/dx",
@@ -128,7 +128,7 @@ TEST_SUITE("reference_golden") {
                                                         dy("segment_softmax")));
     }
     {
-      const Array x = hashed("cross_entropy/x", {5, 5}, 100);
+      const Array x = array("cross_entropy/x", {5, 5}, 100);
       const auto out = reference::cross_entropy(x, {2, 0, 4, 4, 1});
       Array loss({1}), dx = out.dlogits;
       loss[0] = out.loss;

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "engine/core/error.h"
 
 namespace music {
 namespace {
-
-constexpr float kPi = std::numbers::pi_v<float>;
 
 float circle(Point p, float x, float y, float radius) {
   return length(p.x - x, p.y - y) - radius;

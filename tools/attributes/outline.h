@@ -3,10 +3,13 @@
 // outside, in units where the object is about 2 across. x right, y up.
 
 #include <cmath>
+#include <numbers>
 #include <string_view>
 #include <vector>
 
 namespace music {
+
+inline constexpr float kPi = std::numbers::pi_v<float>;
 
 struct Point {
   float x = 0, y = 0;

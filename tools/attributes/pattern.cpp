@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <utility>
 
 #include "engine/core/error.h"
 
 namespace music {
 namespace {
-
-constexpr float kPi = std::numbers::pi_v<float>;
 
 // A number in [0,1) for a lattice point.
 float lattice(int x, int y, std::uint32_t salt) {

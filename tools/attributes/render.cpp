@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <vector>
 
 #include "tools/attributes/outline.h"
@@ -17,7 +16,6 @@ constexpr int kCompanionAttempts = 40;
 constexpr float kCompanionMin = 0.34f, kCompanionMax = 0.5f;  // diameters
 constexpr float kBlotch = 0.8f;  // the most a blotch hides
 constexpr float kShadow = 0.05f;  // beyond this distance there is none
-constexpr float kPi = std::numbers::pi_v<float>;
 
 using Rgb = std::array<float, 3>;
 
