@@ -1,8 +1,8 @@
 #pragma once
 // The SIMD kernels of data/fast on every instruction set this machine has.
 
-// Tests may be compiled for AVX3_DL (Zen 4, Ice Lake), which Highway 1.0 counts
-// among its sets only where asked to.
+// Tests may be compiled for Highway's AVX3_DL (Sapphire Rapids, Zen 5), which it
+// then does not compile for unless asked to: findings/highway-native.sh.
 #ifndef HWY_WANT_AVX3_DL
 #define HWY_WANT_AVX3_DL
 #endif
