@@ -66,6 +66,18 @@ resume() {
   # Going on with a finished run changes nothing.
   train --out "$work/whole" || fail "a second run of a finished one"
   [[ $(weights "$work/whole") == "$expected" ]] || fail "finished run changed"
+  # One configuration and one hash, wherever it stands; naming what auto came to
+  # is no change, and a refusal names what is.
+  (($(grep -hoE '"config_hash": ?"[0-9a-f]{32}"' "$work/whole"/{env.json,metrics.jsonl} \
+    "$work/whole"/ckpt/step_*/manifest.json | tr -d ' ' | sort -u | wc -l) == 1)) ||
+    fail "a run with several configuration hashes"
+  train --out "$work/whole" --precision fp32 --device cpu ||
+    fail "naming the precision that auto had chosen"
+  expect 2 'another configuration \(train.seed 0 -> 9\)' train --out "$work/whole" --seed 9
+  mkdir "$work/moved"
+  cp -r "$work/whole/ckpt" "$work/moved/"
+  expect 2 'written under another configuration \(train.seed 0 -> 9\)' \
+    train --out "$work/moved" --seed 9
   # A damaged newest checkpoint: the one before is used, with the same end.
   local newest
   newest=$(find "$work/whole/ckpt" -mindepth 1 -maxdepth 1 -name 'step_*' | sort | tail -1)
