@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -13,7 +12,6 @@
 #include "engine/core/log.h"
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
-#include "music/config/config_keys.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/knn.h"
 #include "music/files/build_info.h"
@@ -22,6 +20,7 @@
 #include "music/files/run_directory.h"
 #include "music/files/tensorboard.h"
 #include "music/train/interrupt.h"
+#include "music/train/run_identity.h"
 #include "music/train/step_trace.h"
 
 namespace music {
@@ -35,20 +34,6 @@ double seconds_since(Clock::time_point start) {
 
 double mib(std::size_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
-}
-
-// What a data set is, wherever it lies: number, last part of the name and label
-// of every image.
-std::string fingerprint(const data::Dataset& dataset) {
-  Xxh3 hash;
-  for (std::int64_t i = 0; i < dataset.size(); ++i) {
-    const std::string name = dataset.name(i);
-    const std::string text = fmt::format(
-        "{}\n{}\n", name.substr(name.rfind('/') + 1), dataset.label(i));
-    hash.update(std::as_bytes(std::span(text)));
-  }
-  return fmt::format("{} images, {}", dataset.size(),
-                     hash.digest().xxh3_128.substr(0, 16));
 }
 
 // What rank 0 writes while a run goes on.
@@ -65,25 +50,6 @@ struct RunFiles {
         quarantine(directory.quarantine()) {}
 };
 
-// With the device and the precision the run will have, before anything else
-// sees it: one run has one configuration, and a checkpoint is not continued in
-// another precision.
-ResolvedConfig settled(ResolvedConfig config,
-                       const dist::Communicator& communicator) {
-  TrainConfig& train = config.value.train;
-  const Compute compute = choose_compute(train, communicator);
-  const auto settle = [&](const char* key, auto& setting, auto value) {
-    if (setting == value) return;
-    setting = value;
-    config.origins.at(key) += ": auto";
-  };
-  settle("train.device", train.device,
-         compute.device == Device::kCpu ? DeviceChoice::kCpu
-                                        : DeviceChoice::kCuda);
-  settle("train.precision", train.precision, precision_of(compute));
-  return config;
-}
-
 class Run {
  public:
   Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
@@ -97,7 +63,7 @@ class Run {
             data::open_dataset(config_.data.path, config_.data.format,
                                data::Split::kPretrain),
             config_.data.limit, config_.train.seed)),
-        fingerprint_(agreed_fingerprint()),
+        fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         eval_(open_eval()),
         trainer_(config_, *dataset_, communicator_) {
     if (communicator_.rank() == 0)
@@ -107,7 +73,6 @@ class Run {
   int train();
 
  private:
-  std::string agreed_fingerprint();
   std::unique_ptr<EvalData> open_eval() const;
   void start_logs();
   void resume();
@@ -137,24 +102,6 @@ class Run {
   int failed_saves_ = 0;
   Clock::time_point retry_;
 };
-
-// Before anything expensive: processes that differ would train on, wrongly.
-std::string Run::agreed_fingerprint() {
-  const auto hashes =
-      dist::all_gather_text(communicator_, config_hash(config_));
-  if (std::ranges::any_of(hashes, [&](auto& h) { return h != hashes[0]; }))
-    for (const ConfigKey& key : config_keys()) {
-      const std::pair<std::string, std::string> setting[] = {
-          {key.name, field_text(key, config_)}};
-      if (key.decides) dist::require_agreement(communicator_, setting);
-    }
-  const std::string data = fingerprint(*dataset_);
-  const std::pair<std::string, std::string> same[] = {
-      {"versions of this program", build_info().describe()},
-      {"data", data}};
-  dist::require_agreement(communicator_, same);
-  return data;
-}
 
 std::unique_ptr<EvalData> Run::open_eval() const {
   if (config_.train.knn_every <= 0 || communicator_.rank() != 0) return nullptr;

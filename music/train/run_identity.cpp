@@ -1,0 +1,69 @@
+#include "music/train/run_identity.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "dist/text.h"
+#include "engine/io/file.h"
+#include "music/config/config_keys.h"
+#include "music/files/build_info.h"
+#include "music/train/trainer.h"
+
+namespace music {
+namespace {
+
+// What a data set is, wherever it lies: number, last part of the name and label
+// of every image.
+std::string fingerprint(const data::Dataset& dataset) {
+  Xxh3 hash;
+  for (std::int64_t i = 0; i < dataset.size(); ++i) {
+    const std::string name = dataset.name(i);
+    const std::string text = fmt::format(
+        "{}\n{}\n", name.substr(name.rfind('/') + 1), dataset.label(i));
+    hash.update(std::as_bytes(std::span(text)));
+  }
+  return fmt::format("{} images, {}", dataset.size(),
+                     hash.digest().xxh3_128.substr(0, 16));
+}
+
+}  // namespace
+
+ResolvedConfig settled(ResolvedConfig config,
+                       const dist::Communicator& communicator) {
+  TrainConfig& train = config.value.train;
+  const Compute compute = choose_compute(train, communicator);
+  const auto settle = [&](const char* key, auto& setting, auto value) {
+    if (setting == value) return;
+    setting = value;
+    config.origins.at(key) += ": auto";
+  };
+  settle("train.device", train.device,
+         compute.device == Device::kCpu ? DeviceChoice::kCpu
+                                        : DeviceChoice::kCuda);
+  settle("train.precision", train.precision, precision_of(compute));
+  return config;
+}
+
+std::string agreed_fingerprint(const Config& config,
+                               const data::Dataset& dataset,
+                               dist::Communicator& communicator) {
+  // First, because the keys below are this version's.
+  const std::pair<std::string, std::string> version[] = {
+      {"versions of this program", build_info().describe()}};
+  dist::require_agreement(communicator, version);
+  const auto hashes =
+      dist::all_gather_text(communicator, config_hash(config));
+  if (std::ranges::any_of(hashes, [&](auto& h) { return h != hashes[0]; }))
+    for (const ConfigKey& key : config_keys()) {
+      const std::pair<std::string, std::string> setting[] = {
+          {key.name, field_text(key, config)}};
+      if (key.decides) dist::require_agreement(communicator, setting);
+    }
+  const std::pair<std::string, std::string> data[] = {
+      {"data", fingerprint(dataset)}};
+  dist::require_agreement(communicator, data);
+  return data[0].second;
+}
+
+}  // namespace music
