@@ -16,7 +16,6 @@ build=$1
 what=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export OMP_WAIT_POLICY=passive
 failures=0
 fail() {
   echo "FAILED: $*" >&2

@@ -4,8 +4,9 @@
 // GNU's runtime lets a waiting thread spin for milliseconds before it sleeps.
 // On cores that are shared with other work that takes the time from the very
 // thread that is waited for; a step of thousands of short regions then runs at
-// a tenth of its speed. Sleeping at once costs a wake-up a region. Programs of
-// ours spin for about as long as a wake-up takes, and then sleep.
+// a third of its speed or less (docs/results/2026-11-any-machine.md). Sleeping
+// at once costs a wake-up a region. Programs of ours spin for about as long as
+// a wake-up takes, and then sleep.
 
 namespace music {
 
