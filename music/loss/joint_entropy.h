@@ -2,10 +2,10 @@
 // The MUSIC loss as one graph node (paper eq. 2-5; docs/numerics.md). The
 // gradient is formed in the forward pass; backward scales it.
 
-#include "dist/communicator.h"
 #include "engine/ops/kernel.h"
 #include "music/loss/joint_entropy_spec.h"
 #include "music/loss/segments.h"
+#include "music/loss/shared_batch.h"
 
 namespace music {
 
@@ -13,13 +13,6 @@ struct JointEntropyValues {
   Value total;   // [1]
   Value terms;   // f64 [4]: DE, OE, TI, total
   Value mean_q;  // [2,D]: mean code of each view over the batch
-};
-
-// A batch that processes share; this one has shard_size() of its samples. No
-// communicator: all of them.
-struct SharedBatch {
-  dist::Communicator* communicator = nullptr;
-  std::int64_t samples = 0;  // of all processes
 };
 
 // z [2N,D] F32: logits of view 1, then of view 2, of this process's samples.
