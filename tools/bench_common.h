@@ -29,14 +29,15 @@ struct BenchNetwork {
     app.add_option("--segment", segment, "units a segment");
   }
   ModelSpec model() const {
-    return {{.depth = depth, .width = width,
-             .stem = stem == "cifar" ? Stem::kCifar : Stem::kImageNet},
-            parse_projector(projector)};
+    ModelSpec m{{.depth = depth, .width = width,
+                 .stem = stem == "cifar" ? Stem::kCifar : Stem::kImageNet},
+                parse_projector(projector)};
+    m.method.of<Music>().segment = segment;
+    return m;
   }
   TrainingStepSpec step() const {
     TrainingStepSpec s;
     s.image_size = size;
-    s.segments = Segments::equal(model().projector.back(), segment);
     return s;
   }
 };

@@ -301,7 +301,7 @@ int bench_main(int argc, char** argv) {
                                                 .compute = compute.dtype});
   const TrainingStepSpec spec = o.step();
   const StepGraph step =
-      model.step_graph(o.batch, o.size, spec.pixels, spec.segments, spec.loss);
+      model.step_graph(o.batch, spec);
   Bench bench(o, convolutions_of(step.graph));
   fmt::print("{}, resnet{} {}x{}, {} images\n", describe(compute), o.depth,
              o.size, o.size, 2 * o.batch);

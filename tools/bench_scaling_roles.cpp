@@ -178,8 +178,9 @@ json result_of(const std::string& role, const ScalingBench& b,
   if (role == "memory") return memory(b, c);
   if (role == "loss") {
     Bench bench(b, 2 * b.batch, &c);
-    const auto t =
-        bench.step.forward_backward(bench.pixels.data(), bench.samples).terms;
+    const auto t = Music::terms(
+        bench.step.forward_backward(bench.pixels.data(), bench.samples)
+            .readings);
     return {{"total", t.total}, {"de", t.de}, {"oe", t.oe}, {"ti", t.ti}};
   }
   if (role == "apart") {

@@ -248,7 +248,7 @@ int bench_main(int argc, char** argv) {
       {"views_per_s", rate}, {"peak_mib", peak_mib},
       {"activations_mib", mib(step.memory().arena)},
       {"workspace_mib", mib(step.memory().workspace)},
-      {"loss", t.outcome.terms.total}, {"loss_scale", t.outcome.loss_scale},
+      {"loss", t.outcome.total}, {"loss_scale", t.outcome.loss_scale},
       {"more_warmup", t.skipped}};
   if (t.skipped > 0)
     fmt::print(stderr, "bench_step: {} more steps to warm up: the loss scale "

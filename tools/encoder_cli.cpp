@@ -34,7 +34,7 @@ void EncoderOptions::add_to(CLI::App& app) {
 
 std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
   auto model = std::make_unique<Model>(
-      ModelSpec{info.encoder, {}},
+      ModelSpec{info.encoder},
       ParameterStorage{.device = compute.device, .compute = compute.dtype});
   model->allocate();
   model->parameters().initialise(seed);

@@ -1,4 +1,4 @@
-// music_train: pre-trains an encoder on images without labels.
+// music_train: pre-trains an encoder.
 
 #include "dist/launch.h"
 #include "dist/stacks.h"
@@ -11,10 +11,6 @@
 namespace {
 
 using namespace music;
-
-ProgressTerms terms_of(const JointEntropyTerms& t) {
-  return {t.total, t.de, t.oe, t.ti};
-}
 
 int train(const ResolvedConfig& config, dist::Communicator& communicator,
           int argc, char** argv) {
@@ -31,15 +27,14 @@ int train(const ResolvedConfig& config, dist::Communicator& communicator,
         state.epochs = p.epochs;
         state.views = p.views;
         state.data_wait = p.data_wait;
-        state.now = terms_of(p.step.outcome.terms);
-        state.uniform = terms_of(p.health.lines.uniform);
-        state.best = terms_of(p.health.lines.ideal);
+        state.lines = p.report.lines;
+        state.legend = p.legend;
         display.update(state);
       });
 }
 
 int train_main(int argc, char** argv) {
-  CLI::App app("Pre-trains an image encoder without labels (MUSIC).");
+  CLI::App app("Pre-trains an image encoder: MUSIC, or another method of --method.");
   bool slurm = false;
   app.add_flag("--slurm-template", slurm,
                "print a batch script for Slurm with this command, and exit");

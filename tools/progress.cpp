@@ -40,8 +40,10 @@ double share(const ProgressState& s) {
                      : 0.0;
 }
 
-std::string term(const char* name, double now, double uniform, double best) {
-  return fmt::format("  {} {:.3f} [{:.2f}, {:.2f}]", name, now, uniform, best);
+std::string text(const ProgressLine& l) {
+  return fmt::format("  {} {:.3f}", l.label, l.now) +
+         (std::isnan(l.start) ? ""
+                              : fmt::format(" [{:.2f}, {:.2f}]", l.start, l.best));
 }
 
 }  // namespace
@@ -113,11 +115,7 @@ std::string progress_text(const ProgressState& now, const ProgressState& then,
                           double window, double remaining) {
   std::string out = fmt::format("epoch {:.2f}/{}  step {}/{}", now.epoch,
                                 now.epochs, now.step, now.steps);
-  const ProgressTerms &n = now.now, &u = now.uniform, &b = now.best;
-  out += term("loss", n.loss, u.loss, b.loss);
-  out += term("DE", n.de, u.de, b.de);
-  out += term("OE", n.oe, u.oe, b.oe);
-  out += term("TI", n.ti, u.ti, b.ti);
+  for (const ProgressLine& line : now.lines) out += text(line);
   if (window > 0 && now.views > then.views)
     out += fmt::format(
         "  {:.0f} views/s  data wait {:.0f}%",
@@ -162,7 +160,7 @@ void Progress::update(const ProgressState& state) {
     first_ = last_ = state;
     first_time_ = last_time_ = time;
     if (style_ == ProgressStyle::kPlain)
-      put(out_, "[a, b] beside a value: a for uniform codes, b at best\n");
+      put(out_, state.legend + "\n");
   } else if (time - last_time_ < every_ && state.step < state.steps) {
     return;
   }

@@ -8,15 +8,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "music/config/config.h"
+#include "music/method/method.h"
 
 namespace music {
-
-// The loss and its terms: of this step, of uniform codes, and at best.
-struct ProgressTerms {
-  double loss = 0, de = 0, oe = 0, ti = 0;
-};
 
 struct ProgressState {
   double epoch = 0;              // passes done, 2.5 = half of the third
@@ -24,7 +21,8 @@ struct ProgressState {
   std::int64_t step = 0, steps = 0;  // done, and in the whole run
   std::int64_t views = 0;        // processed by this process so far
   double data_wait = 0;          // seconds it waited for data so far
-  ProgressTerms now, uniform, best;
+  std::vector<ProgressLine> lines;  // the method's numbers
+  std::string legend;               // what their brackets are; said once
 };
 
 // kAuto becomes kBar only on rank 0 of an interactive terminal: terminal =

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -174,6 +175,38 @@ void check_ordered(const ResolvedConfig& config, const std::string& key,
                 origin_of(config, key), range[0], range[1]);
 }
 
+// A message in which every key is followed by where its value came from.
+std::string with_origins(const ResolvedConfig& config,
+                         const std::string& message) {
+  const auto is_word = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+  };
+  std::string out;
+  for (std::size_t i = 0; i < message.size();) {
+    std::size_t end = i;
+    while (end < message.size() && is_word(message[end])) ++end;
+    std::string word = message.substr(i, end - i);
+    out += find_config_key(word) ? origin_of(config, word) : word;
+    if (end < message.size()) out += message[end++];
+    i = end;
+  }
+  return out;
+}
+
+// A preset may have settings of several methods: the choice can be another's.
+void check_keys_of_method(const ResolvedConfig& config) {
+  const MethodSpec& chosen = config.value.method;
+  for (const ConfigKey& key : config_keys()) {
+    const std::string& origin = config.origins.at(key.name);
+    if (key.of(chosen) || origin == "default" || origin.starts_with("preset:"))
+      continue;
+    throw error(ExitCode::kUsage,
+                "[config] {} is a setting of method \"{}\", and method.name is "
+                "\"{}\" ({}): expected settings of that", origin_of(config, key.name),
+                key.method, chosen.name, config.origins.at("method.name"));
+  }
+}
+
 // What no single key can say.
 void validate(ResolvedConfig& config) {
   const Config& c = config.value;
@@ -191,28 +224,15 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = true expects optim.kind \"sgd\", found \"lars\"",
                 origin_of(config, "optim.nesterov"));
-  if (c.loss.entropy.de == 0 && c.loss.entropy.oe == 0 &&
-      (c.loss.entropy.ti == 0 ||
-       c.loss.entropy.invariance == Invariance::kNone))
-    throw error(ExitCode::kUsage,
-                "[config] the loss has no term: loss.de, loss.oe and loss.ti "
-                "are 0, expected at least one other than 0");
-
+  check_keys_of_method(config);
   try {
-    const Segments segments =
-        make_segments(c.loss, parse_projector(c.model.projector).back());
-    for (std::int64_t s = 0; s < segments.count(); ++s)
-      if (segments.size(s) == 2) {
-        config.warnings.push_back(
-            "a segment of 2 units has its optimum at P = 1/e, not at one-hot "
-            "codes; use 3 or more");
-        break;
-      }
+    check_method(c.method,
+                 {.features = 0,
+                  .projector = parse_projector(c.model.projector),
+                  .samples = c.train.batch},
+                 config.warnings);
   } catch (const Error& e) {
-    throw error(e.code(), "{}; {}, {}", e.what(),
-                origin_of(config, "model.projector"),
-                origin_of(config, c.loss.segments.empty() ? "loss.segment"
-                                                          : "loss.segments"));
+    throw error(e.code(), "{}", with_origins(config, e.what()));
   }
   if (c.optim.schedule.warmup_epochs > static_cast<double>(c.train.epochs))
     config.warnings.push_back(fmt::format(
@@ -285,21 +305,12 @@ void require(const Config& config, const std::vector<std::string>& keys) {
   }
 }
 
-Segments make_segments(const LossConfig& loss, std::int64_t units) {
-  if (loss.segments.empty()) return Segments::equal(units, loss.segment);
-  Segments segments = Segments::uneven(loss.segments);
-  if (segments.units() != units)
-    throw error(ExitCode::kUsage,
-                "[config] loss.segments add up to {} units, the projector "
-                "ends in {}", segments.units(), units);
-  return segments;
-}
-
 std::string to_toml(const ResolvedConfig& config) {
   std::string out =
       "# Every setting of a run, and where each came from.\n";
   std::string section;
   for (const ConfigKey& key : config_keys()) {
+    if (!key.of(config.value.method)) continue;
     if (key.section() != section) {
       section = key.section();
       out += fmt::format("\n[{}]\n", section);
@@ -318,10 +329,14 @@ std::string config_hash(const Config& config) {
 }
 
 std::string deciding_settings(const Config& config) {
+  const Config defaults;
   std::string text;
-  for (const ConfigKey& key : config_keys())
-    if (key.decides)
-      text += fmt::format("{}={}\n", key.name, field_text(key, config));
+  for (const ConfigKey& key : config_keys()) {
+    const std::string value = field_text(key, config);
+    if (key.decides && key.of(config.method) &&
+        !(key.added && value == field_text(key, defaults)))
+      text += fmt::format("{}={}\n", key.name, value);
+  }
   return text;
 }
 

@@ -19,8 +19,7 @@
 #include "engine/optim/schedule.h"
 #include "layers/resnet_spec.h"
 #include "music/config/compute.h"
-#include "music/loss/joint_entropy_spec.h"
-#include "music/loss/segments.h"
+#include "music/method/methods.h"
 
 namespace music {
 
@@ -40,12 +39,6 @@ struct DataConfig {
 struct ModelConfig {
   ResNetSpec encoder;
   std::string projector = "8192-8160";  // output widths of its linear layers
-};
-
-struct LossConfig {
-  std::int64_t segment = 80;           // D_S, units a segment
-  std::vector<std::int64_t> segments;  // uneven sizes; overrides `segment`
-  JointEntropySpec entropy;
 };
 
 struct OptimConfig {
@@ -79,7 +72,7 @@ struct Config {
   data::AugmentSpec augment;
   data::PixelStats pixels;
   ModelConfig model;
-  LossConfig loss;
+  MethodSpec method;
   OptimConfig optim;
   TrainConfig train;
 };
@@ -101,7 +94,8 @@ struct ResolvedConfig {
 };
 
 // Merges and validates. Throws ExitCode::kUsage: an unknown key (with a
-// suggestion), a wrong type, a value out of range, settings that contradict.
+// suggestion), a key of another method unless a preset has it, a wrong type, a
+// value out of range, settings that contradict.
 ResolvedConfig resolve(const ConfigSources& sources);
 
 // The MUSIC_* variables of this process, for ConfigSources::environment.
@@ -110,15 +104,13 @@ std::vector<std::pair<std::string, std::string>> music_environment();
 // Throws ExitCode::kUsage when one of the text keys is empty.
 void require(const Config& config, const std::vector<std::string>& keys);
 
-// The segments a loss configuration asks for on `units` units. Throws
-// ExitCode::kUsage when they do not fit.
-Segments make_segments(const LossConfig& loss, std::int64_t units);
-
-// TOML of every key with its origin as a comment; resolve() reads it back.
+// TOML of every key, but for those of other methods, with its origin as a
+// comment; resolve() reads it back.
 std::string to_toml(const ResolvedConfig& config);
 
-// 32 hexadecimal digits of XXH3-128 over the keys that decide the weights
-// (not paths of results, thread counts, intervals of logging and saving).
+// 32 hexadecimal digits of XXH3-128 over the keys that decide the weights (not
+// paths of results, thread counts, intervals of logging and saving): the common
+// ones and the chosen method's.
 std::string config_hash(const Config& config);
 
 // Those keys, "optim.base_lr=0.6" and a line feed each: what is hashed, and

@@ -2,17 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cctype>
 
 namespace music {
 namespace {
-
-template <typename E>
-Field words(E& field, std::vector<std::string> names) {
-  return EnumField{std::move(names),
-                   [&field] { return static_cast<int>(field); },
-                   [&field](int i) { field = static_cast<E>(i); }};
-}
 
 // torchvision's names stand for the depths.
 Field arch(int& depth) {
@@ -49,7 +43,34 @@ Field level(std::string& field) {
 #define WORDS(member, ...) \
   [](Config& c) -> Field { return words(c.member, {__VA_ARGS__}); }
 
-std::vector<ConfigKey> make_keys() {
+Field method_choice(std::string& field) {
+  std::vector<std::string> names = method_names();
+  return EnumField{names,
+                   [&field, names] {
+                     return static_cast<int>(std::ranges::find(names, field) -
+                                             names.begin());
+                   },
+                   [&field, names](int i) {
+                     field = names[static_cast<std::size_t>(i)];
+                   }};
+}
+
+// Of every method, each in its section.
+std::vector<ConfigKey> method_keys() {
+  std::vector<ConfigKey> keys;
+  Methods::for_each([&]<typename M>(std::type_identity<M>) {
+    for (const auto& s : M::settings())
+      keys.push_back({.name = fmt::format("{}.{}", M::kSection, s.name),
+                      .field = [field = s.field](Config& c) {
+                        return field(c.method.of<M>());
+                      },
+                      .help = s.help, .min = s.min, .max = s.max,
+                      .above = s.above, .added = s.added, .method = M::kName});
+  });
+  return keys;
+}
+
+std::vector<ConfigKey> common_keys() {
   return {
       // data
       {.name = "data.path", .field = FIELD(data.path),
@@ -152,32 +173,9 @@ std::vector<ConfigKey> make_keys() {
        .help = "output widths of the projector's layers; the last is D",
        .aliases = {"projector", "mlp"}},
 
-      // loss
-      {.name = "loss.segment", .field = FIELD(loss.segment),
-       .help = "units of a segment (D_S); divides D", .min = 2},
-      {.name = "loss.segments", .field = FIELD(loss.segments),
-       .help = "sizes of uneven segments, in order; [] = equal ones", .min = 2},
-      {.name = "loss.norm", .field = WORDS(loss.entropy.norm, "eq5", "eq3"),
-       .help = "weights of the entropy terms: equation 5 or 3 of the paper"},
-      {.name = "loss.invariance",
-       .field = WORDS(loss.entropy.invariance, "inner", "eq4", "xent", "none"),
-       .help = "the invariance term: log of the inner product, equation 4 as "
-               "printed, cross-entropy, or none"},
-      {.name = "loss.de", .field = FIELD(loss.entropy.de),
-       .help = "coefficient of the diagonal entropy"},
-      {.name = "loss.oe", .field = FIELD(loss.entropy.oe),
-       .help = "coefficient of the off-diagonal entropy"},
-      {.name = "loss.ti", .field = FIELD(loss.entropy.ti),
-       .help = "coefficient of the invariance term"},
-      {.name = "loss.temperature", .field = FIELD(loss.entropy.temperature),
-       .help = "temperature of the softmax", .min = 0, .above = true},
-      {.name = "loss.clamp", .field = FIELD(loss.entropy.clamp),
-       .help = "lower bound of a probability", .min = 0, .max = 0.1},
-      {.name = "loss.scope",
-       .field = WORDS(loss.entropy.scope, "global", "local"),
-       .help = "joint probabilities over the samples of all processes, or of "
-               "each its own (an ablation; the result then depends on their "
-               "number)"},
+      {.name = "method.name",
+       .field = [](Config& c) { return method_choice(c.method.name); },
+       .help = "what is trained", .added = true, .aliases = {"method"}},
 
       // optim
       {.name = "optim.kind",
@@ -286,7 +284,14 @@ std::vector<ConfigKey> make_keys() {
 }  // namespace
 
 const std::vector<ConfigKey>& config_keys() {
-  static const std::vector<ConfigKey> keys = make_keys();
+  // The methods' stand between model and optimiser.
+  static const std::vector<ConfigKey> keys = [] {
+    std::vector<ConfigKey> all = common_keys();
+    const std::vector<ConfigKey> methods = method_keys();
+    const auto behind = std::ranges::find(all, "method.name", &ConfigKey::name);
+    all.insert(behind + 1, methods.begin(), methods.end());
+    return all;
+  }();
   return keys;
 }
 
@@ -318,6 +323,8 @@ std::string ConfigKey::expected() const {
     what = "three numbers", each = " each";
   if (std::holds_alternative<std::vector<std::int64_t>*>(f))
     what = "integers", each = " each";
+  if (std::holds_alternative<std::vector<double>*>(f))
+    what = "numbers", each = " each";
   const bool low = min > -std::numeric_limits<double>::infinity();
   const bool high = max < std::numeric_limits<double>::infinity();
   if (low)

@@ -2,7 +2,6 @@
 // The table of configuration keys: each key's field, help and limits. Files,
 // environment, flags, --help and the resolved file all follow from it.
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -11,20 +10,9 @@
 #include <vector>
 
 #include "music/config/config.h"
+#include "music/method/setting.h"
 
 namespace music {
-
-// A key whose values are words; the index of a name is the enumerator.
-struct EnumField {
-  std::vector<std::string> names;
-  std::function<int()> get;
-  std::function<void(int)> set;
-};
-
-using Field =
-    std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*,
-                 std::string*, std::array<double, 2>*, std::array<float, 3>*,
-                 std::vector<std::int64_t>*, EnumField>;
 
 struct ConfigKey {
   std::string name;  // "section.key"
@@ -34,11 +22,17 @@ struct ConfigKey {
   double max = std::numeric_limits<double>::infinity();
   bool above = false;    // min itself is excluded
   bool decides = true;   // decides the weights: part of config_hash
+  // Is part of it only where it is not the default: came after the first runs.
+  bool added = false;
+  std::string method = {};  // whose it is; "": of all
   std::vector<std::string> aliases = {};  // further flags, without "--"
 
   std::string section() const { return name.substr(0, name.find('.')); }
   std::string variable() const;  // "MUSIC_OPTIM_BASE_LR"
   std::string expected() const;  // "a number >= 0", "one of lars, sgd"
+  bool of(const MethodSpec& chosen) const {
+    return method.empty() || method == chosen.name;
+  }
 };
 
 // In the order of the help and of the resolved file.

@@ -141,6 +141,14 @@ struct Assign {
     for (double x : *v) f->push_back(static_cast<std::int64_t>(x));
     return true;
   }
+  bool operator()(std::vector<double>* f) const {
+    const std::vector<double>* v = get<std::vector<double>>();
+    if (!v) return false;
+    for (double x : *v)
+      if (!in_range(key, x)) return false;
+    *f = *v;
+    return true;
+  }
   bool operator()(const EnumField& f) const {
     const std::string* v = get<std::string>();
     if (!v) return false;

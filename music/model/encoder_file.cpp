@@ -47,11 +47,17 @@ void save_weights(Model& model, const std::filesystem::path& directory,
   provenance[kMean] = text(info.pixels.mean);
   provenance[kStd] = text(info.pixels.std);
   HostParameters parameters(model.parameters());
-  for (const auto& [prefix, file] :
-       {std::pair{Model::kEncoder, "encoder.safetensors"},
-        std::pair{Model::kProjector, "projector.safetensors"}}) {
+  std::vector<std::string> prefixes;
+  for (const ParameterInfo& p : parameters->table()) {
+    const std::string prefix = p.name.substr(0, p.name.find('.'));
+    if (std::ranges::find(prefixes, prefix) == prefixes.end())
+      prefixes.push_back(prefix);
+  }
+  for (const std::string& prefix : prefixes) {
     const StateDict state = export_state(*parameters, prefix, batches);
-    write_safetensors(directory / file, state.entries, provenance);
+    const std::string name = prefix == Model::kEncoder ? "encoder" : prefix;
+    write_safetensors(directory / (name + ".safetensors"), state.entries,
+                      provenance);
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Trained weights as files: encoder.safetensors (torchvision's names) and
-// projector.safetensors, whose metadata says what they are.
+// Trained weights as files: encoder.safetensors (torchvision's names) and one
+// for each head, projector.safetensors; their metadata says what they are.
 
 #include <filesystem>
 #include <map>
@@ -20,7 +20,7 @@ struct EncoderInfo {
   data::PixelStats pixels;
 };
 
-// Writes both files of a trained model into the directory. `provenance` goes
+// Writes the files of a trained model into the directory. `provenance` goes
 // into the metadata (config hash, version, step, epoch). batches:
 // num_batches_tracked.
 void save_weights(Model& model, const std::filesystem::path& directory,

@@ -27,40 +27,51 @@ Model::Model(const ModelSpec& spec, bool with_training)
 Model::Model(const ModelSpec& spec, const ParameterStorage& storage)
     : spec_(spec), encoder_(parameters_, kEncoder, spec.encoder) {
   if (!spec.projector.empty())
-    projector_ = std::make_unique<Projector>(
-        parameters_, kProjector, spec.encoder.features(), spec.projector);
+    method_ = make_method(parameters_, spec.method,
+                          {.features = spec.encoder.features(),
+                           .projector = spec.projector,
+                           .samples = spec.samples,
+                           .classes = spec.classes});
   parameters_.set_storage(storage);
 }
 
-StepGraph Model::step_graph(std::int64_t samples, int image_size,
-                            const data::PixelStats& pixels,
-                            const Segments& segments,
-                            const JointEntropySpec& loss,
+const Method& Model::method() const {
+  MUSIC_CHECK(method_, "[model] training needs a method, this has an encoder only");
+  return *method_;
+}
+
+StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
                             dist::Communicator* communicator) const {
-  MUSIC_CHECK(projector_, "[model] training needs a projector");
-  StepGraph step{Graph(parameters_), {}, {}, {}};
+  const Method& method = this->method();
+  const Needs needs = method.needs();
+  StepGraph step{Graph(parameters_), {}, {}, {}, {}};
   Graph& g = step.graph;
+  const SharedBatch batch{communicator, samples};
   const std::int64_t n =
       communicator ? shard_size(samples, communicator->rank(),
                                 communicator->size())
                    : samples;
-  step.pixels = g.input("pixels", {2 * n, image_size, image_size, 3},
-                        DType::kU8);
-  // Both views in one pass, normalised by their own statistics: the same
-  // numbers as two passes, with half the launches.
-  const ForwardMode mode{
-      .training = true, .groups = 2, .communicator = communicator};
-  const Value x = normalised(g, step.pixels, pixels);
-  const Value h = encoder_.forward(g, x, mode);
-  const Value z = projector_->forward(g, h, mode);
-  // Codes of 16 bits where activations are: fp16 in either case, since scaled
-  // probabilities need digits, not range.
-  const DType codes = parameters_.storage().compute == DType::kF32
-                          ? DType::kF32
-                          : DType::kF16;
-  step.loss = joint_entropy(g, z, segments, loss, {communicator, samples}, codes);
+  step.pixels = g.input(
+      "pixels", {needs.views * n, spec.image_size, spec.image_size, 3},
+      DType::kU8);
+  if (needs.labels) step.labels = g.input("labels", {n}, DType::kI32);
+  // All views in one pass, normalised by their own statistics: the same numbers
+  // as a pass each, with fewer launches.
+  const ForwardMode mode{.training = true,
+                         .groups = needs.views,
+                         .communicator = communicator};
+  const Inputs inputs{normalised(g, step.pixels, spec.pixels), step.labels};
+
+  const std::vector<Value> embedded = method.embed(g, encoder_, inputs, mode);
+  step.loss_begin = g.nodes().size();
+  step.objective = method.objective(g, embedded, inputs, batch);
   step.loss_scale = g.input("loss_scale", {1}, DType::kF32);
-  backward(g, step.loss.total, step.loss_scale);
+  step.backward_begin = g.nodes().size();
+  backward(g, step.objective.loss, step.loss_scale);
+  method.finish(g, embedded, batch);
+
+  g.keep(step.objective.total);
+  for (const Reading& r : step.objective.readings) g.keep(r.value);
   return step;
 }
 

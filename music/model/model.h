@@ -6,26 +6,31 @@
 #include <string>
 #include <vector>
 
-#include "data/augment_spec.h"
 #include "engine/graph/graph.h"
-#include "layers/projector.h"
 #include "layers/resnet.h"
-#include "music/loss/joint_entropy.h"
-#include "music/loss/segments.h"
+#include "music/method/methods.h"
+#include "music/model/step_spec.h"
 
 namespace music {
 
 struct ModelSpec {
   ResNetSpec encoder;
-  std::vector<std::int64_t> projector;  // output widths; empty: encoder only
+  // Output widths of the projector; empty: encoder only, without a method.
+  std::vector<std::int64_t> projector = {};
+  MethodSpec method = {};
+  std::int64_t samples = 0;  // of a full batch, over all processes
+  std::int64_t classes = 0;  // of the labels; 0 = none
 };
 
-// A training step without the optimiser: pixels of both views to gradients.
+// A training step without the optimiser: a batch to gradients.
 struct StepGraph {
   Graph graph;
-  Value pixels;  // input, u8 [2n, size, size, 3]: view 1, then view 2
+  Value pixels;  // input, u8 [views * n, size, size, 3]: view 1, then view 2
+  Value labels;  // input, i32 [n]; invalid where the method needs none
   Value loss_scale;  // input, f32 [1]: gradients come multiplied by it
-  JointEntropyValues loss;
+  Objective objective;  // total and readings are kept
+  // Nodes: of the objective, behind the network; of the gradients, behind it.
+  std::size_t loss_begin = 0, backward_begin = 0;
 };
 
 // Frozen encoder: pixels to pooled features.
@@ -38,7 +43,6 @@ struct FeatureGraph {
 class Model {
  public:
   static constexpr const char* kEncoder = "backbone";
-  static constexpr const char* kProjector = "projector";
 
   // Registers the parameters. Graphs can be recorded and planned at once, for
   // storage's device and precision; running them takes allocate().
@@ -50,9 +54,7 @@ class Model {
 
   // samples: of the batch; with a communicator, of all its processes, and n of
   // the graph is shard_size() of them.
-  StepGraph step_graph(std::int64_t samples, int image_size,
-                       const data::PixelStats& pixels, const Segments& segments,
-                       const JointEntropySpec& loss,
+  StepGraph step_graph(std::int64_t samples, const TrainingStepSpec& step,
                        dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels) const;
@@ -60,12 +62,14 @@ class Model {
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
   const ModelSpec& spec() const { return spec_; }
+  // Throws where there is none.
+  const Method& method() const;
 
  private:
   ModelSpec spec_;
   Parameters parameters_;
   ResNet encoder_;
-  std::unique_ptr<Projector> projector_;
+  std::unique_ptr<Method> method_;
 };
 
 }  // namespace music

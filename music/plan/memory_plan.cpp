@@ -19,23 +19,24 @@ double gib(std::size_t bytes) {
 
 // On a GPU from the sizes of its parts: codes of both views and G; of several
 // processes codes and gradient of the slab, what is exchanged, two panels.
-std::size_t loss_workspace(const TrainingStepSpec& spec, std::int64_t batch,
+std::size_t loss_workspace(const Segments& segments,
+                           const JointEntropySpec& loss, std::int64_t batch,
                            const Compute& compute,
                            dist::Communicator& place) {
   const std::int64_t samples = batch * place.size();
   if (compute.device == Device::kCpu)
-    return cpu::JointEntropy({batch, &spec.segments, spec.loss, 0, &place,
+    return cpu::JointEntropy({batch, &segments, loss, 0, &place,
                               samples}).workspace_bytes();
-  const std::int64_t units = spec.segments.units();
+  const std::int64_t units = segments.units();
   const std::int64_t code = compute.dtype == DType::kF32 ? 4 : 2;
   const auto codes = 2 * batch * units * code;
   if (place.size() == 1)
     return static_cast<std::size_t>(
         codes + units * std::min<std::int64_t>(units, 4096) * (code + 2));
   const std::int64_t panel = std::min(
-      units, gpu_panel_units(samples, spec.segments, place.size(), code));
+      units, gpu_panel_units(samples, segments, place.size(), code));
   const std::int64_t columns =
-      (units + place.size() - 1) / place.size() + spec.segments.size(0);
+      (units + place.size() - 1) / place.size() + segments.size(0);
   return static_cast<std::size_t>(
       codes + batch * units * 4 + samples * columns * (code + 4) +
       2 * samples * panel * (code + 4) + panel * columns * (code + 4));
@@ -58,14 +59,16 @@ int widest_slab(const Segments& segments, int ranks) {
 MemoryPlan plan_memory(const ModelSpec& model_spec,
                        const TrainingStepSpec& spec, std::int64_t batch,
                        const Compute& compute, int processes) {
+  const auto& settings = model_spec.method.of<Music>();
+  const Segments segments =
+      make_segments(settings, model_spec.projector.back());
   const auto place = dist::make_planned_communicator(
-      widest_slab(spec.segments, processes), processes);
+      widest_slab(segments, processes), processes);
   Model model(model_spec, {.training = true,
                            .device = compute.device,
                            .compute = compute.dtype});
   StepGraph step =
-      model.step_graph(batch * processes, spec.image_size, spec.pixels,
-                       spec.segments, spec.loss, place.get());
+      model.step_graph(batch * processes, spec, place.get());
   const Parameters& p = model.parameters();
   const Plan plan = plan_memory(step.graph);
   const auto flat = static_cast<std::size_t>(p.flat_elements());
@@ -77,7 +80,7 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   if (compute.dtype != DType::kF32) m.rounded = flat * size_of(compute.dtype);
   m.activations = plan.bytes;
   m.activations_without_reuse = plan.bytes_without_reuse;
-  m.loss = loss_workspace(spec, batch, compute, *place);
+  m.loss = loss_workspace(segments, settings.entropy, batch, compute, *place);
   if (compute.device == Device::kCpu) {
     // Without kernels: making them asks for their workspace.
     m.workspace = Executable(std::move(step.graph), model.parameters(), {})

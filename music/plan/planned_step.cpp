@@ -17,19 +17,20 @@ PlannedStep::PlannedStep(const ModelSpec& model, const TrainingStepSpec& step,
       network_(model, ParameterStorage{.training = true,
                                        .device = compute.device,
                                        .compute = compute.dtype}),
-      step_(network_.step_graph(samples, step.image_size, step.pixels,
-                                step.segments, step.loss, place_.get())),
+      step_(network_.step_graph(samples, step, place_.get())),
       reducer_(*place_, network_.parameters()) {
   model_.graph = &step_.graph;
   model_.reducer = &reducer_;
   model_.layout = layout;
-  const std::int64_t units = step.segments.units();
+  const auto& settings = model.method.of<Music>();
+  const Segments segments = make_segments(settings, model.projector.back());
+  const std::int64_t units = segments.units();
   const int code = compute.dtype == DType::kF32 ? 4 : 2;
-  model_.loss = {samples, step.segments, step.loss, rank, layout.ranks(),
+  model_.loss = {samples, segments, settings.entropy, rank, layout.ranks(),
                  cpu::panel_units(samples, units), code};
   if (compute.device == Device::kCuda) {
     model_.loss.panel = std::min(
-        units, gpu_panel_units(samples, step.segments, layout.ranks(), code));
+        units, gpu_panel_units(samples, segments, layout.ranks(), code));
     model_.loss.sums = 5;
   }
 }

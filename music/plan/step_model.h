@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
-#include "music/model/step_spec.h"
+#include "music/loss/joint_entropy_spec.h"
+#include "music/loss/segments.h"
 #include "music/plan/interconnect.h"
 
 namespace music {

@@ -186,34 +186,26 @@ void Run::describe() const {
 
 void Run::record(const RunProgress& p, double images_per_second, double wait) {
   const StepReport& s = p.step;
-  const JointEntropyTerms& t = s.outcome.terms;
-  const Health& h = p.health;
   const double seconds = seconds_before_ + seconds_since(start_);
-  files_->metrics.write({{"epoch", s.epoch}, {"step", s.step}, {"loss", t.total},
-                  {"time", seconds}, {"lr", s.rate},
-                  {"loss_de", t.de}, {"loss_oe", t.oe}, {"loss_ti", t.ti},
-                  {"uniform_de", h.lines.uniform.de},
-                  {"uniform_oe", h.lines.uniform.oe},
-                  {"uniform_ti", h.lines.uniform.ti},
-                  {"best_de", h.lines.ideal.de},
-                  {"best_oe", h.lines.ideal.oe},
-                  {"oe_floor", h.lines.oe_floor},
-                  {"usage_entropy", h.usage_entropy},
-                  {"usage_entropy_min", h.usage_entropy_min},
-                  {"agreement", h.agreement},
-                  {"dead_units", h.dead_units},
-                  {"redundancy", h.redundancy},
-                  {"images_per_s", images_per_second},
-                  {"data_wait", wait},
-                  {"skipped_steps", trainer_.skipped_steps()},
-                  {"bad_images", files_->quarantine.count()}});
-  files_->tensorboard->write(s.step, {{"loss/total", t.total}, {"loss/de", t.de},
-                               {"loss/oe", t.oe}, {"loss/ti", t.ti},
-                               {"lr", s.rate},
-                               {"health/usage_entropy", h.usage_entropy},
-                               {"health/agreement", h.agreement},
-                               {"speed/images_per_s", images_per_second},
-                               {"speed/data_wait", wait}});
+  Metrics metrics = {{"epoch", s.epoch}, {"step", s.step},
+                     {"loss", p.report.loss}, {"time", seconds}, {"lr", s.rate}};
+  std::vector<std::pair<std::string, double>> scalars = {
+      {"loss/total", p.report.loss}};
+  for (const Gauge& g : p.report.gauges)
+    std::visit([&](auto value) {
+      metrics.emplace_back(g.name, value);
+      if (!g.tag.empty()) scalars.emplace_back(g.tag, value);
+    }, g.value);
+  for (const auto& [name, value] :
+       {std::pair{"images_per_s", images_per_second}, {"data_wait", wait}})
+    metrics.emplace_back(name, value);
+  metrics.emplace_back("skipped_steps", trainer_.skipped_steps());
+  metrics.emplace_back("bad_images", files_->quarantine.count());
+  scalars.insert(scalars.end(), {{"lr", s.rate},
+                                 {"speed/images_per_s", images_per_second},
+                                 {"speed/data_wait", wait}});
+  files_->metrics.write(metrics);
+  files_->tensorboard->write(s.step, scalars);
 }
 
 // Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
@@ -324,6 +316,9 @@ int Run::train() {
   progress.total_steps = trainer_.total_steps();
   progress.steps_per_epoch = trainer_.steps_per_epoch();
   progress.epochs = config_.train.epochs;
+  const Method& method = trainer_.model().method();
+  const std::int64_t views = method.needs().views;
+  progress.legend = method.legend();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
   while (!trainer_.done()) {
     trace.next_step();
@@ -332,10 +327,9 @@ int Run::train() {
     const double took = seconds_since(before);
     const double waited = trainer_.loader().stats().wait_seconds;
     const std::int64_t n = progress.step.samples;
-    progress.health = assess(progress.step.outcome.terms, n, trainer_.segments(),
-                             config_.loss.entropy,
-                             progress.step.outcome.mean_q.f32());
-    progress.views += 2 * n;
+    progress.report = method.report(progress.step.outcome.readings,
+                                    progress.step.outcome.total, n);
+    progress.views += views * n;
     const int signal = share_news();
     if (files_)
       record(progress, static_cast<double>(n) / took,
@@ -350,8 +344,9 @@ int Run::train() {
         trainer_.steps_done() % trainer_.steps_per_epoch() == 0;
     const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
     // Said when it changes, and at the end.
-    if (epoch_end && (progress.health.verdict != verdict || trainer_.done())) {
-      verdict = progress.health.verdict;
+    if (epoch_end && !progress.report.verdict.empty() &&
+        (progress.report.verdict != verdict || trainer_.done())) {
+      verdict = progress.report.verdict;
       spdlog::info("[health] epoch {}: {}", epoch, verdict);
     }
     save_if_due();

@@ -8,7 +8,6 @@
 
 #include "dist/communicator.h"
 #include "music/config/config.h"
-#include "music/method/health.h"
 #include "music/train/trainer.h"
 
 namespace music {
@@ -16,7 +15,8 @@ namespace music {
 // What an observer is told after every step, on every rank.
 struct RunProgress {
   StepReport step;
-  Health health;
+  Report report;       // of the method
+  std::string legend;  // its Method::legend()
   std::int64_t total_steps = 0, steps_per_epoch = 0, epochs = 0;
   std::int64_t views = 0;     // by this process so far
   double data_wait = 0;       // seconds it waited for data so far

@@ -36,18 +36,16 @@ void for_each_state(const Parameters& p, F&& fn) {
 }  // namespace
 
 ModelSpec model_spec(const Config& config) {
-  return {config.model.encoder, parse_projector(config.model.projector)};
+  return {.encoder = config.model.encoder,
+          .projector = parse_projector(config.model.projector),
+          .method = config.method,
+          .samples = config.train.batch};
 }
 
 TrainingStepSpec training_step_spec(const Config& config) {
-  TrainingStepSpec step;
-  step.image_size = config.augment.size;
-  step.pixels = config.pixels;
-  step.segments = make_segments(config.loss,
-                                parse_projector(config.model.projector).back());
-  step.loss = config.loss.entropy;
-  step.optimizer = config.optim.optimizer;
-  return step;
+  return {.image_size = config.augment.size,
+          .pixels = config.pixels,
+          .optimizer = config.optim.optimizer};
 }
 
 Compute choose_compute(const TrainConfig& config,
@@ -64,8 +62,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
       communicator_(communicator),
       compute_(choose_compute(config.train, communicator)),
       threads_(dist::choose_threads(communicator, config.train.threads,
-                                    config.data.workers)),
-      segments_(training_step_spec(config).segments) {
+                                    config.data.workers)) {
   const std::int64_t batch = config.train.batch;
   if (batch > dataset.size())
     throw error(ExitCode::kUsage,
@@ -172,7 +169,7 @@ StepReport Trainer::step() {
     ++skipped_;
     // An overflow of scaled gradients is mended by the scale, which has fallen.
     if (report.outcome.loss_scale > 1 &&
-        std::isfinite(report.outcome.terms.total))
+        std::isfinite(report.outcome.total))
       return report;
     if (++skipped_in_a_row_ > kMostSkipped)
       throw error(ExitCode::kNumerical,
@@ -316,8 +313,9 @@ EncoderInfo Trainer::encoder_info() const {
 
 void Trainer::save_weights(const std::filesystem::path& directory,
                            std::map<std::string, std::string> provenance) const {
-  // Two batches of statistics a step: one a view.
-  music::save_weights(*model_, directory, encoder_info(), 2 * step_,
+  // A batch of statistics a view and step.
+  music::save_weights(*model_, directory, encoder_info(),
+                      model_->method().needs().views * step_,
                       std::move(provenance));
 }
 

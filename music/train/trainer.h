@@ -88,7 +88,6 @@ class Trainer {
   Model& model() { return *model_; }
   const Model& model() const { return *model_; }
   const Schedule& schedule() const { return schedule_; }
-  const Segments& segments() const { return segments_; }
   const data::Loader& loader() const { return *loader_; }
   TrainingStep::Memory memory() const { return training_step_->memory(); }
   const Compute& compute() const { return compute_; }
@@ -108,7 +107,6 @@ class Trainer {
   Compute compute_;
   dist::Threads threads_;
   std::unique_ptr<dist::Communicator> between_devices_;
-  Segments segments_;
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Model> model_;

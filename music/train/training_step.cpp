@@ -14,8 +14,24 @@ namespace {
 struct StepScalars {
   float rate = 0;
   UpdateState state;
-  double terms[4] = {};
 };
+
+// Where the numbers of a step lie one behind the other: the total, then the
+// readings. Calls fn(value, offset); returns the bytes.
+template <typename F>
+std::size_t for_each_number(const Graph& graph, const Objective& objective,
+                            F&& fn) {
+  std::size_t offset = 0;
+  const auto take = [&](Value v) {
+    fn(v, offset);
+    const ValueInfo& info = graph.info(v);
+    offset += aligned(static_cast<std::size_t>(info.shape.elements()) *
+                      size_of(info.dtype));
+  };
+  take(objective.total);
+  for (const Reading& r : objective.readings) take(r.value);
+  return offset;
+}
 
 bool capture_wanted(const ExecutableOptions& options) {
   const char* v = std::getenv("MUSIC_CUDA_GRAPH");
@@ -27,17 +43,17 @@ bool capture_wanted(const ExecutableOptions& options) {
 }  // namespace
 
 struct TrainingStep::Gpu {
-  explicit Gpu(std::size_t pixel_bytes, std::size_t mean_q_bytes)
-      : staging(pixel_bytes, music::Memory::kDevice),
-        input(pixel_bytes, music::Memory::kDevice),
+  Gpu(std::size_t batch_bytes, std::size_t number_bytes)
+      : staging(batch_bytes, music::Memory::kDevice),
+        input(batch_bytes, music::Memory::kDevice),
         exchange(sizeof(StepScalars), music::Memory::kPinned),
-        mean_q(mean_q_bytes, music::Memory::kPinned) {}
+        numbers(number_bytes, music::Memory::kPinned) {}
   StepScalars& host() { return *exchange.as<StepScalars>(); }
 
   cuda::Stream compute, copies;
   cuda::Event copied, consumed, done;  // staging: filled, emptied; the step
-  Buffer staging, input;  // u8 pixels: the next step's, this step's
-  Buffer exchange, mean_q;
+  Buffer staging, input;  // pixels, labels: the next step's, this step's
+  Buffer exchange, numbers;
   bool capture = true;
 };
 
@@ -52,19 +68,21 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
                                                              : nullptr) {
   options_.device = device_;
   if (communicator_) reducer_.emplace(*communicator_, model.parameters());
-  std::size_t arena = 0, workspace = 0, pixels = 0;
+  std::size_t arena = 0, workspace = 0, batch = 0, numbers = 0;
   for (const std::int64_t n : batch_sizes) {
     if (prepared_.contains(n)) continue;
-    StepGraph step = model.step_graph(n, spec.image_size, spec.pixels,
-                                      spec.segments, spec.loss, communicator_);
+    StepGraph step = model.step_graph(n, spec, communicator_);
     Prepared& p = prepared_[n];
-    p.pixels = step.pixels, p.loss_scale = step.loss_scale;
-    p.loss = step.loss;
-    step.graph.keep(p.loss.total);
-    pixels = std::max(pixels, static_cast<std::size_t>(
-                                  step.graph.shape(step.pixels).elements()));
+    p.pixels = step.pixels, p.labels = step.labels;
+    p.loss_scale = step.loss_scale;
+    p.objective = step.objective;
+    p.loss_begin = step.loss_begin, p.backward_begin = step.backward_begin;
     p.executable = std::make_unique<Executable>(std::move(step.graph),
                                                 model.parameters(), options_);
+    batch = std::max(batch, label_offset(p) + label_bytes(p));
+    numbers = std::max(numbers, for_each_number(p.executable->graph(),
+                                                p.objective,
+                                                [](Value, std::size_t) {}));
     arena = std::max(arena, p.executable->arena_bytes());
     workspace = std::max(workspace, p.executable->workspace_bytes());
   }
@@ -83,13 +101,15 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   set_update_state({.loss_scale = scale.dynamic ? scale.initial : 1.0f});
   optimizer_ = make_optimizer(model.parameters(), spec.optimizer, scale);
   if (device_ == Device::kCpu) return;
-  gpu_ = std::make_unique<Gpu>(
-      pixels, static_cast<std::size_t>(2 * spec.segments.units()) *
-                  sizeof(float));
+  gpu_ = std::make_unique<Gpu>(batch, numbers);
   gpu_->capture = capture_wanted(options_) &&
                   (!communicator_ || communicator_->capturable());
-  for (auto& [n, p] : prepared_)
+  for (auto& [n, p] : prepared_) {
     p.executable->set_input(p.pixels, gpu_->input.data());
+    if (p.labels)
+      p.executable->set_input(p.labels,
+                              gpu_->input.as<std::byte>() + label_offset(p));
+  }
 }
 
 TrainingStep::~TrainingStep() = default;
@@ -105,19 +125,15 @@ void TrainingStep::observe(Prepared& p) {
 
 void TrainingStep::trace(dist::Timeline* timeline) {
   timeline_ = timeline;
-  for (auto& [n, p] : prepared_) {
-    const auto& nodes = p.executable->graph().nodes();
-    while (nodes[p.loss_node].op != "joint_entropy") ++p.loss_node;
-    observe(p);
-  }
+  for (auto& [n, p] : prepared_) observe(p);
 }
 
 void TrainingStep::record(const Prepared& p, std::size_t node) {
   const Node& n = p.executable->graph().nodes()[node];
   timeline_->add({dist::Timeline::Lane::kCompute, n.op,
-                  node < p.loss_node    ? "forward"
-                  : node == p.loss_node ? "loss"
-                                        : "backward",
+                  node < p.loss_begin       ? "forward"
+                  : node < p.backward_begin ? "loss"
+                                            : "backward",
                   node_begin_, dist::Timeline::Clock::now(), n.scope, -1});
 }
 
@@ -132,14 +148,38 @@ TrainingStep::Prepared& TrainingStep::prepared(std::int64_t samples) {
   return it->second;
 }
 
-void TrainingStep::stage(const void* pixels, std::int64_t samples) {
+std::size_t TrainingStep::label_offset(const Prepared& p) const {
+  return aligned(static_cast<std::size_t>(
+      p.executable->graph().shape(p.pixels).elements()));
+}
+
+std::size_t TrainingStep::label_bytes(const Prepared& p) const {
+  if (!p.labels) return 0;
+  return static_cast<std::size_t>(
+             p.executable->graph().shape(p.labels).elements()) *
+         sizeof(std::int32_t);
+}
+
+// Pixels and labels from the host, into a buffer of a batch.
+void TrainingStep::upload_batch(const Prepared& p, const Buffer& to,
+                                const void* pixels, const int* labels,
+                                void* stream) const {
+  cuda::copy(to.data(), pixels, p.executable->tensor(p.pixels).bytes(), stream);
+  if (p.labels)
+    cuda::copy(to.as<std::byte>() + label_offset(p), labels, label_bytes(p),
+               stream);
+}
+
+void TrainingStep::stage(const void* pixels, std::int64_t samples,
+                         const int* labels) {
   const Prepared& p = prepared(samples);
+  MUSIC_CHECK(labels || !p.labels, "[step] stage() without labels");
   staged_ = pixels;
+  staged_labels_ = labels;
   staged_samples_ = samples;
   if (!gpu_) return;
   gpu_->consumed.wait_in(gpu_->copies.get());
-  cuda::copy(gpu_->staging.data(), pixels,
-             p.executable->tensor(p.pixels).bytes(), gpu_->copies.get());
+  upload_batch(p, gpu_->staging, pixels, labels, gpu_->copies.get());
   gpu_->copied.record(gpu_->copies.get());
 }
 
@@ -153,6 +193,7 @@ void TrainingStep::submit(double rate) {
   submitted_ = &p;
   if (!gpu_) {
     p.executable->set_input(p.pixels, staged_);
+    if (p.labels) p.executable->set_input(p.labels, staged_labels_);
     state_.as<UpdateState>()->rate = static_cast<float>(rate);
     loss_scale_ = state_.as<UpdateState>()->loss_scale;
     queue(p, true);
@@ -160,7 +201,7 @@ void TrainingStep::submit(double rate) {
     void* stream = gpu_->compute.get();
     gpu_->copied.wait_in(stream);
     cuda::copy(gpu_->input.data(), gpu_->staging.data(),
-               p.executable->tensor(p.pixels).bytes(), stream);
+               label_offset(p) + label_bytes(p), stream);
     gpu_->consumed.record(stream);
     gpu_->host().rate = static_cast<float>(rate);
     if (!gpu_->capture || !p.ran) {
@@ -181,7 +222,7 @@ void TrainingStep::submit(double rate) {
 
 // The work of a step; on a GPU with the exchange of its numbers.
 void TrainingStep::queue(Prepared& p, bool update) {
-  const Tensor total = p.executable->tensor(p.loss.total);
+  const Tensor total = p.executable->tensor(p.objective.total);
   if (!gpu_) {
     if (timeline_) node_begin_ = dist::Timeline::Clock::now();
     p.executable->run();
@@ -198,10 +239,12 @@ void TrainingStep::queue(Prepared& p, bool update) {
   p.executable->run(stream());
   if (reducer_) reducer_->finish(stream());
   if (update) optimizer_->step(state, total.f32(), stream());
-  const Tensor terms = p.executable->tensor(p.loss.terms);
-  const Tensor mean_q = p.executable->tensor(p.loss.mean_q);
-  cuda::copy(host.terms, terms.data, terms.bytes(), stream());
-  cuda::copy(gpu_->mean_q.data(), mean_q.data, mean_q.bytes(), stream());
+  for_each_number(p.executable->graph(), p.objective,
+                  [&](Value v, std::size_t offset) {
+                    const Tensor t = p.executable->tensor(v);
+                    cuda::copy(gpu_->numbers.as<std::byte>() + offset, t.data,
+                               t.bytes(), stream());
+                  });
   cuda::copy(&host.state, state, sizeof host.state, stream());
 }
 
@@ -227,27 +270,34 @@ StepOutcome TrainingStep::finish() {
 }
 
 StepOutcome TrainingStep::outcome(const Prepared& p) const {
-  const double* t = gpu_ ? gpu_->host().terms
-                         : p.executable->tensor(p.loss.terms).as<double>();
   StepOutcome result;
-  result.terms.de = t[0], result.terms.oe = t[1];
-  result.terms.ti = t[2], result.terms.total = t[3];
-  result.mean_q = p.executable->tensor(p.loss.mean_q);
-  if (gpu_) result.mean_q.data = gpu_->mean_q.data();
+  std::size_t i = 0;
+  for_each_number(p.executable->graph(), p.objective,
+                  [&](Value v, std::size_t offset) {
+                    Tensor t = p.executable->tensor(v);
+                    if (gpu_) t.data = gpu_->numbers.as<std::byte>() + offset;
+                    if (i == 0)
+                      result.total = static_cast<double>(*t.f32());
+                    else
+                      result.readings.add(p.objective.readings[i - 1].name, t);
+                    ++i;
+                  });
   return result;
 }
 
 StepOutcome TrainingStep::forward_backward(const void* pixels,
-                                           std::int64_t samples) {
+                                           std::int64_t samples,
+                                           const int* labels) {
   Prepared& p = prepared(samples);
+  MUSIC_CHECK(labels || !p.labels, "[step] forward_backward() without labels");
   if (!gpu_) {
     p.executable->set_input(p.pixels, pixels);
+    if (p.labels) p.executable->set_input(p.labels, labels);
     queue(p, false);
     return outcome(p);
   }
   void* stream = gpu_->compute.get();
-  cuda::copy(gpu_->input.data(), pixels,
-             p.executable->tensor(p.pixels).bytes(), stream);
+  upload_batch(p, gpu_->input, pixels, labels, stream);
   queue(p, false);
   cuda::synchronize(stream);
   return outcome(p);

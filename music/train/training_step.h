@@ -1,5 +1,5 @@
 #pragma once
-// One optimisation step: pixels of both views in, updated weights out. Holds
+// One optimisation step: pixels of all views in, updated weights out. Holds
 // the executables of every batch size that occurs (a full batch, the short last
 // one), over one arena, on the device of the model's parameters.
 //
@@ -29,10 +29,10 @@
 namespace music {
 
 struct StepOutcome {
-  JointEntropyTerms terms;
-  bool applied = true;     // false: not finite, weights left as they were
-  float loss_scale = 1;    // that this step's gradients were multiplied by
-  Tensor mean_q;           // [2,D] in host memory, valid until the next step
+  double total = 0;      // the loss of the batch
+  bool applied = true;   // false: not finite, weights left as they were
+  float loss_scale = 1;  // that this step's gradients were multiplied by
+  Readings readings;     // of the method
 };
 
 class TrainingStep {
@@ -46,11 +46,12 @@ class TrainingStep {
                dist::Communicator* communicator = nullptr);
   ~TrainingStep();
 
-  // The next step's batch: pixels u8 [2n, size, size, 3] of this process's shard
-  // of a batch of `samples`, in host memory, page-locked if the copy is to run
-  // beside a step. They must stay until wait_staged() on a GPU, until finish()
-  // on the CPU.
-  void stage(const void* pixels, std::int64_t samples);
+  // The next step's batch: pixels u8 [views * n, size, size, 3] of this
+  // process's shard of a batch of `samples`, and its labels [n] where the method
+  // needs them, in host memory, page-locked if the copy is to run beside a step.
+  // They must stay until wait_staged() on a GPU, until finish() on the CPU.
+  void stage(const void* pixels, std::int64_t samples,
+             const int* labels = nullptr);
   void wait_staged();
   // Queues the step of the staged batch; on the CPU runs it.
   void submit(double rate);
@@ -61,14 +62,16 @@ class TrainingStep {
   // Whether stage() before finish() gains anything.
   bool copies_ahead() const { return device_ == Device::kCuda; }
 
-  StepOutcome run(const void* pixels, std::int64_t samples, double rate) {
-    stage(pixels, samples);
+  StepOutcome run(const void* pixels, std::int64_t samples, double rate,
+                  const int* labels = nullptr) {
+    stage(pixels, samples, labels);
     submit(rate);
     return finish();
   }
   // Without the optimiser: gradients of the whole batch, times the loss scale,
   // stay in the model's gradient block.
-  StepOutcome forward_backward(const void* pixels, std::int64_t samples);
+  StepOutcome forward_backward(const void* pixels, std::int64_t samples,
+                               const int* labels = nullptr);
 
   // Loss scale and its count, between steps: part of a checkpoint.
   UpdateState update_state() const;
@@ -83,12 +86,12 @@ class TrainingStep {
 
  private:
   struct Prepared {
-    Value pixels, loss_scale;
-    JointEntropyValues loss;
+    Value pixels, labels, loss_scale;
+    Objective objective;
+    std::size_t loss_begin = 0, backward_begin = 0;  // nodes
     std::unique_ptr<Executable> executable;
     dist::GradientReducer::Schedule schedule;
     cuda::CapturedGraph graph;
-    std::size_t loss_node = 0;  // between forward and backward
     bool ran = false;  // once as separate launches, which load the kernels
   };
   struct Gpu;  // streams, staged pixels, results
@@ -97,6 +100,11 @@ class TrainingStep {
   void record(const Prepared& p, std::size_t node);
   void queue(Prepared& p, bool update);
   StepOutcome outcome(const Prepared& p) const;
+  // Of labels, behind the pixels in a buffer of a batch.
+  std::size_t label_offset(const Prepared& p) const;
+  std::size_t label_bytes(const Prepared& p) const;
+  void upload_batch(const Prepared& p, const Buffer& to, const void* pixels,
+                    const int* labels, void* stream) const;
   void* stream() const;  // null on the CPU
 
   Model& model_;
@@ -112,6 +120,7 @@ class TrainingStep {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Gpu> gpu_;
   const void* staged_ = nullptr;
+  const int* staged_labels_ = nullptr;
   std::int64_t staged_samples_ = 0;
   Prepared* submitted_ = nullptr;
   float loss_scale_ = 1;

@@ -25,11 +25,11 @@ struct Trained {
   bool shared;
 
   explicit Trained(dist::Communicator* c, DType dtype = DType::kF32,
-                   const TrainingStepSpec& spec = step_spec())
-      : model(kSpec,
+                   const ModelSpec& spec = kSpec)
+      : model(spec,
               ParameterStorage{
                   .training = true, .device = Device::kCuda, .compute = dtype}),
-        step((model.allocate(), model), spec, {kBatch, kLast}, {}, c),
+        step((model.allocate(), model), step_spec(), {kBatch, kLast}, {}, c),
         shared(c != nullptr) {
     model.parameters().initialise(1);
     if (dtype == DType::kF16)  // small enough for these gradients
@@ -42,6 +42,9 @@ struct Trained {
   float loss_scale() const { return step.update_state().loss_scale; }
   StepOutcome forward_backward(std::int64_t samples) {
     return step.forward_backward(batch(samples, 0).data(), samples);
+  }
+  JointEntropyTerms terms(std::int64_t samples) {
+    return Music::terms(forward_backward(samples).readings);
   }
   // Each size comes often enough to be captured and launched again.
   void train() {
@@ -119,8 +122,7 @@ TEST_SUITE("cuda_training_step") {
       Parameters &a = many.model.parameters(), &b = one.model.parameters();
       for (const std::int64_t samples : {kBatch, kLast}) {
         CAPTURE(samples);
-        const auto x = one.forward_backward(samples).terms;
-        const auto y = many.forward_backward(samples).terms;
+        const auto x = one.terms(samples), y = many.terms(samples);
         CHECK(near(y.de, x.de, kBound));
         CHECK(near(y.oe, x.oe, kBound));
         CHECK(near(y.ti, x.ti, kBound));
@@ -152,7 +154,7 @@ TEST_SUITE("cuda_training_step") {
         Trained one(nullptr, dtype), many(comm.get(), dtype);
         const auto x = one.forward_backward(kBatch);
         const auto y = many.forward_backward(kBatch);
-        CHECK(near(y.terms.total, x.terms.total, 1e-3));
+        CHECK(near(y.total, x.total, 1e-3));
         const double alone =
             norm_relative(gradient(one.model, one.loss_scale()), truth);
         const double together =
@@ -166,13 +168,12 @@ TEST_SUITE("cuda_training_step") {
 
   TEST_CASE("a P of each process's own samples") {
     if (!select_device()) return;
-    auto spec = step_spec();
-    spec.loss.scope = LossScope::kLocal;
+    auto spec = kSpec;
+    spec.method.of<Music>().entropy.scope = LossScope::kLocal;
     for (const auto& [name, comm] : device_communicators()) {
       CAPTURE(name);
       Trained one(nullptr), many(comm.get(), DType::kF32, spec);
-      const auto x = one.forward_backward(kBatch).terms;
-      const auto y = many.forward_backward(kBatch).terms;
+      const auto x = one.terms(kBatch), y = many.terms(kBatch);
       const double bound = world().size() > 1 ? 1e-3 : 0;
       CHECK(std::abs(x.oe - y.oe) >= bound);
       CHECK(near(y.ti, x.ti, kBound));

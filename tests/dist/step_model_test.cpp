@@ -29,34 +29,37 @@ using Kind = dist::Collective::Kind;
 
 constexpr std::int64_t kBatch = 12;
 constexpr int kSize = 16;
-const ModelSpec kSpec{{.depth = 18, .width = 4, .stem = Stem::kCifar},
-                      {1024, 1120}};
 
-TrainingStepSpec step_spec(std::int64_t segment = 80) {
+ModelSpec model_spec(std::int64_t segment = 80) {
+  ModelSpec spec{{.depth = 18, .width = 4, .stem = Stem::kCifar}, {1024, 1120}};
+  spec.method.of<Music>().segment = segment;
+  return spec;
+}
+
+TrainingStepSpec step_spec() {
   TrainingStepSpec spec;
   spec.image_size = kSize;
-  spec.segments = Segments::equal(1120, segment);
   return spec;
 }
 
 // Seen from one of the processes.
 struct Planned : PlannedStep {
-  Planned(int rank, Layout layout, const TrainingStepSpec& spec = step_spec(),
+  Planned(int rank, Layout layout, const ModelSpec& spec = model_spec(),
           std::int64_t batch = kBatch)
-      : PlannedStep(kSpec, spec, batch, {}, layout, rank) {
+      : PlannedStep(spec, step_spec(), batch, {}, layout, rank) {
     price(processor("v100"));
     model().net = interconnect("v100-edr");
   }
 };
 
 struct Real {
-  Model model{kSpec, true};
+  Model model;
   TrainingStep step;
   std::vector<std::uint8_t> pixels;
 
   explicit Real(dist::Communicator& c,
-                const TrainingStepSpec& spec = step_spec())
-      : step(model, spec, {kBatch}, {}, &c) {
+                const ModelSpec& spec = model_spec())
+      : model(spec, true), step(model, step_spec(), {kBatch}, {}, &c) {
     model.parameters().initialise(1);
     const auto n = shard_size(kBatch, c.rank(), c.size());
     pixels.resize(static_cast<std::size_t>(2 * n * kSize * kSize * 3), 100);
@@ -66,7 +69,7 @@ struct Real {
 
 TEST_SUITE("step_model") {
   TEST_CASE("a network that costs nothing leaves the efficiency of one") {
-    Planned p(0, {4, 8}, step_spec(), 64);
+    Planned p(0, {4, 8}, model_spec(), 64);
     p.model().net = interconnect("ideal");
     const StepPrediction s = predict(p.model());
     CHECK(near(s.efficiency(), 1, 1e-12));
@@ -78,7 +81,7 @@ TEST_SUITE("step_model") {
   }
 
   TEST_CASE("the step is longer with latency, bytes and nodes") {
-    Planned p(0, {4, 8}, step_spec(), 64);
+    Planned p(0, {4, 8}, model_spec(), 64);
     double last = 0;
     for (const double us : {0.0, 1.0, 5.0, 20.0, 100.0}) {
       p.model().net.between.latency_us = us;
@@ -156,7 +159,7 @@ TEST_SUITE("step_model") {
   TEST_CASE("the exchanges are those of a real step, to the byte") {
     for (const std::int64_t segment : {80, 1120}) {
       CAPTURE(segment);
-      Real real(world(), step_spec(segment));
+      Real real(world(), model_spec(segment));
       dist::Timeline timeline;
       world().record(&timeline);
       real.run();
@@ -167,7 +170,7 @@ TEST_SUITE("step_model") {
       std::stable_sort(spans.begin(), spans.end(), [](auto* a, auto* b) {
         return a->begin < b->begin;
       });
-      Planned p(world().rank(), {1, world().size()}, step_spec(segment));
+      Planned p(world().rank(), {1, world().size()}, model_spec(segment));
       const auto planned = predict(p.model()).collectives;
       REQUIRE(planned.size() == spans.size());
       if (world().size() > 1) CHECK(spans.size() > 40);
@@ -189,7 +192,7 @@ TEST_SUITE("step_model") {
     std::int64_t most[] = {
         static_cast<std::int64_t>(real.step.memory().workspace)};
     world().all_reduce({most, Shape{1}, DType::kI64}, dist::Reduction::kMax);
-    const MemoryPlan plan = plan_memory(kSpec, step_spec(),
+    const MemoryPlan plan = plan_memory(model_spec(), step_spec(),
                                         kBatch / world().size(), {},
                                         world().size());
     CHECK(static_cast<std::int64_t>(plan.workspace) == most[0]);

@@ -14,7 +14,7 @@ namespace music::test {
 inline constexpr std::int64_t kBatch = 24, kLast = 10;
 inline const ModelSpec kSpec = small_model({24, 28});
 
-inline TrainingStepSpec step_spec() { return small_step(28); }
+inline TrainingStepSpec step_spec() { return small_step(); }
 
 inline constexpr std::size_t kImage = kSize * kSize * 3;
 

@@ -35,7 +35,6 @@ struct Traced {
     model.parameters().initialise(1);
     TrainingStepSpec spec;
     spec.image_size = kSide;
-    spec.segments = Segments::equal(1120, 80);
     TrainingStep step(model, spec, {kSamples}, {}, &world());
     const auto n = shard_size(kSamples, world().rank(), world().size());
     std::vector<std::uint8_t> pixels(

@@ -1,6 +1,7 @@
 // One process and any number give the same step: loss, gradients, running
 // statistics, weights. Run with 1 to 4 processes, all of which also compute the
 // whole batch alone.
+#include "music/loss/joint_entropy.h"
 #include "music/train/training_step.h"
 
 #include <doctest/doctest.h>
@@ -23,17 +24,22 @@ using namespace music;
 using namespace music::test;
 
 struct Trained {
-  Model model{kSpec, true};
+  Model model;
   TrainingStep step;
   dist::Communicator* communicator;
 
-  explicit Trained(dist::Communicator* c, const TrainingStepSpec& spec = step_spec())
-      : step(model, spec, {kBatch, kLast}, {}, c), communicator(c) {
+  explicit Trained(dist::Communicator* c, const ModelSpec& spec = kSpec)
+      : model(spec, true),
+        step(model, step_spec(), {kBatch, kLast}, {}, c),
+        communicator(c) {
     model.parameters().initialise(1);
   }
   StepOutcome forward_backward(std::int64_t samples, std::uint32_t stream) {
     const auto x = pixels(samples, stream);
     return step.forward_backward((communicator ? shard(x) : x).data(), samples);
+  }
+  JointEntropyTerms terms(std::int64_t samples) {
+    return Music::terms(forward_backward(samples, 0).readings);
   }
   // Five LARS steps, the last of them short.
   void train() {
@@ -97,7 +103,7 @@ void assembled(Model& model, dist::Communicator* statistics) {
   // Registered in the model's order, so their numbers are the model's.
   Parameters table;
   const ResNet encoder(table, Model::kEncoder, kSpec.encoder);
-  const Projector projector(table, Model::kProjector,
+  const Projector projector(table, "projector",
                             kSpec.encoder.features(), kSpec.projector);
   Parameters& p = model.parameters();
   Graph g(p);
@@ -111,7 +117,7 @@ void assembled(Model& model, dist::Communicator* statistics) {
       image_normalize(g, in, {spec.pixels.mean, spec.pixels.std});
   const auto loss = joint_entropy(
       g, projector.forward(g, encoder.forward(g, normalised, mode), mode),
-      spec.segments, spec.loss, {&world(), kBatch});
+      Segments::equal(28, 4), {}, {&world(), kBatch});
   backward(g, loss.total, g.constant({1}, 1));
   BoundExecutable run(std::move(g), p);
   run->set_input(in, x.data());
@@ -125,8 +131,7 @@ TEST_SUITE("training_step") {
     Trained one(nullptr), many(&world());
     for (const std::int64_t samples : {kBatch, kLast}) {
       CAPTURE(samples);
-      const auto a = one.forward_backward(samples, 0).terms;
-      const auto b = many.forward_backward(samples, 0).terms;
+      const auto a = one.terms(samples), b = many.terms(samples);
       CHECK(near(b.de, a.de, kBound));
       CHECK(near(b.oe, a.oe, kBound));
       CHECK(near(b.ti, a.ti, kBound));
@@ -188,11 +193,10 @@ TEST_SUITE("training_step") {
 
   TEST_CASE("a P of each process's own samples is seen") {
     if (world().size() == 1) return;
-    auto spec = step_spec();
-    spec.loss.scope = LossScope::kLocal;
+    auto spec = kSpec;
+    spec.method.of<Music>().entropy.scope = LossScope::kLocal;
     Trained one(nullptr), many(&world(), spec);
-    const auto a = one.forward_backward(kBatch, 0).terms;
-    const auto b = many.forward_backward(kBatch, 0).terms;
+    const auto a = one.terms(kBatch), b = many.terms(kBatch);
     CHECK(std::abs(a.oe - b.oe) > 100 * kBound);
     CHECK(gradients(many.model.parameters(), one.model.parameters()).error >
           100 * kBound);

@@ -11,21 +11,22 @@ namespace music::test {
 
 inline constexpr int kSize = 12;  // image side
 
+// Segments of four.
 inline ModelSpec small_model(std::vector<std::int64_t> projector) {
-  return {{.depth = 18,
-           .width = 4,
-           .stem = Stem::kCifar,
-           .zero_init_residual = false},
-          std::move(projector)};
+  ModelSpec spec{{.depth = 18,
+                  .width = 4,
+                  .stem = Stem::kCifar,
+                  .zero_init_residual = false},
+                 std::move(projector)};
+  spec.method.of<Music>().segment = 4;
+  return spec;
 }
 
-// Segments of four.
-inline TrainingStepSpec small_step(std::int64_t units) {
+inline TrainingStepSpec small_step() {
   TrainingStepSpec spec;
   spec.image_size = kSize;
   spec.pixels.mean = {0.5f, 0.4f, 0.3f};
   spec.pixels.std = {0.2f, 0.25f, 0.3f};
-  spec.segments = Segments::equal(units, 4);
   return spec;
 }
 

@@ -18,9 +18,11 @@ ProgressState at(std::int64_t step) {
   s.epoch = static_cast<double>(step) / 25;
   s.views = step * 512;
   s.data_wait = static_cast<double>(step) * 0.1;
-  s.now = {-8.125, -2.5, -6.0, 0.375};
-  s.uniform = {-4.4916, -0.1096, -8.7641, 4.3820};
-  s.best = {-13.146, -4.3820, -8.7641, 0};
+  s.legend = "[a, b] beside a value: a for uniform codes, b at best";
+  s.lines = {{"loss", -8.125, -4.4916, -13.146},
+             {"DE", -2.5, -0.1096, -4.3820},
+             {"OE", -6.0, -8.7641, -8.7641},
+             {"TI", 0.375, 4.3820, 0}};
   return s;
 }
 

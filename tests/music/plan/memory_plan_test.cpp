@@ -11,13 +11,15 @@ namespace {
 
 using namespace music;
 
-const ModelSpec kModel{{.depth = 18, .width = 4, .stem = Stem::kCifar},
-                       {24, 16}};
+const ModelSpec kModel = [] {
+  ModelSpec spec{{.depth = 18, .width = 4, .stem = Stem::kCifar}, {24, 16}};
+  spec.method.of<Music>().segment = 4;
+  return spec;
+}();
 
 TrainingStepSpec step_spec() {
   TrainingStepSpec s;
   s.image_size = 12;
-  s.segments = Segments::equal(16, 4);
   return s;
 }
 

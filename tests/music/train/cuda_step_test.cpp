@@ -29,7 +29,11 @@ constexpr bool kShort = false;
 constexpr int kGoldenSteps = kShort ? 1 : 5;
 
 constexpr int kSize = 9;
-const ModelSpec kSpec{{.depth = 18, .width = 4, .stem = Stem::kCifar}, {24, 16}};
+const ModelSpec kSpec = [] {
+  ModelSpec spec{{.depth = 18, .width = 4, .stem = Stem::kCifar}, {24, 16}};
+  spec.method.of<Music>().segment = 4;
+  return spec;
+}();
 
 std::vector<std::uint8_t> pixels(std::int64_t views, std::uint32_t key) {
   std::vector<std::uint8_t> v(
@@ -42,7 +46,6 @@ std::vector<std::uint8_t> pixels(std::int64_t views, std::uint32_t key) {
 TrainingStepSpec step_spec() {
   TrainingStepSpec s;
   s.image_size = kSize;
-  s.segments = Segments::equal(16, 4);
   return s;
 }
 
@@ -125,12 +128,13 @@ TEST_SUITE("cuda_step") {
     for (std::size_t i = 0; i < a.size(); ++i) {
       CAPTURE(i);
       CHECK(b[i].applied);
-      CHECK(near(b[i].terms.total, a[i].terms.total, 1e-4));
+      CHECK(near(b[i].total, a[i].total, 1e-4));
     }
     CHECK(within(norm_relative(gpu.state(), cpu.state()), 1e-4));
-    REQUIRE(b.back().mean_q.shape == Shape{2, 16});
+    const Tensor& mean_q = b.back().readings.at("mean_q");
+    REQUIRE(mean_q.shape == Shape{2, 16});
     double sum = 0;  // each of the four segments sums to one in either view
-    for (const float q : b.back().mean_q.span<float>()) sum += q;
+    for (const float q : mean_q.span<float>()) sum += q;
     CHECK(near(sum, 8, 1e-5));
   }
 
@@ -160,9 +164,10 @@ TEST_SUITE("cuda_step") {
       std::vector<float> result;
       const auto note = [&](const StepOutcome& o) {
         CHECK(o.applied);
-        for (const double term : {o.terms.de, o.terms.oe, o.terms.ti})
+        const JointEntropyTerms t = Music::terms(o.readings);
+        for (const double term : {t.de, t.oe, t.ti})
           result.push_back(static_cast<float>(term));
-        const auto q = o.mean_q.span<float>();
+        const auto q = o.readings.at("mean_q").span<float>();
         result.insert(result.end(), q.begin(), q.end());
       };
       t.step.set_update_state({.loss_scale = 1024});
