@@ -28,6 +28,7 @@ void for_each_state(const Parameters& p, F&& fn) {
     const std::string& name = p.table()[static_cast<std::size_t>(i)].name;
     fn("value/" + name, p.value(i));
     fn("momentum/" + name, p.momentum(i));
+    if (p.has_target()) fn("target/" + name, p.target(i));
   }
   for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i)
     fn("buffer/" + p.buffers()[static_cast<std::size_t>(i)].name, p.buffer(i));

@@ -12,7 +12,7 @@ namespace {
 
 // What the host writes before a step and reads after it: page-locked.
 struct StepScalars {
-  float rate = 0;
+  float rates[kMostGroups] = {};
   UpdateState state;
   double terms[4] = {};
 };
@@ -153,7 +153,7 @@ void TrainingStep::submit(double rate) {
   submitted_ = &p;
   if (!gpu_) {
     p.executable->set_input(p.pixels, staged_);
-    state_.as<UpdateState>()->rate = static_cast<float>(rate);
+    state_.as<UpdateState>()->set_rate(static_cast<float>(rate));
     loss_scale_ = state_.as<UpdateState>()->loss_scale;
     queue(p, true);
   } else {
@@ -162,7 +162,7 @@ void TrainingStep::submit(double rate) {
     cuda::copy(gpu_->input.data(), gpu_->staging.data(),
                p.executable->tensor(p.pixels).bytes(), stream);
     gpu_->consumed.record(stream);
-    gpu_->host().rate = static_cast<float>(rate);
+    std::ranges::fill(gpu_->host().rates, static_cast<float>(rate));
     if (!gpu_->capture || !p.ran) {
       queue(p, true);
       p.ran = true;
@@ -194,7 +194,7 @@ void TrainingStep::queue(Prepared& p, bool update) {
   }
   auto* state = state_.as<UpdateState>();
   StepScalars& host = gpu_->host();
-  if (update) cuda::copy(&state->rate, &host.rate, sizeof host.rate, stream());
+  if (update) cuda::copy(state->rates, host.rates, sizeof host.rates, stream());
   p.executable->run(stream());
   if (reducer_) reducer_->finish(stream());
   if (update) optimizer_->step(state, total.f32(), stream());
