@@ -16,7 +16,7 @@ ConvBn::ConvBn(Parameters& parameters, const std::string& conv_name,
 Value ConvBn::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                       Value residual) const {
   Graph::Scope scope(graph, name_);
-  const Value w = graph.parameter(weight_, graph.info(x).dtype);
+  const Value w = weight(graph, weight_, mode, graph.info(x).dtype);
   const Value y = conv2d(graph, x, w, spec_);
   return norm_.forward(graph, y, mode, relu, residual);
 }

@@ -13,10 +13,19 @@ namespace music {
 // How a graph is recorded.
 struct ForwardMode {
   bool training = true;  // batch statistics, running statistics updated
+  // The target network's weights; in training only, and running statistics,
+  // which are the trained network's, stay.
+  bool target = false;
   int groups = 1;        // statistics groups on the batch axis (2 = two views)
   // Training with other processes: statistics are those of all their samples.
   dist::Communicator* communicator = nullptr;
 };
+
+// Parameter i of the network that the mode asks for. dtype: Graph::parameter.
+inline Value weight(Graph& graph, int i, ForwardMode mode,
+                    DType dtype = DType::kF32) {
+  return mode.target ? graph.target(i, dtype) : graph.parameter(i, dtype);
+}
 
 // "backbone" + "conv1" -> "backbone.conv1"
 inline std::string join_name(const std::string& prefix, const std::string& name) {

@@ -6,22 +6,34 @@
 namespace music {
 
 BatchNorm::BatchNorm(Parameters& parameters, const std::string& name,
-                     std::int64_t channels, double gamma)
-    : weight_(parameters.add(name + ".weight", {channels}, Init::constant(gamma))),
-      bias_(parameters.add(name + ".bias", {channels}, Init::constant(0))),
-      mean_(parameters.add_buffer(name + ".running_mean", {channels}, 0)),
-      var_(parameters.add_buffer(name + ".running_var", {channels}, 1)) {}
+                     std::int64_t channels, double gamma, Affine affine)
+    : mean_(parameters.add_buffer(name + ".running_mean", {channels}, 0)),
+      var_(parameters.add_buffer(name + ".running_var", {channels}, 1)) {
+  if (affine == Affine::kNone) return;
+  weight_ = parameters.add(name + ".weight", {channels}, Init::constant(gamma));
+  bias_ = parameters.add(name + ".bias", {channels}, Init::constant(0));
+  if (affine == Affine::kNoBeta) parameters.freeze(bias_);
+}
 
 Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                          Value residual) const {
   BatchNormSpec spec;
   spec.groups = mode.groups;
   spec.relu = relu;
-  const Value gamma = graph.parameter(weight_), beta = graph.parameter(bias_);
-  const Value mean = graph.buffer(mean_), var = graph.buffer(var_);
+  const auto scale = [&](int parameter, double otherwise) {
+    const std::int64_t channels = graph.shape(x)[graph.shape(x).rank() - 1];
+    return parameter >= 0 ? weight(graph, parameter, mode)
+                          : graph.constant({channels}, otherwise);
+  };
+  const Value gamma = scale(weight_, 1), beta = scale(bias_, 0);
+  MUSIC_CHECK(mode.training || !mode.target,
+              "[norm] a target network in evaluation: expected training, it "
+              "has no running statistics");
   if (!mode.training)
-    return batch_norm_inference(graph, x, gamma, beta, mean, var, residual,
-                                spec);
+    return batch_norm_inference(graph, x, gamma, beta, graph.buffer(mean_),
+                                graph.buffer(var_), residual, spec);
+  const Value mean = mode.target ? Value{} : graph.buffer(mean_);
+  const Value var = mode.target ? Value{} : graph.buffer(var_);
   StatisticsHook combine;
   if (mode.communicator && mode.communicator->size() > 1)
     combine = [&c = *mode.communicator](Graph& g, Value statistics) {

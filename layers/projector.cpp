@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "engine/ops/linear.h"
+#include "engine/ops/relu.h"
 #include "layers/init.h"
 
 namespace music {
@@ -29,36 +30,65 @@ std::vector<std::int64_t> parse_projector(const std::string& spec) {
   return widths;
 }
 
+namespace {
+
+using LastNorm = HeadSpec::LastNorm;
+
+Affine affine_of(LastNorm norm) {
+  switch (norm) {
+    case LastNorm::kNoBeta: return Affine::kNoBeta;
+    case LastNorm::kPlain: return Affine::kNone;
+    default: return Affine::kBoth;
+  }
+}
+
+}  // namespace
+
 Projector::Projector(Parameters& parameters, const std::string& prefix,
                      std::int64_t features,
-                     const std::vector<std::int64_t>& widths) {
+                     const std::vector<std::int64_t>& widths)
+    : Projector(parameters, prefix, features, HeadSpec{.widths = widths}) {}
+
+Projector::Projector(Parameters& parameters, const std::string& prefix,
+                     std::int64_t features, const HeadSpec& spec)
+    : scope_(prefix.empty() ? "projector" : prefix) {
+  MUSIC_CHECK(!spec.widths.empty(), "[projector] {} has no layers, expected one "
+              "or more", scope_);
   std::int64_t in = features;
   int index = 0;
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i, index += 3) {
-    const std::string name = join_name(prefix, std::to_string(index));
-    const int weight =
-        parameters.add(name + ".weight", {widths[i], in}, linear_init(in));
-    const int bias = parameters.add(name + ".bias", {widths[i]}, linear_init(in));
-    hidden_.push_back({weight, bias,
-                       BatchNorm(parameters,
-                                 join_name(prefix, std::to_string(index + 1)),
-                                 widths[i])});
-    in = widths[i];
+  const auto name = [&] { return join_name(prefix, std::to_string(index++)); };
+  for (std::size_t i = 0; i < spec.widths.size(); ++i) {
+    const bool last = i + 1 == spec.widths.size();
+    const std::int64_t out = spec.widths[i];
+    const std::string linear = name();
+    Layer& layer = layers_.emplace_back();
+    layer.weight =
+        parameters.add(linear + ".weight", {out, in}, linear_init(in));
+    layer.bias = (last ? spec.last_bias : spec.bias)
+                     ? parameters.add(linear + ".bias", {out}, linear_init(in))
+                     : -1;
+    if (last ? spec.last_norm != LastNorm::kNone : spec.norm)
+      layer.norm.emplace(parameters, name(), out, 1.0,
+                         last ? affine_of(spec.last_norm) : Affine::kBoth);
+    ++index;  // the ReLU
+    in = out;
   }
-  units_ = widths.back();
-  last_ = parameters.add(join_name(prefix, std::to_string(index)) + ".weight",
-                         {units_, in}, linear_init(in));
+  units_ = in;
 }
 
 Value Projector::forward(Graph& graph, Value x, ForwardMode mode) const {
-  Graph::Scope scope(graph, "projector");
+  Graph::Scope scope(graph, scope_);
   const DType dtype = graph.info(x).dtype;
-  for (const Hidden& h : hidden_)
-    x = h.norm.forward(graph,
-                       linear(graph, x, graph.parameter(h.weight, dtype),
-                              graph.parameter(h.bias, dtype)),
-                       mode, true);
-  return linear(graph, x, graph.parameter(last_, dtype), Value{}, DType::kF32);
+  for (const Layer& layer : layers_) {
+    const bool last = &layer == &layers_.back();
+    const Value w = weight(graph, layer.weight, mode, dtype);
+    const Value bias =
+        layer.bias >= 0 ? weight(graph, layer.bias, mode, dtype) : Value{};
+    x = linear(graph, x, w, bias, last ? DType::kF32 : dtype);
+    if (layer.norm) x = layer.norm->forward(graph, x, mode, !last);
+    else if (!last) x = relu(graph, x);
+  }
+  return x;
 }
 
 }  // namespace music

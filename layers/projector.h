@@ -1,9 +1,11 @@
 #pragma once
-// The projection head: "8192-8160" is Linear(+bias) - BN - ReLU - Linear(no
+// Projection and prediction heads: linear layers, each but the last followed by
+// batch norm and ReLU. "8192-8160" is Linear(+bias) - BN - ReLU - Linear(no
 // bias); each further number repeats Linear(+bias) - BN - ReLU (method of
-// VICReg). Names are those of a torch.nn.Sequential: 0.weight, 0.bias,
-// 1.weight (BN), ..., 3.weight.
+// VICReg). Names are those of a torch.nn.Sequential, ReLUs counted: 0.weight,
+// 0.bias, 1.weight (BN), ..., 3.weight.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,22 @@ namespace music {
 // numbers joined by '-'.
 std::vector<std::int64_t> parse_projector(const std::string& spec);
 
+// A head; as it stands, VICReg's.
+struct HeadSpec {
+  // Batch norm behind the last linear layer: none, or its Affine (norm.h).
+  enum class LastNorm { kNone, kAffine, kNoBeta, kPlain };
+
+  std::vector<std::int64_t> widths;  // of the linear layers' outputs
+  bool bias = true;        // of all linear layers but the last
+  bool norm = true;        // batch norm behind them
+  bool last_bias = false;  // of the last linear layer
+  LastNorm last_norm = LastNorm::kNone;
+};
+
 class Projector {
  public:
+  Projector(Parameters& parameters, const std::string& prefix,
+            std::int64_t features, const HeadSpec& spec);
   Projector(Parameters& parameters, const std::string& prefix,
             std::int64_t features, const std::vector<std::int64_t>& widths);
 
@@ -25,12 +41,12 @@ class Projector {
   std::int64_t units() const { return units_; }
 
  private:
-  struct Hidden {
-    int weight, bias;
-    BatchNorm norm;
+  struct Layer {
+    int weight, bias;  // bias -1: none
+    std::optional<BatchNorm> norm;
   };
-  std::vector<Hidden> hidden_;
-  int last_ = -1;
+  std::vector<Layer> layers_;
+  std::string scope_;
   std::int64_t units_ = 0;
 };
 

@@ -19,7 +19,7 @@ constexpr std::int64_t kBlock = 16384;
 
 // The blocks of a parameter, of which there is at least one.
 struct ParameterRange {
-  int first, last;
+  int first, last, group;
   bool matrix;  // of rank > 1
 };
 
@@ -78,32 +78,55 @@ __global__ void __launch_bounds__(kThreads)
   update = block_sum(update);
   if (threadIdx.x == 0)
     rules[blockIdx.x] =
-        update_rule(spec, state->rate, range.matrix, value, update);
+        update_rule(spec, *state, range.group, range.matrix, value, update);
 }
 
-// Applies the rules, unless something failed. rounded: the values' 16-bit copy.
+// Where the elements are: flat blocks; target null where there is none,
+// rounded ones (of T) where T is not of 16 bits.
+template <typename T>
+struct Flat {
+  const float* __restrict__ gradients;
+  float* __restrict__ values;
+  float* __restrict__ momentum;
+  float* __restrict__ target;
+  T* __restrict__ rounded_values;
+  T* __restrict__ rounded_target;
+};
+
+// Applies the rules, unless something failed.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     update(const ParameterBlock* __restrict__ blocks,
            const UpdateRule* __restrict__ rules, const UpdateState* state,
-           const int* failed, const float* __restrict__ gradients,
-           float* __restrict__ values, float* __restrict__ momentum,
-           T* __restrict__ rounded) {
+           const int* failed, Flat<T> flat) {
   if (*failed) return;
   const ParameterBlock block = blocks[blockIdx.x];
   const UpdateRule rule = rules[block.parameter];
-  const float factor = unscale(*state);
+  if (rule.still && !flat.target) return;
+  const float factor = unscale(*state), tau = state->knobs.target_momentum;
   for (std::int64_t i = block.begin + threadIdx.x * kPack; i < block.end;
        i += kThreads * kPack) {
-    float p[kPack], g[kPack], mu[kPack];
-    load_tail(values, i, block.end, p);
-    load_tail(gradients, i, block.end, g);
-    load_tail(momentum, i, block.end, mu);
+    float p[kPack];
+    load_tail(flat.values, i, block.end, p);
+    if (!rule.still) {
+      float g[kPack], mu[kPack];
+      load_tail(flat.gradients, i, block.end, g);
+      load_tail(flat.momentum, i, block.end, mu);
 #pragma unroll
-    for (int j = 0; j < kPack; ++j) rule(p[j], g[j] * factor, mu[j]);
-    store_tail(values, i, block.end, p);
-    store_tail(momentum, i, block.end, mu);
-    if constexpr (sizeof(T) == 2) store_tail(rounded, i, block.end, p);
+      for (int j = 0; j < kPack; ++j) rule(p[j], g[j] * factor, mu[j]);
+      store_tail(flat.values, i, block.end, p);
+      store_tail(flat.momentum, i, block.end, mu);
+      if constexpr (sizeof(T) == 2)
+        store_tail(flat.rounded_values, i, block.end, p);
+    }
+    if (!flat.target) continue;
+    float t[kPack];
+    load_tail(flat.target, i, block.end, t);
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) follow(t[j], p[j], tau);
+    store_tail(flat.target, i, block.end, t);
+    if constexpr (sizeof(T) == 2)
+      store_tail(flat.rounded_target, i, block.end, t);
   }
 }
 
@@ -133,7 +156,7 @@ class CudaOptimizer final : public Optimizer {
     const auto blocks = parameter_blocks(parameters, kBlock);
     std::vector<ParameterRange> ranges;  // empty of frozen parameters
     for (const ParameterInfo& p : parameters.table())
-      ranges.push_back({0, 0, p.shape.rank() > 1});
+      ranges.push_back({0, 0, p.group, p.shape.rank() > 1});
     for (int b = 0; b < static_cast<int>(blocks.size()); ++b) {
       ParameterRange& range = ranges[static_cast<std::size_t>(
           blocks[static_cast<std::size_t>(b)].parameter)];
@@ -162,9 +185,13 @@ class CudaOptimizer final : public Optimizer {
            ranges_.as<const ParameterRange>(), partial_.as<const Squares>(),
            state, spec_, rules_.as<UpdateRule>());
     const auto run_update = [&]<typename T>(T) {
+      const Flat<T> flat = {
+          gradients, values, parameters_.flat_momentum(),
+          parameters_.flat_target(),
+          static_cast<T*>(parameters_.flat_compute_values()),
+          static_cast<T*>(parameters_.flat_compute_target())};
       launch(update<T>, blocks, stream, table, rules_.as<const UpdateRule>(),
-             state, failed, gradients, values, parameters_.flat_momentum(),
-             static_cast<T*>(parameters_.flat_compute_values()));
+             state, failed, flat);
     };
     with_real_type(parameters_.storage().compute, "optimizer", run_update);
     launch(finish, {1, 1, 1, 32}, stream, state, failed, scale_);

@@ -91,10 +91,14 @@ void Executable::bind(void* arena, void* workspace) {
         upload(t.data, values.data(), t.bytes(), options_.device);
         break;
       }
-      case Storage::kParameter: {
-        const Tensor p = v.dtype == DType::kF32
-                             ? parameters_->value(v.slot)
-                             : parameters_->compute_value(v.slot);
+      case Storage::kParameter:
+      case Storage::kTarget: {
+        const bool target = v.storage == Storage::kTarget, wide = v.dtype == DType::kF32;
+        const Tensor p =
+            target ? wide ? parameters_->target(v.slot)
+                          : parameters_->compute_target(v.slot)
+            : wide ? parameters_->value(v.slot)
+                   : parameters_->compute_value(v.slot);
         MUSIC_CHECK(p.dtype == v.dtype,
                     "[executable] parameter {} wanted as {}, kept as {}",
                     v.name, name_of(v.dtype), name_of(p.dtype));

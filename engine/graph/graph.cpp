@@ -23,27 +23,32 @@ Value Graph::constant(const Shape& shape, double value) {
   return push(std::move(v));
 }
 
-Value Graph::parameter(int index, DType dtype) {
+Value Graph::stored(Storage storage, int index, DType dtype,
+                    const ParameterInfo& p) {
   for (std::size_t i = 0; i < values_.size(); ++i)
-    if (values_[i].storage == Storage::kParameter && values_[i].slot == index &&
+    if (values_[i].storage == storage && values_[i].slot == index &&
         values_[i].dtype == dtype)
       return Value{static_cast<int>(i)};
-  const auto& p = parameters_->table()[static_cast<std::size_t>(index)];
   ValueInfo v;
-  v.shape = p.shape, v.dtype = dtype, v.storage = Storage::kParameter, v.slot = index;
-  v.needs_gradient = !p.frozen, v.name = p.name;
+  v.shape = p.shape, v.dtype = dtype, v.storage = storage, v.slot = index;
+  v.needs_gradient = storage == Storage::kParameter && !p.frozen;
+  v.name = p.name;
   return push(std::move(v));
 }
 
+Value Graph::parameter(int index, DType dtype) {
+  return stored(Storage::kParameter, index, dtype,
+                parameters_->table()[static_cast<std::size_t>(index)]);
+}
+
+Value Graph::target(int index, DType dtype) {
+  return stored(Storage::kTarget, index, dtype,
+                parameters_->table()[static_cast<std::size_t>(index)]);
+}
+
 Value Graph::buffer(int index) {
-  for (std::size_t i = 0; i < values_.size(); ++i)
-    if (values_[i].storage == Storage::kBuffer && values_[i].slot == index)
-      return Value{static_cast<int>(i)};
-  const auto& p = parameters_->buffers()[static_cast<std::size_t>(index)];
-  ValueInfo v;
-  v.shape = p.shape, v.storage = Storage::kBuffer, v.slot = index;
-  v.name = p.name;
-  return push(std::move(v));
+  return stored(Storage::kBuffer, index, DType::kF32,
+                parameters_->buffers()[static_cast<std::size_t>(index)]);
 }
 
 std::vector<Value> Graph::add(Node node, std::span<const OutputSpec> outputs) {

@@ -29,6 +29,7 @@ enum class Storage {
   kInput,      // memory the caller binds before each run
   kConstant,   // filled once when the executable is made
   kParameter,  // slot = parameter index
+  kTarget,     // slot = parameter index, in the target network
   kGradient,   // slot = parameter index
   kBuffer,     // slot = buffer index; nodes may write it in place
 };
@@ -106,6 +107,8 @@ class Graph {
   // type parameters are rounded to; the gradient is F32 in either case.
   Value parameter(int index, DType dtype = DType::kF32);
   Value buffer(int index);
+  // The parameter as the target network has it; no gradient goes there.
+  Value target(int index, DType dtype = DType::kF32);
 
   // Appends a node; makes its outputs. needs_gradient is inherited from inputs
   // unless the node stops it.
@@ -139,6 +142,9 @@ class Graph {
 
  private:
   Value push(ValueInfo info);
+  // The value of this place, made where there is none yet.
+  Value stored(Storage storage, int index, DType dtype,
+               const ParameterInfo& p);
 
   const Parameters* parameters_;
   std::vector<Node> nodes_;

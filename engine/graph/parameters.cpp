@@ -54,6 +54,18 @@ int Parameters::add_buffer(const std::string& name, const Shape& shape,
   return static_cast<int>(buffer_table_.size()) - 1;
 }
 
+void Parameters::set_group(int i, int group) {
+  MUSIC_CHECK(group >= 0 && group < kMostGroups,
+              "[parameters] group {}, expected 0 to {}", group,
+              kMostGroups - 1);
+  table_.at(static_cast<std::size_t>(i)).group = group;
+}
+
+void Parameters::with_target() {
+  MUSIC_CHECK(!allocated_, "[parameters] with_target() after allocate()");
+  target_wanted_ = true;
+}
+
 void Parameters::set_storage(const ParameterStorage& storage) {
   MUSIC_CHECK(!allocated_, "[parameters] set_storage() after allocate()");
   storage_ = storage;
@@ -70,8 +82,11 @@ void Parameters::allocate() {
     gradients_ = block(flat_, sizeof(float));
     momentum_ = block(flat_, sizeof(float));
   }
-  if (storage_.compute != DType::kF32)
+  if (has_target()) target_ = block(flat_, sizeof(float));
+  if (storage_.compute != DType::kF32) {
     compute_ = block(flat_, size_of(storage_.compute));
+    if (has_target()) compute_target_ = block(flat_, size_of(storage_.compute));
+  }
   allocated_ = true;
 }
 
@@ -86,6 +101,8 @@ void Parameters::initialise(std::uint64_t seed) {
     fill(host->buffer(i), buffer_table_[static_cast<std::size_t>(i)].init, seed,
          0);
   for (Buffer* block : {&gradients_, &host->momentum_}) block->fill(0);
+  if (has_target())
+    std::copy_n(host->flat_values(), flat_, host->flat_target());
   host.write_back();
 }
 
@@ -103,10 +120,19 @@ Tensor Parameters::view(const Buffer& block,
   return {block.as<float>() + p.offset, p.shape, DType::kF32};
 }
 
-Tensor Parameters::compute_value(int i) const {
-  if (storage_.compute == DType::kF32) return value(i);
+Tensor Parameters::rounded(const Buffer& block, int i) const {
+  MUSIC_CHECK(block.data(), "[parameters] this block was not allocated");
   const auto& p = table_.at(static_cast<std::size_t>(i));
-  return {compute_.as<std::uint16_t>() + p.offset, p.shape, storage_.compute};
+  return {block.as<std::uint16_t>() + p.offset, p.shape, storage_.compute};
+}
+
+Tensor Parameters::compute_value(int i) const {
+  return storage_.compute == DType::kF32 ? value(i) : rounded(compute_, i);
+}
+
+Tensor Parameters::compute_target(int i) const {
+  return storage_.compute == DType::kF32 ? target(i)
+                                         : rounded(compute_target_, i);
 }
 
 HostParameters::HostParameters(Parameters& parameters, bool gradients)
@@ -118,6 +144,7 @@ HostParameters::HostParameters(Parameters& parameters, bool gradients)
   copy_->flat_ = parameters.flat_;
   copy_->buffer_flat_ = parameters.buffer_flat_;
   copy_->storage_.training = parameters.storage_.training;
+  copy_->target_wanted_ = parameters.target_wanted_;
   copy_->allocated_ = true;
   const auto fetch = [&](Buffer& to, const Buffer& from) {
     to = Buffer(from.bytes());
@@ -125,29 +152,32 @@ HostParameters::HostParameters(Parameters& parameters, bool gradients)
   };
   fetch(copy_->values_, parameters.values_);
   fetch(copy_->momentum_, parameters.momentum_);
+  fetch(copy_->target_, parameters.target_);
   fetch(copy_->buffer_block_, parameters.buffer_block_);
   if (gradients) fetch(copy_->gradients_, parameters.gradients_);
 }
 
 void HostParameters::write_back() {
   const DType compute = original_.storage_.compute;
-  if (compute != DType::kF32) {
-    const float* v = (*this)->flat_values();
+  const auto store_rounded = [&](const Buffer& to, const float* v) {
+    if (!to.data()) return;
     std::vector<std::uint16_t> rounded(
         static_cast<std::size_t>(original_.flat_));
 #pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < rounded.size(); ++i)
       rounded[i] = compute == DType::kF16 ? to_half(v[i]).bits
                                           : to_bfloat16(v[i]).bits;
-    upload(original_.compute_.data(), rounded.data(),
-           original_.compute_.bytes(), original_.device());
-  }
+    upload(to.data(), rounded.data(), to.bytes(), original_.device());
+  };
+  store_rounded(original_.compute_, (*this)->flat_values());
+  store_rounded(original_.compute_target_, (*this)->flat_target());
   if (!copy_) return;
   const auto store = [&](const Buffer& to, const Buffer& from) {
     upload(to.data(), from.data(), from.bytes(), original_.device());
   };
   store(original_.values_, copy_->values_);
   store(original_.momentum_, copy_->momentum_);
+  store(original_.target_, copy_->target_);
   store(original_.buffer_block_, copy_->buffer_block_);
 }
 

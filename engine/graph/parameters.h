@@ -5,6 +5,10 @@
 // fp32. For 16-bit training a fifth block holds the values rounded to F16 or
 // BF16: what kernels compute with; the optimiser keeps it up to date.
 //
+// A target network (BYOL, MoCo) is one block more at the same offsets, with a
+// rounded copy of its own: a moving average of the values, which the optimiser
+// moves after them (update_state.h).
+//
 // Register everything, then allocate() once; pointers stay valid afterwards,
 // and lead to memory of the device: HostParameters reads and writes them.
 
@@ -29,12 +33,16 @@ struct Init {
   static Init normal(double std) { return {Kind::kNormal, std}; }
 };
 
+// Parameters of a group share a learning rate (update_state.h).
+constexpr int kMostGroups = 4;
+
 struct ParameterInfo {
   std::string name;         // "backbone.layer1.0.conv1.weight"
   Shape shape;              // convolutions [K,R,S,C], linear [out,in]
   std::int64_t offset = 0;  // elements into the flat block (or buffer block)
   Init init;
   bool frozen = false;
+  int group = 0;
 };
 
 struct ParameterStorage {
@@ -52,6 +60,10 @@ class Parameters {
   // A frozen parameter has no gradient and is not updated, decay included.
   // Before graphs are recorded and optimisers made.
   void freeze(int i) { table_.at(static_cast<std::size_t>(i)).frozen = true; }
+  // 0 to kMostGroups - 1. Before optimisers are made.
+  void set_group(int i, int group);
+  // Asks for a target network, in training. Before allocate().
+  void with_target();
 
   // Says where the blocks will be, so that graphs can be recorded and planned
   // before anything is allocated.
@@ -61,8 +73,8 @@ class Parameters {
     set_storage({.training = training});
     allocate();
   }
-  // Draws initial values and clears gradients and momentum. The same values on
-  // every device.
+  // Draws initial values, which the target starts from, and clears gradients
+  // and momentum. The same values on every device.
   void initialise(std::uint64_t seed);
 
   std::span<const ParameterInfo> table() const {
@@ -79,12 +91,17 @@ class Parameters {
   Tensor gradient(int i) const { return view(gradients_, table_, i); }
   Tensor momentum(int i) const { return view(momentum_, table_, i); }
   Tensor buffer(int i) const { return view(buffer_block_, buffer_table_, i); }
-  // The value rounded to storage().compute; the value itself for F32.
+  Tensor target(int i) const { return view(target_, table_, i); }
+  // The value or target rounded to storage().compute; itself for F32.
   Tensor compute_value(int i) const;
+  Tensor compute_target(int i) const;
   float* flat_values() const { return values_.as<float>(); }
   float* flat_gradients() const { return gradients_.as<float>(); }
   float* flat_momentum() const { return momentum_.as<float>(); }
+  float* flat_target() const { return target_.as<float>(); }  // null: none
   void* flat_compute_values() const { return compute_.data(); }  // null: F32
+  void* flat_compute_target() const { return compute_target_.data(); }
+  bool has_target() const { return target_wanted_ && storage_.training; }
   bool allocated() const { return allocated_; }
   const ParameterStorage& storage() const { return storage_; }
   Device device() const { return storage_.device; }
@@ -93,11 +110,14 @@ class Parameters {
   friend class HostParameters;
   static Tensor view(const Buffer& block, const std::vector<ParameterInfo>& table,
                      int i);
+  Tensor rounded(const Buffer& block, int i) const;
 
   std::vector<ParameterInfo> table_, buffer_table_;
   std::int64_t flat_ = 0, buffer_flat_ = 0;
-  Buffer values_, gradients_, momentum_, buffer_block_, compute_;
+  Buffer values_, gradients_, momentum_, target_, buffer_block_;
+  Buffer compute_, compute_target_;
   ParameterStorage storage_;
+  bool target_wanted_ = false;
   bool allocated_ = false;
 };
 
@@ -111,7 +131,8 @@ class HostParameters {
   explicit HostParameters(Parameters& parameters, bool gradients = false);
   Parameters& operator*() { return copy_ ? *copy_ : original_; }
   Parameters* operator->() { return &**this; }
-  // Values (and their rounded copy), momentum and buffers to the device.
+  // Values and target (and their rounded copies), momentum and buffers to the
+  // device.
   void write_back();
 
  private:

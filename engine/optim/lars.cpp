@@ -39,11 +39,13 @@ class Lars final : public Optimizer {
       t.update += norms_[b].update;
       finite = finite && std::isfinite(norms_[b].update);
     }
-    for (std::size_t i = 0; i < rules_.size(); ++i)
-      rules_[i] = update_rule(spec_, state->rate,
-                              parameters_.table()[i].shape.rank() > 1,
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      const ParameterInfo& info = parameters_.table()[i];
+      rules_[i] = update_rule(spec_, *state, info.group, info.shape.rank() > 1,
                               total[i].parameter, total[i].update);
-    if (finite) apply_update(parameters_, blocks_, rules_);
+    }
+    if (finite)
+      apply_update(parameters_, blocks_, rules_, state->knobs.target_momentum);
     finish_update(*state, finite, {});
   }
 

@@ -13,14 +13,15 @@ namespace music {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One update of every parameter from its gradient, and of the rounded values
-  // where there are any; nothing moves when a gradient or *loss (may be null)
+  // One update of every parameter from its gradient, of its target and of the
+  // rounded values where there are any; nothing moves when a gradient or *loss (may be null)
   // is not finite. state and loss lie in memory of the parameters' device; on
   // a GPU the work is queued on `stream`, and may be captured.
   virtual void step(UpdateState* state, const float* loss, void* stream) = 0;
   // On the CPU, with gradients as they are. False: not finite.
   bool step(double rate) {
-    UpdateState state{.rate = static_cast<float>(rate)};
+    UpdateState state;
+    state.knobs.set_rate(static_cast<float>(rate));
     step(&state, nullptr, nullptr);
     return state.applied != 0;
   }

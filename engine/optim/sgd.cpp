@@ -16,12 +16,15 @@ class Sgd final : public Optimizer {
         rules_(parameters.table().size()) {}
 
   void step(UpdateState* state, const float* loss, void*) override {
-    for (std::size_t i = 0; i < rules_.size(); ++i)
-      rules_[i] = update_rule(spec_, state->rate,
-                              parameters_.table()[i].shape.rank() > 1, 0, 0);
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      const ParameterInfo& p = parameters_.table()[i];
+      rules_[i] = update_rule(spec_, *state, p.group, p.shape.rank() > 1,
+                              0, 0);
+    }
     const bool finite =
         (loss == nullptr || std::isfinite(*loss)) && gradients_finite();
-    if (finite) apply_update(parameters_, blocks_, rules_);
+    if (finite)
+      apply_update(parameters_, blocks_, rules_, state->knobs.target_momentum);
     finish_update(*state, finite, {});
   }
 

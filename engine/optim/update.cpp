@@ -19,16 +19,23 @@ std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
 
 void apply_update(Parameters& parameters,
                   const std::vector<ParameterBlock>& blocks,
-                  const std::vector<UpdateRule>& rules) {
+                  const std::vector<UpdateRule>& rules, float target_momentum) {
   float* p = parameters.flat_values();
   const float* g = parameters.flat_gradients();
   float* mu = parameters.flat_momentum();
+  float* target = parameters.flat_target();
 #pragma omp parallel for schedule(static)
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const UpdateRule rule = rules[static_cast<std::size_t>(blocks[b].parameter)];
+    const auto [parameter, begin, end] = blocks[b];
+    const UpdateRule rule = rules[static_cast<std::size_t>(parameter)];
+    if (!rule.still) {
 #pragma omp simd
-    for (std::int64_t i = blocks[b].begin; i < blocks[b].end; ++i)
-      rule(p[i], g[i], mu[i]);
+      for (std::int64_t i = begin; i < end; ++i) rule(p[i], g[i], mu[i]);
+    }
+    if (!target) continue;
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i)
+      follow(target[i], p[i], target_momentum);
   }
 }
 

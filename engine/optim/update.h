@@ -10,6 +10,7 @@
 #include "engine/core/host_device.h"
 #include "engine/graph/parameters.h"
 #include "engine/optim/optimizer_spec.h"
+#include "engine/optim/update_state.h"
 
 namespace music {
 
@@ -18,6 +19,7 @@ namespace music {
 struct UpdateRule {
   float rate, momentum, trust, decay;
   bool nesterov;
+  bool still;  // not to be applied: value and momentum stay
 
   MUSIC_HOST_DEVICE void operator()(float& p, float g, float& mu) const {
     const float d = trust * (g + decay * p);
@@ -26,12 +28,20 @@ struct UpdateRule {
   }
 };
 
+// One element of the target network, behind its value's update.
+MUSIC_HOST_DEVICE inline void follow(float& target, float value,
+                                     float momentum) {
+  target += (1 - momentum) * (value - target);
+}
+
 // The rule of one parameter. matrix: of rank > 1. squares: of the Euclidean
 // norms of p and of g + decay p, which LARS wants (lars.h).
 MUSIC_HOST_DEVICE inline UpdateRule update_rule(const OptimizerSpec& spec,
-                                                float rate, bool matrix,
+                                                const UpdateState& state,
+                                                int group, bool matrix,
                                                 double square_of_value,
                                                 double square_of_update) {
+  const float rate = state.knobs.rates[group];
   const bool lars = spec.kind == OptimizerKind::kLars;
   const bool decays = matrix || (!lars && spec.decay_1d);
   const bool adapted =
@@ -42,7 +52,7 @@ MUSIC_HOST_DEVICE inline UpdateRule update_rule(const OptimizerSpec& spec,
                                        sqrt(square_of_update))
                   : 1.0f,
           decays ? static_cast<float>(spec.weight_decay) : 0.0f,
-          !lars && spec.nesterov};
+          !lars && spec.nesterov, group > 0 && rate == 0};
 }
 
 // Up to so many elements of one parameter: the unit of work of a thread, or of
@@ -58,9 +68,9 @@ struct ParameterBlock {
 std::vector<ParameterBlock> parameter_blocks(const Parameters& parameters,
                                              std::int64_t elements = 65536);
 
-// Applies rules[parameter] to every element.
+// Applies rules[parameter] to every element; the target follows, if any.
 void apply_update(Parameters& parameters,
                   const std::vector<ParameterBlock>& blocks,
-                  const std::vector<UpdateRule>& rules);
+                  const std::vector<UpdateRule>& rules, float target_momentum);
 
 }  // namespace music

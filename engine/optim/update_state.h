@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "engine/core/host_device.h"
+#include "engine/graph/parameters.h"
 
 namespace music {
 
@@ -16,13 +17,29 @@ struct LossScaleSpec {
   std::int32_t interval = 2000;  // steps without overflow before it grows
 };
 
+// What an update is told each step.
+struct UpdateKnobs {
+  // Learning rate of each group of parameters. A group but the first stays as it
+  // is at 0, momentum and decay too (SwAV's prototypes while they are frozen);
+  // the first gathers momentum: a warm-up starts there.
+  float rates[kMostGroups] = {};
+  // tau of the target network, where there is one, which becomes
+  // tau target + (1 - tau) value once the value has moved.
+  float target_momentum = 1;
+
+  // The same rate for every group.
+  void set_rate(float rate) {
+    for (float& r : rates) r = rate;
+  }
+};
+
 // Lies in memory of the parameters' device, so that a captured step reads and
 // writes it there.
 struct UpdateState {
-  float rate = 0;        // in: learning rate
+  UpdateKnobs knobs = {};  // in
   float loss_scale = 1;  // in: gradients come multiplied by it; out: the next
   std::int32_t applied = 0;     // out: 1: updated; 0: the loss or a gradient was
-                                // not finite, weights and momentum stayed
+                                // not finite, nothing moved
   std::int32_t good_steps = 0;  // updates since loss_scale changed
 };
 

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/optim/update_state.h"
 #include "layers/resnet.h"
 #include "music/loss/shared_batch.h"
 
@@ -40,6 +41,8 @@ struct HeadSizes {
 struct Inputs {
   Value images;  // [views * n, size, size, channels], normalised
   Value labels;  // i32 [n], or invalid
+  SharedBatch batch;
+  int phase = 0;  // Method::phase()
 };
 
 // A value that is on the host after a step.
@@ -114,11 +117,22 @@ class Method {
                                    ForwardMode mode) const = 0;
   // Across the samples of the batch.
   virtual Objective objective(Graph& graph, std::span<const Value> embedded,
-                              const Inputs& inputs,
-                              const SharedBatch& batch) const = 0;
+                              const Inputs& inputs) const = 0;
   // Recorded behind the gradients: what the next step finds (a queue).
-  virtual void finish(Graph&, std::span<const Value>,
-                      const SharedBatch&) const {}
+  virtual void finish(Graph&, std::span<const Value>, const Inputs&) const {}
+
+  // Learning rates of the groups and target momentum of a step. rate: what the
+  // schedule says.
+  virtual UpdateKnobs knobs(const Position&, double rate) const {
+    UpdateKnobs knobs;
+    knobs.set_rate(static_cast<float>(rate));
+    return knobs;
+  }
+  // A method that changes its graph during a run has several; phase() says
+  // which a step takes, objective() and finish() are recorded once for each.
+  virtual int phases() const { return 1; }
+  virtual int phase(const Position&) const { return 0; }
+
   virtual Report report(const Readings& readings, double total,
                         std::int64_t samples) const = 0;
   // What stands before the first progress line, of its start and best.

@@ -80,14 +80,15 @@ std::vector<Value> Music::embed(Graph& g, const ResNet& encoder,
 }
 
 Objective Music::objective(Graph& g, std::span<const Value> embedded,
-                           const Inputs&, const SharedBatch& batch) const {
+                           const Inputs& inputs) const {
   // Codes of 16 bits where activations are: fp16 in either case, since scaled
   // probabilities need digits, not range.
   const DType codes = g.parameters().storage().compute == DType::kF32
                           ? DType::kF32
                           : DType::kF16;
   const JointEntropyValues v =
-      joint_entropy(g, embedded[0], segments_, settings_.entropy, batch, codes);
+      joint_entropy(g, embedded[0], segments_, settings_.entropy,
+                    inputs.batch, codes);
   return {v.total, v.total, {{"terms", v.terms}, {"mean_q", v.mean_q}}};
 }
 

@@ -37,8 +37,7 @@ class Music : public Method {
                            const Inputs& inputs,
                            ForwardMode mode) const override;
   Objective objective(Graph& graph, std::span<const Value> embedded,
-                      const Inputs& inputs,
-                      const SharedBatch& batch) const override;
+                      const Inputs& inputs) const override;
   Report report(const Readings& readings, double total,
                 std::int64_t samples) const override;
   std::string legend() const override {

@@ -41,12 +41,12 @@ const Method& Model::method() const {
 }
 
 StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
-                            dist::Communicator* communicator) const {
+                            dist::Communicator* communicator,
+                            int phase) const {
   const Method& method = this->method();
   const Needs needs = method.needs();
   StepGraph step{Graph(parameters_), {}, {}, {}, {}};
   Graph& g = step.graph;
-  const SharedBatch batch{communicator, samples};
   const std::int64_t n =
       communicator ? shard_size(samples, communicator->rank(),
                                 communicator->size())
@@ -60,15 +60,16 @@ StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
   const ForwardMode mode{.training = true,
                          .groups = needs.views,
                          .communicator = communicator};
-  const Inputs inputs{normalised(g, step.pixels, spec.pixels), step.labels};
+  const Inputs inputs{normalised(g, step.pixels, spec.pixels), step.labels,
+                      {communicator, samples}, phase};
 
   const std::vector<Value> embedded = method.embed(g, encoder_, inputs, mode);
   step.loss_begin = g.nodes().size();
-  step.objective = method.objective(g, embedded, inputs, batch);
+  step.objective = method.objective(g, embedded, inputs);
   step.loss_scale = g.input("loss_scale", {1}, DType::kF32);
   step.backward_begin = g.nodes().size();
   backward(g, step.objective.loss, step.loss_scale);
-  method.finish(g, embedded, batch);
+  method.finish(g, embedded, inputs);
 
   g.keep(step.objective.total);
   for (const Reading& r : step.objective.readings) g.keep(r.value);

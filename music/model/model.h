@@ -53,9 +53,10 @@ class Model {
   Model(const ModelSpec& spec, bool with_training);
 
   // samples: of the batch; with a communicator, of all its processes, and n of
-  // the graph is shard_size() of them.
+  // the graph is shard_size() of them. phase: of the method.
   StepGraph step_graph(std::int64_t samples, const TrainingStepSpec& step,
-                       dist::Communicator* communicator = nullptr) const;
+                       dist::Communicator* communicator = nullptr,
+                       int phase = 0) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels) const;
 

@@ -74,10 +74,12 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   const auto flat = static_cast<std::size_t>(p.flat_elements());
   MemoryPlan m;
   m.gradients = m.momentum = flat * sizeof(float);
-  m.parameters = flat * sizeof(float);
+  const std::size_t networks = p.has_target() ? 2 : 1;
+  m.parameters = networks * flat * sizeof(float);
   for (const auto& b : p.buffers())
     m.parameters += static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
-  if (compute.dtype != DType::kF32) m.rounded = flat * size_of(compute.dtype);
+  if (compute.dtype != DType::kF32) 
+    m.rounded = networks * flat * size_of(compute.dtype);
   m.activations = plan.bytes;
   m.activations_without_reuse = plan.bytes_without_reuse;
   m.loss = loss_workspace(segments, settings.entropy, batch, compute, *place);

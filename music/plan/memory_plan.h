@@ -15,8 +15,8 @@ namespace music {
 
 // Bytes of one process, on its device.
 struct MemoryPlan {
-  std::size_t parameters = 0;      // fp32 values and running statistics
-  std::size_t rounded = 0;         // their 16-bit copy
+  std::size_t parameters = 0;      // fp32 values, target, running statistics
+  std::size_t rounded = 0;         // 16-bit copies of values and target
   std::size_t gradients = 0, momentum = 0;
   std::size_t activations = 0;     // the arena
   std::size_t activations_without_reuse = 0;

@@ -28,6 +28,7 @@ void for_each_state(const Parameters& p, F&& fn) {
     const std::string& name = p.table()[static_cast<std::size_t>(i)].name;
     fn("value/" + name, p.value(i));
     fn("momentum/" + name, p.momentum(i));
+    if (p.has_target()) fn("target/" + name, p.target(i));
   }
   for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i)
     fn("buffer/" + p.buffers()[static_cast<std::size_t>(i)].name, p.buffer(i));
@@ -138,7 +139,7 @@ void Trainer::fetch() {
   next_.epoch = batch.epoch;
   next_.batch = batch.index;
   next_.samples = batch.total;
-  training_step_->stage(batch.pixels.data, next_.samples);
+  training_step_->stage(batch.pixels.data, next_.samples, batch.labels.data());
   fetched_ = true;
 }
 
@@ -154,7 +155,10 @@ StepReport Trainer::step() {
   report.step = step_;
   report.rate = schedule_.rate(step_);
   communicator_.activity().stage("step");
-  training_step_->submit(report.rate);
+  const Method& method = model_->method();
+  const Position position{step_, schedule_.total_steps, steps_per_epoch_};
+  training_step_->submit(method.knobs(position, report.rate),
+                         method.phase(position));
   fetched_ = false;
   ++step_;
   if (training_step_->copies_ahead() && !done()) {

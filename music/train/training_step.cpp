@@ -12,7 +12,7 @@ namespace {
 
 // What the host writes before a step and reads after it: page-locked.
 struct StepScalars {
-  float rate = 0;
+  UpdateKnobs knobs;
   UpdateState state;
 };
 
@@ -69,10 +69,14 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   options_.device = device_;
   if (communicator_) reducer_.emplace(*communicator_, model.parameters());
   std::size_t arena = 0, workspace = 0, batch = 0, numbers = 0;
-  for (const std::int64_t n : batch_sizes) {
-    if (prepared_.contains(n)) continue;
-    StepGraph step = model.step_graph(n, spec, communicator_);
-    Prepared& p = prepared_[n];
+  const int phases = model.method().phases();
+  std::vector<PreparedKey> keys;
+  for (const std::int64_t n : batch_sizes)
+    for (int phase = 0; phase < phases; ++phase) keys.emplace_back(n, phase);
+  for (const auto& [n, phase] : keys) {
+    if (prepared_.contains({n, phase})) continue;
+    StepGraph step = model.step_graph(n, spec, communicator_, phase);
+    Prepared& p = prepared_[{n, phase}];
     p.pixels = step.pixels, p.labels = step.labels;
     p.loss_scale = step.loss_scale;
     p.objective = step.objective;
@@ -89,7 +93,7 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   arena_ = Buffer(arena, memory_of(device_));
   workspace_ = Buffer(workspace, memory_of(device_));
   state_ = Buffer(sizeof(UpdateState), memory_of(device_));
-  for (auto& [n, p] : prepared_) {
+  for (auto& [key, p] : prepared_) {
     p.executable->bind(arena_.data(), workspace_.data());
     p.executable->set_input(p.loss_scale,
                             &state_.as<UpdateState>()->loss_scale);
@@ -104,7 +108,7 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   gpu_ = std::make_unique<Gpu>(batch, numbers);
   gpu_->capture = capture_wanted(options_) &&
                   (!communicator_ || communicator_->capturable());
-  for (auto& [n, p] : prepared_) {
+  for (auto& [key, p] : prepared_) {
     p.executable->set_input(p.pixels, gpu_->input.data());
     if (p.labels)
       p.executable->set_input(p.labels,
@@ -125,7 +129,7 @@ void TrainingStep::observe(Prepared& p) {
 
 void TrainingStep::trace(dist::Timeline* timeline) {
   timeline_ = timeline;
-  for (auto& [n, p] : prepared_) observe(p);
+  for (auto& [key, p] : prepared_) observe(p);
 }
 
 void TrainingStep::record(const Prepared& p, std::size_t node) {
@@ -141,8 +145,9 @@ void* TrainingStep::stream() const {
   return gpu_ ? gpu_->compute.get() : nullptr;
 }
 
-TrainingStep::Prepared& TrainingStep::prepared(std::int64_t samples) {
-  const auto it = prepared_.find(samples);
+TrainingStep::Prepared& TrainingStep::prepared(std::int64_t samples,
+                                               int phase) {
+  const auto it = prepared_.find({samples, phase});
   MUSIC_CHECK(it != prepared_.end(), "[step] batch of {} samples not prepared",
               samples);
   return it->second;
@@ -187,14 +192,14 @@ void TrainingStep::wait_staged() {
   if (gpu_) gpu_->copied.synchronize();
 }
 
-void TrainingStep::submit(double rate) {
+void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
   MUSIC_CHECK(staged_ && !submitted_, "[step] submit() without a staged batch");
-  Prepared& p = prepared(staged_samples_);
+  Prepared& p = prepared(staged_samples_, phase);
   submitted_ = &p;
   if (!gpu_) {
     p.executable->set_input(p.pixels, staged_);
     if (p.labels) p.executable->set_input(p.labels, staged_labels_);
-    state_.as<UpdateState>()->rate = static_cast<float>(rate);
+    state_.as<UpdateState>()->knobs = knobs;
     loss_scale_ = state_.as<UpdateState>()->loss_scale;
     queue(p, true);
   } else {
@@ -203,7 +208,7 @@ void TrainingStep::submit(double rate) {
     cuda::copy(gpu_->input.data(), gpu_->staging.data(),
                label_offset(p) + label_bytes(p), stream);
     gpu_->consumed.record(stream);
-    gpu_->host().rate = static_cast<float>(rate);
+    gpu_->host().knobs = knobs;
     if (!gpu_->capture || !p.ran) {
       queue(p, true);
       p.ran = true;
@@ -235,7 +240,7 @@ void TrainingStep::queue(Prepared& p, bool update) {
   }
   auto* state = state_.as<UpdateState>();
   StepScalars& host = gpu_->host();
-  if (update) cuda::copy(&state->rate, &host.rate, sizeof host.rate, stream());
+  if (update) cuda::copy(&state->knobs, &host.knobs, sizeof host.knobs, stream());
   p.executable->run(stream());
   if (reducer_) reducer_->finish(stream());
   if (update) optimizer_->step(state, total.f32(), stream());
@@ -315,7 +320,7 @@ void TrainingStep::set_update_state(const UpdateState& state) {
 }
 
 const Executable& TrainingStep::executable(std::int64_t samples) const {
-  return *prepared_.at(samples).executable;
+  return *prepared_.at({samples, 0}).executable;
 }
 
 }  // namespace music

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "dist/gradient_reducer.h"
@@ -53,8 +54,14 @@ class TrainingStep {
   void stage(const void* pixels, std::int64_t samples,
              const int* labels = nullptr);
   void wait_staged();
-  // Queues the step of the staged batch; on the CPU runs it.
-  void submit(double rate);
+  // Queues the step of the staged batch; on the CPU runs it. phase: of the
+  // method (Method::phase).
+  void submit(const UpdateKnobs& knobs, int phase = 0);
+  void submit(double rate) {
+    UpdateKnobs knobs;
+    knobs.set_rate(static_cast<float>(rate));
+    submit(knobs);
+  }
   // Waits for it. All processes end up with the same weights. A loss or gradient
   // that is not finite leaves weights and momentum alone (running statistics
   // have moved).
@@ -95,7 +102,8 @@ class TrainingStep {
     bool ran = false;  // once as separate launches, which load the kernels
   };
   struct Gpu;  // streams, staged pixels, results
-  Prepared& prepared(std::int64_t samples);
+  using PreparedKey = std::pair<std::int64_t, int>;  // samples, phase
+  Prepared& prepared(std::int64_t samples, int phase = 0);
   void observe(Prepared& p);
   void record(const Prepared& p, std::size_t node);
   void queue(Prepared& p, bool update);
@@ -114,7 +122,7 @@ class TrainingStep {
   std::optional<dist::GradientReducer> reducer_;
   dist::Timeline* timeline_ = nullptr;
   dist::Timeline::Time node_begin_;
-  std::map<std::int64_t, Prepared> prepared_;
+  std::map<PreparedKey, Prepared> prepared_;
   Buffer arena_, workspace_;
   Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;

@@ -11,6 +11,7 @@
 #include "tests/support/cuda_device.h"
 #include "tests/support/margin.h"
 #include "tests/support/optim.h"
+#include "tests/support/optim_groups.h"
 
 namespace {
 
@@ -68,6 +69,14 @@ TEST_SUITE("cuda_optim") {
       check_optimizer_goldens(on_gpu());
       check_optimizer_goldens(on_gpu(), 1024);
       check_optimizer_goldens(on_gpu(DType::kF16));
+    });
+  }
+
+  TEST_CASE("groups of parameters have rates, and a target follows") {
+    on_device([] {
+      check_groups_and_target(on_gpu());
+      check_groups_and_target(on_gpu(DType::kF16), 1024);
+      check_groups_and_target(on_gpu(DType::kBF16));
     });
   }
 
@@ -215,7 +224,7 @@ TEST_SUITE("cuda_optim") {
         captured.draw_gradients(step, loss_scale);
         loss_scale = a.step(rate).loss_scale;
         UpdateState state = b.state();
-        state.rate = rate;
+        state.knobs.set_rate(rate);
         b.set(state);
         graph.launch(stream.get());
         cuda::synchronize(stream.get());

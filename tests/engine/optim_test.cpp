@@ -14,6 +14,7 @@
 #include "engine/optim/schedule.h"
 #include "tests/support/margin.h"
 #include "tests/support/optim.h"
+#include "tests/support/optim_groups.h"
 
 namespace {
 
@@ -76,6 +77,27 @@ TEST_SUITE("optim") {
 
   TEST_CASE("ten steps of LARS and SGD follow PyTorch") {
     check_optimizer_goldens({.training = true});
+  }
+
+  TEST_CASE("groups of parameters have rates, and a target follows") {
+    check_groups_and_target({.training = true});
+  }
+
+  TEST_CASE("a group that is not there; a target where none was asked for") {
+    Parameters p;
+    p.add("w", {2, 2}, {});
+    for (const int group : {-1, kMostGroups})
+      CHECK_THROWS_WITH_AS(
+          p.set_group(0, group),
+          fmt::format("[parameters] group {}, expected 0 to 3", group).c_str(),
+          Error);
+    p.allocate(true);
+    CHECK_FALSE(p.has_target());
+    CHECK(p.flat_target() == nullptr);
+    CHECK_THROWS_WITH_AS(p.target(0),
+                         "[parameters] this block was not allocated", Error);
+    CHECK_THROWS_WITH_AS(p.with_target(),
+                         "[parameters] with_target() after allocate()", Error);
   }
 
   TEST_CASE("LARS: a norm of zero means a trust of one") {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -248,6 +249,54 @@ TEST_SUITE("resnet") {
     };
     CHECK(weights(1) == weights(1));
     CHECK(weights(1) != weights(2));
+  }
+
+  TEST_CASE("one encoder records the trained and the target network") {
+    struct Net {
+      Parameters p;
+      ResNet encoder{p, "", {.depth = 18, .width = 4, .stem = Stem::kCifar}};
+      Value x, y, target;
+      std::optional<BoundExecutable> run;
+
+      explicit Net(std::uint64_t seed) {
+        p.with_target();
+        p.allocate(true);
+        p.initialise(seed);
+        Graph g(p);
+        x = g.input("x", {4, 16, 16, 3}, DType::kF32);
+        y = encoder.forward(g, x, {.groups = 2});
+        target = encoder.forward(g, x, {.target = true, .groups = 2});
+        g.keep(y), g.keep(target);
+        run.emplace(std::move(g), p);
+      }
+      std::vector<float> features(Value v) {
+        return floats(run->executable.tensor(v));
+      }
+    };
+    Net a(1), b(2);
+    std::copy_n(b.p.flat_values(), b.p.flat_elements(), a.p.flat_target());
+    const auto images = hashed_images("images", {4, 3, 16, 16});
+    for (Net* net : {&a, &b}) {
+      net->run->set_input(net->x, images.data());
+      net->run->run();
+    }
+    // b, which nobody has moved, is its own target and that of a.
+    CHECK(b.features(b.target) == b.features(b.y));
+    CHECK(a.features(a.target) == b.features(b.y));
+    CHECK(a.features(a.target) != a.features(a.y));
+    // One update of the running statistics, of the trained network's batches.
+    Parameters alone;
+    const ResNet encoder(alone, "", a.encoder.spec());
+    alone.allocate(true);
+    alone.initialise(1);
+    Graph g(alone);
+    const Value x = g.input("x", {4, 16, 16, 3}, DType::kF32);
+    encoder.forward(g, x, {.groups = 2});
+    BoundExecutable run(std::move(g), alone);
+    run.set_input(x, images.data());
+    run.run();
+    for (int i = 0; i < static_cast<int>(alone.buffers().size()); ++i)
+      CHECK(floats(alone.buffer(i)) == floats(a.p.buffer(i)));
   }
 
   TEST_CASE("output sizes: both stems, odd images") {

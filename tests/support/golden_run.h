@@ -97,8 +97,8 @@ class GoldenRun {
     return all;
   }
   void update(double rate) {
-    const UpdateState before{.rate = static_cast<float>(rate),
-                             .loss_scale = static_cast<float>(scale_)};
+    UpdateState before{.loss_scale = static_cast<float>(scale_)};
+    before.knobs.set_rate(static_cast<float>(rate));
     upload(state_.data(), &before, sizeof before, target_.device);
     optimizer_->step(state_.as<UpdateState>(),
                      graph_.run->executable.tensor(graph_.total).f32(),

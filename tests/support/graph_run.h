@@ -66,6 +66,7 @@ class GuardedRun {
           break;
         }
         case Storage::kParameter: copy(parameters.value(v.slot)); break;
+        case Storage::kTarget: copy(parameters.target(v.slot)); break;
         case Storage::kBuffer: copy(parameters.buffer(v.slot)); break;
         case Storage::kPlanned:
         case Storage::kGradient: break;

@@ -38,7 +38,7 @@ class OptimizerRun {
   // One step at this rate; returns the state after it.
   UpdateState step(double rate, std::optional<float> loss = {}) {
     UpdateState before = state();
-    before.rate = static_cast<float>(rate);
+    before.knobs.set_rate(static_cast<float>(rate));
     set(before);
     if (loss) upload(loss_.data(), &*loss, sizeof *loss, device_);
     queue(nullptr, loss ? loss_.as<float>() : nullptr);

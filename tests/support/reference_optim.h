@@ -46,6 +46,12 @@ inline void sgd_step(const OptimizerSpec& spec, double rate, const Array& grad,
   }
 }
 
+// The target network, behind the step (update_state.h).
+inline void follow(double momentum, const Array& value, Array& target) {
+  for (std::int64_t i = 0; i < value.size(); ++i)
+    target[i] = momentum * target[i] + (1 - momentum) * value[i];
+}
+
 inline void optimizer_step(const OptimizerSpec& spec, double rate,
                            const Array& grad, Array& value, Array& momentum) {
   (spec.kind == OptimizerKind::kLars ? lars_step : sgd_step)(spec, rate, grad,
