@@ -41,6 +41,29 @@ __device__ inline T block_sum(T v) {
   return v;
 }
 
+// The same in every thread. The block has met when it returns: what a thread
+// wrote to memory before, the others may read.
+template <typename T>
+__device__ inline T block_sum_everywhere(T v) {
+  MUSIC_SHARED(T, of_warp, 32);
+  const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  v = warp_sum(v);
+  __syncthreads();  // a call before this one has been read
+  if (lane == 0) of_warp[warp] = v;
+  __syncthreads();
+  return warp_sum(lane < blockDim.x / 32 ? of_warp[lane] : T{0});
+}
+template <typename T>
+__device__ inline T block_max_everywhere(T v) {
+  MUSIC_SHARED(T, of_warp, 32);
+  const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  v = warp_max(v);
+  __syncthreads();
+  if (lane == 0) of_warp[warp] = v;
+  __syncthreads();
+  return warp_max(of_warp[lane < blockDim.x / 32 ? lane : 0]);
+}
+
 // y = sum of x[0..n) / divisor; one block.
 template <typename T>
 __global__ void mean_of(const double* x, std::int64_t n, double divisor, T* y) {

@@ -4,16 +4,20 @@
 #include "engine/ops/add.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/contrastive.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/global_avg_pool.h"
 #include "engine/ops/image_normalize.h"
+#include "engine/ops/inner.h"
+#include "engine/ops/l2_normalize.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/max_pool.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/relu.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/ops/soft_cross_entropy.h"
 #include "engine/optim/optimizer.h"
 
 namespace music::cuda {
@@ -24,6 +28,7 @@ MUSIC_NO_CUDA(make_batch_norm_backward_statistics, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_inference, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_statistics, BatchNormForm)
 MUSIC_NO_CUDA(make_cast)
+MUSIC_NO_CUDA(make_contrastive, ContrastiveSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_data, Conv2dSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_weights, Conv2dSpec)
 MUSIC_NO_CUDA(make_conv2d_forward, Conv2dSpec)
@@ -31,19 +36,26 @@ MUSIC_NO_CUDA(make_cross_entropy)
 MUSIC_NO_CUDA(make_global_avg_pool_backward)
 MUSIC_NO_CUDA(make_global_avg_pool_forward)
 MUSIC_NO_CUDA(make_image_normalize, ImageNormalizeSpec)
+MUSIC_NO_CUDA(make_inner)
+MUSIC_NO_CUDA(make_l2_normalize_backward, float)
+MUSIC_NO_CUDA(make_l2_normalize_forward, float)
 MUSIC_NO_CUDA(make_linear_backward_bias)
 MUSIC_NO_CUDA(make_linear_backward_data)
 MUSIC_NO_CUDA(make_linear_backward_weights)
 MUSIC_NO_CUDA(make_linear_forward)
 MUSIC_NO_CUDA(make_max_pool_backward, MaxPoolSpec)
 MUSIC_NO_CUDA(make_max_pool_forward, MaxPoolSpec)
+MUSIC_NO_CUDA(make_queue_contrastive, ContrastiveSpec)
 MUSIC_NO_CUDA(make_reduce_backward, ReduceKind)
 MUSIC_NO_CUDA(make_reduce_forward, ReduceKind)
 MUSIC_NO_CUDA(make_relu_backward)
 MUSIC_NO_CUDA(make_relu_forward)
+MUSIC_NO_CUDA(make_row_inner_backward)
+MUSIC_NO_CUDA(make_row_inner_forward)
 MUSIC_NO_CUDA(make_scale)
 MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
 MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)
+MUSIC_NO_CUDA(make_soft_cross_entropy, SoftCrossEntropySpec)
 
 std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
                                           const LossScaleSpec&) {

@@ -68,6 +68,8 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("add") { check_op("add"); }
   TEST_CASE("batch_norm") { check_op("batch_norm"); }
   TEST_CASE("cast") { check_op("cast"); }
+  TEST_CASE("concat_rows") { check_op("concat_rows"); }
+  TEST_CASE("contrastive") { check_op("contrastive"); }
   TEST_CASE("conv2d") { check_op("conv2d"); }
   TEST_CASE("conv2d, products by gemm") {
     setenv("MUSIC_CONV_1X1", "gemm", 1);
@@ -77,12 +79,19 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("cross_entropy") { check_op("cross_entropy"); }
   TEST_CASE("global_avg_pool") { check_op("global_avg_pool"); }
   TEST_CASE("image_normalize") { check_op("image_normalize"); }
+  TEST_CASE("inner") { check_op("inner"); }
+  TEST_CASE("interleave_rows") { check_op("interleave_rows"); }
+  TEST_CASE("l2_normalize") { check_op("l2_normalize"); }
   TEST_CASE("linear") { check_op("linear"); }
   TEST_CASE("max_pool") { check_op("max_pool"); }
+  TEST_CASE("queue_contrastive") { check_op("queue_contrastive"); }
   TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
+  TEST_CASE("row_inner") { check_op("row_inner"); }
   TEST_CASE("scale") { check_op("scale"); }
   TEST_CASE("segment_softmax") { check_op("segment_softmax"); }
+  TEST_CASE("slice_rows") { check_op("slice_rows"); }
+  TEST_CASE("soft_cross_entropy") { check_op("soft_cross_entropy"); }
 
   TEST_CASE("a NaN comes through relu and max_pool") {
     on_device([] {

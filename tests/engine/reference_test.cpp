@@ -227,6 +227,67 @@ TEST_SUITE("reference") {
             logits, reference::cross_entropy(logits, labels).dlogits));
   }
 
+  TEST_CASE("gradients of what objectives are made of") {
+    for (const double floor : {1e-12, 1.2}) {
+      Array x = random({4, 5});
+      const Array dy = random({4, 5});
+      // Which rows are shorter than the floor.
+      const auto shorter = [&] {
+        Branches b;
+        for (std::int64_t row = 0; row < 4; ++row)
+          b.push_back(reference::row_norm(x, row) < floor);
+        return b;
+      };
+      expect_good(
+          "l2_normalize",
+          check_gradient(
+              [&] { return dot(reference::l2_normalize(x, floor), dy); }, x,
+              reference::l2_normalize_backward(x, dy, floor), shorter));
+    }
+    Array a = random({3, 4}), b = random({3, 4});
+    const Array dy = random({3});
+    const auto product = [&] { return dot(reference::row_inner(a, b), dy); };
+    expect_good("row_inner a", check_gradient(
+        product, a, reference::row_inner_backward(dy, b)));
+    expect_good("row_inner b", check_gradient(
+        product, b, reference::row_inner_backward(dy, a)));
+    const auto all = [&] { return reference::inner(a, b); };
+    expect_good("inner", check_gradient(all, a, b));
+
+    Array x = random({6, 3});
+    const Array dx = random({6, 3});
+    expect_good("interleave_rows",
+                check_gradient(
+                    [&] { return dot(reference::interleave_rows(x, 2), dx); },
+                    x, reference::interleave_rows(dx, 3)));
+
+    for (const double t : {1.0, 0.3}) {
+      Array z = random({3, 5}, -2, 2);
+      const Array targets = random({3, 5}, 0, 1);
+      expect_good("soft_cross_entropy",
+                  check_gradient(
+                      [&] {
+                        return reference::soft_cross_entropy(z, targets, t, 0.7)
+                            .loss;
+                      },
+                      z,
+                      reference::soft_cross_entropy(z, targets, t, 0.7)
+                          .dlogits));
+      Array scores = random({4, 10});
+      const auto nt_xent = [&] {
+        return reference::contrastive(scores, 2, 5, t, 0.3);
+      };
+      expect_good("contrastive", check_gradient([&] { return nt_xent().loss; },
+                                                scores, nt_xent().dscores));
+      const auto queue = [&] {
+        return reference::queue_contrastive(scores, t, 0.3);
+      };
+      expect_good("queue_contrastive",
+                  check_gradient([&] { return queue().loss; }, scores,
+                                 queue().dscores));
+    }
+  }
+
   TEST_CASE("cast rounds to nearest even") {
     std::uniform_real_distribution<double> exponent(-30, 18);
     std::vector<float> values{

@@ -4,6 +4,7 @@
 
 #include "tests/support/cases_dense.h"
 #include "tests/support/cases_elementwise.h"
+#include "tests/support/cases_objectives.h"
 #include "tests/support/cases_spatial.h"
 
 namespace music::test {
@@ -102,6 +103,14 @@ inline void add_block_size_cases(std::vector<OpCase>& cases) {
     begin.push_back(begin.back() + size);
   add_segment_softmax_cases(cases, {{5, begin, 0.5, 4}, {100, {0, 5}, 1, 4}});
   add_cross_entropy_cases(cases, {{70, 1001}, {7, 31}, {9, 33, 200}, {257, 2}});
+
+  for (const std::int64_t d : {31, 32, 33, 300})
+    cases.push_back(l2_normalize_case(9, d));
+  cases.push_back(l2_normalize_case(30, 8));
+  add_inner_cases(cases, {{2049}, {30, 7}, {9, 300}});
+  add_contrastive_cases(
+      cases, {{9, 16, 7}, {2, 129, 100}, {3, 300, 5}, {40, 40, 0}});
+  add_soft_cross_entropy_cases(cases, {{70, 1001}, {7, 31}, {9, 257, 1, 200}});
 }
 
 inline std::vector<OpCase> gpu_cases() {
