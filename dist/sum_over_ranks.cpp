@@ -21,4 +21,11 @@ Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator) {
   return graph.add1(std::move(node), graph.shape(x), graph.info(x).dtype);
 }
 
+StatisticsHook over_ranks(Communicator* communicator) {
+  if (!communicator || communicator->size() == 1) return nullptr;
+  return [communicator](Graph& graph, Value statistics) {
+    return sum_over_ranks(graph, statistics, *communicator);
+  };
+}
+
 }  // namespace music::dist

@@ -2,7 +2,7 @@
 // A value of the graph, summed over processes.
 
 #include "dist/communicator.h"
-#include "engine/graph/graph.h"
+#include "engine/ops/statistics_hook.h"
 
 namespace music::dist {
 
@@ -10,5 +10,9 @@ namespace music::dist {
 // so all ranks record it at the same places. Its gradient is the same sum: the
 // loss is the sum of the ranks' shares. communicator must outlive the graph.
 Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator);
+
+// The same as the hook of ops over a batch (batch_norm, sinkhorn,
+// column_deviation); null, which leaves them alone, for one process or none.
+StatisticsHook over_ranks(Communicator* communicator);
 
 }  // namespace music::dist

@@ -4,6 +4,7 @@
 #include "engine/ops/add.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/cast.h"
+#include "engine/ops/column_deviation.h"
 #include "engine/ops/contrastive.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/cross_entropy.h"
@@ -13,10 +14,12 @@
 #include "engine/ops/l2_normalize.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/max_pool.h"
+#include "engine/ops/push_rows.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/relu.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/ops/sinkhorn.h"
 #include "engine/ops/soft_cross_entropy.h"
 #include "engine/optim/optimizer.h"
 
@@ -28,6 +31,7 @@ MUSIC_NO_CUDA(make_batch_norm_backward_statistics, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_inference, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_statistics, BatchNormForm)
 MUSIC_NO_CUDA(make_cast)
+MUSIC_NO_CUDA(make_column_deviation)
 MUSIC_NO_CUDA(make_contrastive, ContrastiveSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_data, Conv2dSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_weights, Conv2dSpec)
@@ -45,6 +49,7 @@ MUSIC_NO_CUDA(make_linear_backward_weights)
 MUSIC_NO_CUDA(make_linear_forward)
 MUSIC_NO_CUDA(make_max_pool_backward, MaxPoolSpec)
 MUSIC_NO_CUDA(make_max_pool_forward, MaxPoolSpec)
+MUSIC_NO_CUDA(make_push_rows)
 MUSIC_NO_CUDA(make_queue_contrastive, ContrastiveSpec)
 MUSIC_NO_CUDA(make_reduce_backward, ReduceKind)
 MUSIC_NO_CUDA(make_reduce_forward, ReduceKind)
@@ -55,6 +60,9 @@ MUSIC_NO_CUDA(make_row_inner_forward)
 MUSIC_NO_CUDA(make_scale)
 MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
 MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)
+MUSIC_NO_CUDA(make_sinkhorn_columns)
+MUSIC_NO_CUDA(make_sinkhorn_exponentials, double)
+MUSIC_NO_CUDA(make_sinkhorn_rows)
 MUSIC_NO_CUDA(make_soft_cross_entropy, SoftCrossEntropySpec)
 
 std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,

@@ -28,7 +28,7 @@ enum class Storage {
   kPlanned,    // in the activation arena, offset by the planner
   kInput,      // memory the caller binds before each run
   kConstant,   // filled once when the executable is made
-  kParameter,  // slot = parameter index
+  kParameter,  // slot = parameter index; written by nodes that update it
   kTarget,     // slot = parameter index, in the target network
   kGradient,   // slot = parameter index
   kBuffer,     // slot = buffer index; nodes may write it in place
@@ -85,6 +85,9 @@ struct Node {
                                    const std::vector<GradientParts>&)>
       backward;
   bool stops_gradient = false;
+  // Parameters, by input, that the kernel writes in place, for every node after
+  // it to read; all other inputs but buffers are left as they are.
+  std::vector<int> updates;
   // in_place[o] = i: output o may take the memory of input i when i dies here.
   std::vector<int> in_place;
   std::string scope;  // "layer1.0", for messages and profiles

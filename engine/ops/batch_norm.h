@@ -15,9 +15,8 @@
 //
 // x may be F32, F16 or BF16; everything a channel has one of is F32 or F64.
 
-#include <functional>
-
 #include "engine/ops/kernel.h"
+#include "engine/ops/statistics_hook.h"
 
 namespace music {
 
@@ -27,9 +26,6 @@ struct BatchNormSpec {
   double epsilon = 1e-5;
   double momentum = 0.1;
 };
-
-// Appends what makes statistics of this process's samples those of more.
-using StatisticsHook = std::function<Value(Graph&, Value statistics)>;
 
 // x [..., C]; gamma, beta [C]; running_mean, running_var [C] buffers, or both
 // invalid: then none are kept. residual: x's shape, or invalid. combine: null

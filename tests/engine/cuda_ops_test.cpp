@@ -68,6 +68,7 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("add") { check_op("add"); }
   TEST_CASE("batch_norm") { check_op("batch_norm"); }
   TEST_CASE("cast") { check_op("cast"); }
+  TEST_CASE("column_deviation") { check_op("column_deviation"); }
   TEST_CASE("concat_rows") { check_op("concat_rows"); }
   TEST_CASE("contrastive") { check_op("contrastive"); }
   TEST_CASE("conv2d") { check_op("conv2d"); }
@@ -84,12 +85,15 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("l2_normalize") { check_op("l2_normalize"); }
   TEST_CASE("linear") { check_op("linear"); }
   TEST_CASE("max_pool") { check_op("max_pool"); }
+  TEST_CASE("normalize_rows_in_place") { check_op("normalize_rows_in_place"); }
+  TEST_CASE("push_rows") { check_op("push_rows"); }
   TEST_CASE("queue_contrastive") { check_op("queue_contrastive"); }
   TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
   TEST_CASE("row_inner") { check_op("row_inner"); }
   TEST_CASE("scale") { check_op("scale"); }
   TEST_CASE("segment_softmax") { check_op("segment_softmax"); }
+  TEST_CASE("sinkhorn") { check_op("sinkhorn"); }
   TEST_CASE("slice_rows") { check_op("slice_rows"); }
   TEST_CASE("soft_cross_entropy") { check_op("soft_cross_entropy"); }
 

@@ -7,6 +7,7 @@
 #include "tests/support/cases_elementwise.h"
 #include "tests/support/cases_norm.h"
 #include "tests/support/cases_objectives.h"
+#include "tests/support/cases_rows.h"
 #include "tests/support/cases_spatial.h"
 
 namespace music::test {
@@ -21,6 +22,7 @@ inline std::vector<OpCase> op_cases() {
   add_elementwise_cases(cases);
   cases.push_back(image_normalize_case({3, 5, 7, 3}));
   add_cast_cases(cases);
+  add_all_row_cases(cases);
   add_objective_cases(cases);
   return cases;
 }

@@ -5,6 +5,7 @@
 #include "tests/support/cases_dense.h"
 #include "tests/support/cases_elementwise.h"
 #include "tests/support/cases_objectives.h"
+#include "tests/support/cases_rows.h"
 #include "tests/support/cases_spatial.h"
 
 namespace music::test {
@@ -111,6 +112,7 @@ inline void add_block_size_cases(std::vector<OpCase>& cases) {
   add_contrastive_cases(
       cases, {{9, 16, 7}, {2, 129, 100}, {3, 300, 5}, {40, 40, 0}});
   add_soft_cross_entropy_cases(cases, {{70, 1001}, {7, 31}, {9, 257, 1, 200}});
+  add_sinkhorn_cases(cases, {{33, 129}, {70, 257}, {3, 1000}});
 }
 
 inline std::vector<OpCase> gpu_cases() {

@@ -36,7 +36,8 @@ inline Value inject_gradient(Graph& graph, Value y, Value dy) {
 
 // Interprets a graph node by node. Every tensor and the workspace lie between
 // guard bytes and start as NaN; after each node the guards and the node's
-// inputs must be as they were (buffers may be updated in place). Parameters
+// inputs must be as they were (buffers, and parameters that the node says it
+// updates, may be written in place). Parameters
 // are copied, so their blocks stay untouched. `inputs` lie in host memory.
 class GuardedRun {
  public:
@@ -144,6 +145,7 @@ class GuardedRun {
     if (!problem_.empty()) return;
     for (std::size_t i = 0; i < in.size(); ++i)
       if (request.in[i].storage != Storage::kBuffer &&
+          std::count(node.updates.begin(), node.updates.end(), i) == 0 &&
           before[i] !=
               blocks_[static_cast<std::size_t>(node.inputs[i].id)].contents())
         problem_ = node.op + " wrote its input " + request.in[i].name;

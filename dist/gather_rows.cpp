@@ -1,0 +1,73 @@
+#include "dist/gather_rows.h"
+
+#include <vector>
+
+#include "engine/core/shard.h"
+#include "engine/ops/cast.h"
+#include "engine/ops/function_kernel.h"
+
+namespace music::dist {
+namespace {
+
+// This rank's rows of the sum of dy over the ranks.
+Value scatter_rows(Graph& graph, Value dy, Communicator& communicator,
+                   const std::vector<std::int64_t>& counts,
+                   const Shape& shape) {
+  Node node;
+  node.op = "scatter_rows";
+  node.inputs = {dy};
+  node.make = [&communicator, counts](const KernelRequest&) {
+    return function_kernel([&communicator, counts](const KernelArgs& a) {
+      communicator.run(Collective::reduce_scatter(a.in[0], a.out[0], counts),
+                       a.stream);
+    });
+  };
+  return graph.add1(std::move(node), shape);
+}
+
+}  // namespace
+
+std::int64_t first_row(const Communicator& communicator, std::int64_t samples) {
+  std::int64_t row = 0;
+  for (int r = 0; r < communicator.rank(); ++r)
+    row += shard_size(samples, r, communicator.size());
+  return row;
+}
+
+Value gather_rows(Graph& graph, Value x, Communicator& communicator,
+                  std::int64_t samples) {
+  const Shape xs = graph.shape(x);
+  const DType dtype = graph.info(x).dtype;
+  const std::int64_t rows =
+      shard_size(samples, communicator.rank(), communicator.size());
+  MUSIC_CHECK(xs.rank() >= 1 && xs[0] == rows && rows > 0,
+              "[gather_rows] input {} of rank {} of {}, expected {} of {} rows",
+              xs.str(), communicator.rank(), communicator.size(), rows,
+              samples);
+  if (communicator.size() == 1) return x;
+  std::vector<std::int64_t> counts;
+  for (int r = 0; r < communicator.size(); ++r)
+    counts.push_back(shard_size(samples, r, communicator.size()) *
+                     (xs.elements() / rows));
+  std::vector<std::int64_t> dims(xs.dims().begin(), xs.dims().end());
+  dims[0] = samples;
+  Node node;
+  node.op = "gather_rows";
+  node.inputs = {x};
+  node.make = [&communicator, counts](const KernelRequest&) {
+    return function_kernel([&communicator, counts](const KernelArgs& a) {
+      communicator.run(Collective::all_gather(a.in[0], a.out[0], counts),
+                       a.stream);
+    });
+  };
+  node.backward = [&communicator, counts, xs, dtype](
+                      Graph& g, const Node&,
+                      const std::vector<GradientParts>& dy) {
+    const Value d = cast(g, g.sum(dy[0]), DType::kF32);
+    return std::vector<Value>{
+        cast(g, scatter_rows(g, d, communicator, counts, xs), dtype)};
+  };
+  return graph.add1(std::move(node), Shape(dims), dtype);
+}
+
+}  // namespace music::dist
