@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "data/augment.h"
@@ -141,9 +142,13 @@ class Loader::Source : public BatchSource {
  public:
   Source(const Dataset& dataset, const LoaderSpec& spec)
       : dataset(dataset), spec(spec),
-        sampler(dataset.size(), spec.batch, spec.seed, spec.rank, spec.world),
+        sampler(dataset.size(), spec.batch, spec.seed, spec.rank, spec.world,
+                spec.drop_last),
         quarantine(sampler.samples_per_epoch(), spec.bad_share),
-        slow(spec.slow_seconds) {}
+        slow(spec.slow_seconds) {
+    MUSIC_CHECK(spec.views == 1 || spec.views == 2,
+                "[loader] {} views, expected 1 or 2", spec.views);
+  }
 
   bool plan(Batch& batch) override {
     batch.epoch = epoch;
@@ -163,17 +168,18 @@ class Loader::Source : public BatchSource {
     const std::int64_t sample = batch.samples[at];
     const auto epoch32 = static_cast<std::uint32_t>(batch.epoch);
     const auto sample32 = static_cast<std::uint32_t>(sample);
-    ViewPair views;
+    ViewPair pair;
+    const auto views =
+        std::span(pair).first(static_cast<std::size_t>(spec.views));
     const auto read = [&](std::int64_t i) {
       return try_read(
           dataset, i, spec.bad_image, batch, row,
-          [&] { views = read_views(i, epoch32, sample32, scratch); }, bad,
-          slow);
+          [&] { read_views(i, epoch32, sample32, scratch, views); }, bad, slow);
     };
     std::int64_t shown = sample;
     if (!read(shown)) {
       if (spec.bad_image == BadImage::kZero)
-        return blacken(batch, row, 2, dataset);
+        return blacken(batch, row, spec.views, dataset);
       Rng rng(spec.seed, RngPurpose::kReplace, epoch32, sample32);
       int draws = 0;
       do {
@@ -186,30 +192,33 @@ class Loader::Source : public BatchSource {
       } while (shown == sample || !read(shown));
     }
     batch.labels[at] = dataset.label(shown);
-    for (std::size_t view = 0; view < 2; ++view)
+    for (std::size_t view = 0; view < views.size(); ++view)
       apply_view(scratch.image, views[view], spec.augment,
                  pixels_of(batch, static_cast<std::int64_t>(view) * batch.n +
                                       row),
                  scratch.augment);
   }
 
-  // Reads image i, in fast mode no more of it than both views need. Returns the
-  // views of the sample it stands for, their crops within scratch.image.
-  ViewPair read_views(std::int64_t i, std::uint32_t epoch32,
-                      std::uint32_t sample32, WorkerScratch& scratch) const {
+  // Reads image i, in fast mode no more of it than the views need: those of the
+  // sample it stands for, their crops within scratch.image.
+  void read_views(std::int64_t i, std::uint32_t epoch32, std::uint32_t sample32,
+                  WorkerScratch& scratch,
+                  std::span<ViewParameters> views) const {
     const auto draw = [&](const auto& sized) {
-      return sample_views(spec.augment, spec.seed, epoch32, sample32,
-                          sized.width(), sized.height());
+      for (std::size_t v = 0; v < views.size(); ++v)
+        views[v] = sample_view(spec.augment, spec.seed, epoch32, sample32,
+                               static_cast<int>(v), sized.width(),
+                               sized.height());
     };
     if (spec.augment.mode == AugmentMode::kFast &&
         dataset.read_file(i, scratch.file)) {
       scratch.reader.open(scratch.file);
-      ViewPair views = draw(scratch.reader);
+      draw(scratch.reader);
       move_crops(views, scratch.reader.read(join_crops(views), scratch.image));
-      return views;
+      return;
     }
     dataset.read(i, scratch.image);
-    return draw(scratch.image);
+    draw(scratch.image);
   }
 
   // Bad images among the first batches of an epoch.
@@ -236,7 +245,7 @@ class Loader::Source : public BatchSource {
 Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
     : source_(std::make_unique<Source>(dataset, spec)),
       ring_(std::make_unique<BatchRing>(
-          *source_, shard_size(spec.batch, spec.rank, spec.world), 2,
+          *source_, shard_size(spec.batch, spec.rank, spec.world), spec.views,
           spec.augment.size, spec.workers, spec.memory)) {}
 
 Loader::~Loader() = default;

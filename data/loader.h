@@ -25,7 +25,9 @@ enum class BadImage {
 
 struct LoaderSpec {
   AugmentSpec augment;
+  int views = 2;             // of each sample; 1: the first of the two
   std::int64_t batch = 256;  // samples of all ranks in a batch
+  bool drop_last = false;    // leave out an epoch's short last batch
   std::uint64_t seed = 0;
   int workers = 1;           // threads, at least 1
   int rank = 0, world = 1;
@@ -62,6 +64,11 @@ struct Batch {
   Tensor pixels;
   std::vector<std::int64_t> samples;  // n; a replaced image keeps its number
   std::vector<int> labels;            // n; of the image shown, -1: none
+
+  // I32 [n], the labels themselves.
+  Tensor label_tensor() const {
+    return {const_cast<int*>(labels.data()), {n}, DTypeOf<int>::value};
+  }
 };
 
 struct BadSample {
@@ -76,7 +83,7 @@ struct LoaderStats {
 
 class BatchRing;
 
-// Two augmented views of every sample, without end: after the last batch of
+// Augmented views of every sample, without end: after the last batch of
 // an epoch comes the first of the next. One consumer thread.
 class Loader {
  public:

@@ -21,7 +21,7 @@ std::vector<std::uint32_t> permutation(std::int64_t n, std::uint64_t seed,
 }
 
 Sampler::Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed,
-                 int rank, int world)
+                 int rank, int world, bool drop_last)
     : n_(n), batch_(batch), seed_(seed), rank_(rank), world_(world) {
   MUSIC_CHECK(n >= 1 && n <= std::numeric_limits<std::uint32_t>::max(),
               "[sampler] {} samples, expected 1 to 2^32 - 1", n);
@@ -30,6 +30,10 @@ Sampler::Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed,
   MUSIC_CHECK(batch >= world,
               "[sampler] a batch of {} samples for {} ranks, expected at least "
               "one each", batch, world);
+  MUSIC_CHECK(!drop_last || n >= batch,
+              "[sampler] {} samples and no short batches of {}, expected at "
+              "least one batch", n, batch);
+  batches_ = drop_last ? n / batch : (n + batch - 1) / batch;
 }
 
 std::int64_t Sampler::batch_total(std::int64_t index) const {

@@ -1,7 +1,7 @@
 #pragma once
 // Which samples form which batch: a pure function of (n, batch, seed, epoch,
 // batch index, rank, world). What a batch holds does not depend on the number
-// of processes that share it; nothing is dropped.
+// of processes that share it; nothing is dropped unless that is asked for.
 
 #include <cstdint>
 #include <vector>
@@ -18,11 +18,12 @@ class Sampler {
   // k-th piece of the epoch's permutation, and a rank takes every world-th of
   // it, from its own number on. The last piece is shorter; only where it has
   // fewer samples than there are ranks does the permutation begin again, so
-  // that each rank has one.
+  // that each rank has one. drop_last: a shorter last piece is left out; then n
+  // is at least batch.
   Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed, int rank = 0,
-          int world = 1);
+          int world = 1, bool drop_last = false);
 
-  std::int64_t batches_per_epoch() const { return (n_ + batch_ - 1) / batch_; }
+  std::int64_t batches_per_epoch() const { return batches_; }
   // Samples of all ranks: batch, or less for the last of an epoch.
   std::int64_t batch_total(std::int64_t index) const;
   // Samples of this rank; ranks differ by at most one.
@@ -34,7 +35,7 @@ class Sampler {
                std::vector<std::int64_t>& out);
 
  private:
-  std::int64_t n_, batch_;
+  std::int64_t n_, batch_, batches_;
   std::uint64_t seed_;
   int rank_, world_;
   std::int64_t epoch_ = -1;

@@ -91,14 +91,18 @@ ViewPair sample_views(const AugmentSpec& spec, std::uint64_t seed,
           sample_view(spec, seed, epoch, sample, 1, width, height)};
 }
 
-Box join_crops(const ViewPair& views) {
-  const Box &a = views[0].crop, &b = views[1].crop;
-  const int x = std::min(a.x, b.x), y = std::min(a.y, b.y);
-  return {x, y, std::max(a.x + a.width, b.x + b.width) - x,
-          std::max(a.y + a.height, b.y + b.height) - y};
+Box join_crops(std::span<const ViewParameters> views) {
+  Box all = views[0].crop;
+  for (const ViewParameters& view : views.subspan(1)) {
+    const Box& b = view.crop;
+    const int x = std::min(all.x, b.x), y = std::min(all.y, b.y);
+    all = {x, y, std::max(all.x + all.width, b.x + b.width) - x,
+           std::max(all.y + all.height, b.y + b.height) - y};
+  }
+  return all;
 }
 
-void move_crops(ViewPair& views, const Box& held) {
+void move_crops(std::span<ViewParameters> views, const Box& held) {
   for (ViewParameters& view : views) {
     view.crop.x -= held.x;
     view.crop.y -= held.y;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "data/augment_spec.h"
 #include "data/image.h"
@@ -34,9 +35,9 @@ ViewPair sample_views(const AugmentSpec& spec, std::uint64_t seed,
                       std::uint32_t epoch, std::uint32_t sample, int width,
                       int height);
 
-// The smallest box with both crops in it.
-Box join_crops(const ViewPair& views);
+// The smallest box with the crops of all of them, at least one, in it.
+Box join_crops(std::span<const ViewParameters> views);
 // The crops within an image that holds only this box.
-void move_crops(ViewPair& views, const Box& held);
+void move_crops(std::span<ViewParameters> views, const Box& held);
 
 }  // namespace music::data

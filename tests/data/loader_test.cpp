@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "data/augment.h"
+#include "data/jpeg.h"
 #include "data/loader.h"
 #include "data/sampler.h"
 #include "engine/core/error.h"
@@ -67,6 +68,18 @@ TEST_SUITE("loader") {
     s.workers = workers;
     return s;
   }
+
+  // The same images as files, of which fast mode reads parts.
+  struct Files : Made {
+    using Made::Made;
+    bool read_file(std::int64_t i,
+                   std::vector<std::uint8_t>& bytes) const override {
+      Image image;
+      Made::read(i, image);
+      bytes = encode_jpeg(image, 90);
+      return true;
+    }
+  };
 
   struct Seen {
     std::int64_t epoch, index;
@@ -153,6 +166,66 @@ TEST_SUITE("loader") {
                             view.size()) == 0);
         }
     }
+  }
+
+  TEST_CASE("one view is the first of two; labels are a tensor") {
+    const Files data(35, {3, 17});
+    for (const AugmentMode mode : {AugmentMode::kExact, AugmentMode::kFast}) {
+      LoaderSpec two = spec(2);
+      two.augment.mode = mode;
+      two.bad_image = mode == AugmentMode::kFast ? BadImage::kZero
+                                                 : BadImage::kSkip;
+      LoaderSpec one = two;
+      one.views = 1;
+      LoaderSpec alone = one;
+      alone.workers = 1;
+      Loader pairs(data, two), first(data, one), same(data, alone);
+      CHECK(first.batches_per_epoch() == pairs.batches_per_epoch());
+      std::size_t compared = 0;
+      for (int i = 0; i < 7; ++i) {
+        const Batch &b = first.next(), &whole = pairs.next();
+        REQUIRE(b.pixels.shape == music::Shape{b.n, 12, 12, 3});
+        CHECK(copy(b) == copy(same.next()));
+        CHECK(b.samples == whole.samples);
+        CHECK(b.labels == whole.labels);
+        CHECK(std::memcmp(b.pixels.data, whole.pixels.data,
+                          b.pixels.bytes()) == 0);
+        compared += b.pixels.bytes();
+        const music::Tensor labels = b.label_tensor();
+        CHECK(labels.shape == music::Shape{b.n});
+        CHECK(labels.as<std::int32_t>() == b.labels.data());
+      }
+      CHECK(compared == (35 + 16) * 3 * 12 * 12);
+    }
+    LoaderSpec three = spec(1);
+    three.views = 3;
+    CHECK_THROWS_WITH_AS(Loader(data, three),
+                         "[loader] 3 views, expected 1 or 2", music::Error);
+  }
+
+  TEST_CASE("a short last batch is left out where that is asked for") {
+    const Made data(35);
+    LoaderSpec s = spec(2);
+    s.drop_last = true;
+    Loader whole(data, s), some(data, spec(1));
+    CHECK(whole.batches_per_epoch() == 4);
+    CHECK(whole.batch_total(3) == 8);
+    const auto expected = take(some, 10);  // of five an epoch
+    auto seen = take(whole, 8);
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      CHECK(seen[i] == expected[i + i / 4]);
+    whole.seek(1, 4);
+    CHECK(whole.next().epoch == 2);
+    // Nothing is short of an epoch of whole batches, on any number of ranks.
+    for (const int world : {1, 3}) {
+      s.world = world;
+      CHECK(Loader(Made(40), s).batches_per_epoch() == 5);
+    }
+    s.world = 1;
+    CHECK_THROWS_WITH_AS(
+        Loader(Made(7), s),
+        "[sampler] 7 samples and no short batches of 8, expected at least one "
+        "batch", music::Error);
   }
 
   TEST_CASE("seek continues as if nothing had happened") {
