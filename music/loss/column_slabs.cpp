@@ -20,11 +20,25 @@ std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks) {
   return slabs;
 }
 
+std::vector<std::int64_t> column_slabs(std::int64_t units, int ranks) {
+  constexpr std::int64_t kMultiple = 16;
+  std::vector<std::int64_t> slabs;
+  for (int r = 0; r < ranks; ++r)
+    slabs.push_back(units * r / ranks / kMultiple * kMultiple);
+  slabs.push_back(units);
+  return slabs;
+}
+
 std::int64_t gpu_panel_units(std::int64_t samples, const Segments& segments,
                              int ranks, std::int64_t code) {
+  return gpu_panel_units(samples, column_slabs(segments, ranks), code);
+}
+
+std::int64_t gpu_panel_units(std::int64_t samples,
+                             const std::vector<std::int64_t>& slab,
+                             std::int64_t code) {
   constexpr std::int64_t kPanelBytes = 8 << 20, kBlockBytes = 32 << 20;
   constexpr std::int64_t kLeast = 256, kMultiple = 128;
-  const auto slab = column_slabs(segments, ranks);
   std::int64_t widest = 1;
   for (std::size_t r = 0; r + 1 < slab.size(); ++r)
     widest = std::max(widest, slab[r + 1] - slab[r]);

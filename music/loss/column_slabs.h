@@ -1,5 +1,6 @@
 #pragma once
-// How processes that share a batch share out the matrix P of the loss.
+// How processes that share a batch share out the columns of a product of two
+// views: the matrix P of the joint entropy, a covariance.
 
 #include <cstdint>
 #include <vector>
@@ -12,9 +13,14 @@ namespace music {
 // segments, cut nearest to equal shares; they are empty where there are fewer
 // segments than ranks.
 std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
+// The same for units without segments, in multiples of 16.
+std::vector<std::int64_t> column_slabs(std::int64_t units, int ranks);
 
 // Units of q' that a GPU gathers at a time, the same on all ranks: a panel of
 // 8 MB, whose block of P stays in a second-level cache; `code`: bytes of a code.
+std::int64_t gpu_panel_units(std::int64_t samples,
+                             const std::vector<std::int64_t>& slabs,
+                             std::int64_t code);
 std::int64_t gpu_panel_units(std::int64_t samples, const Segments& segments,
                              int ranks, std::int64_t code);
 

@@ -5,7 +5,7 @@
 #include "dist/planned.h"
 #include "engine/core/shard.h"
 #include "music/loss/column_slabs.h"
-#include "music/loss/cpu/slab_entropy.h"
+#include "music/loss/cpu/tile_slabs.h"
 
 namespace music {
 

@@ -4,7 +4,7 @@
 
 #include "engine/core/shard.h"
 #include "music/loss/column_slabs.h"
-#include "music/loss/cpu/slab_entropy.h"
+#include "music/loss/cpu/tile_slabs.h"
 
 namespace music {
 namespace {
@@ -66,7 +66,7 @@ void Simulation::loss(double seconds) {
   run(Kind::kAllReduce, 3 * sizeof(double), p_.exposed_loss);
 }
 
-// As SlabEntropy runs: panels of q' go round while their neighbours are
+// As TileSlabs runs: panels of q' go round while their neighbours are
 // multiplied.
 void Simulation::slabs(double seconds) {
   const LossExchange& l = m_.loss;

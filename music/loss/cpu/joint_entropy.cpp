@@ -8,6 +8,7 @@
 #include "engine/core/buffer.h"
 #include "engine/core/error.h"
 #include "engine/core/shard.h"
+#include "music/loss/column_slabs.h"
 #include "music/loss/cpu/segment_loss.h"
 #include "music/loss/joint_entropy_math.h"
 
@@ -57,7 +58,8 @@ JointEntropy::JointEntropy(const JointEntropyProblem& problem)
     : n_((check(problem), problem.n)),
       units_(problem.segments->units()),
       segments_(*problem.segments),
-      spec_(problem.spec) {
+      spec_(problem.spec),
+      rule_(segments_) {
   const int wanted =
       problem.threads > 0 ? problem.threads : omp_get_max_threads();
   const std::int64_t most = (units_ + kChunk - 1) / kChunk;
@@ -72,11 +74,14 @@ JointEntropy::JointEntropy(const JointEntropyProblem& problem)
     largest_ = std::max(largest_, segments_.size(s));
     log_size_.push_back(std::log(static_cast<double>(segments_.size(s))));
   }
-  const bool gradient = spec_.oe != 0;  // the term is reported all the same
+  gradient_ = spec_.oe != 0;  // the term is reported all the same
+  const float mean = 1.0f / static_cast<float>(samples_);
   if (global_)
-    slabs_.emplace(*communicator_, samples_, segments_, threads_, gradient);
+    slabs_.emplace(*communicator_, samples_, mean,
+                   column_slabs(segments_, communicator_->size()), threads_,
+                   gradient_ ? Gradients::kBoth : Gradients::kNone);
   else
-    panel_.emplace(samples_, segments_, threads_, gradient);
+    panel_.emplace(samples_, mean, units_, threads_);
   Workspace none;
   workspace_bytes_ = carve(nullptr, none);
 }
@@ -201,16 +206,20 @@ double JointEntropy::diagonal_of_p(const Workspace& w, float* mean_q) const {
 // The products with G~ into dz, and the sum of P log off the diagonal blocks.
 double JointEntropy::entropy_of_p(const Workspace& w, float* dz1,
                                   float* dz2) const {
-  if (slabs_ && segments_.count() > 1)
-    return slabs_->run(w.q1, w.q2, dz1, dz2, w.entropy);
+  double entropy = 0;
+  const bool several = segments_.count() > 1;
+  const bool slabs = slabs_ && several;
+  if (slabs) entropy = slabs_->run(w.q1, w.q2, rule_, dz1, dz2, w.entropy);
+  if (slabs && gradient_) return entropy;
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (std::int64_t i = 0; i < n_; ++i) {
     std::fill_n(dz1 + i * units_, units_, 0.0f);
     std::fill_n(dz2 + i * units_, units_, 0.0f);
   }
-  if (segments_.count() == 1) return 0;
-  return panel_->run({0, units_, 0, units_, w.q1, w.q2, dz1, dz2, units_,
-                      units_}, w.entropy);
+  if (slabs || !several) return entropy;
+  return panel_->run({0, units_, 0, units_, w.q1, w.q2,
+                      gradient_ ? dz1 : nullptr, gradient_ ? dz2 : nullptr,
+                      units_, units_}, rule_, w.entropy);
 }
 
 // All that is local to a sample: invariance, the diagonal, softmax backward.

@@ -12,8 +12,9 @@
 #include <vector>
 
 #include "dist/communicator.h"
-#include "music/loss/cpu/entropy_panel.h"
-#include "music/loss/cpu/slab_entropy.h"
+#include "music/loss/cpu/entropy_rule.h"
+#include "music/loss/cpu/tile_panel.h"
+#include "music/loss/cpu/tile_slabs.h"
 #include "music/loss/joint_entropy_spec.h"
 #include "music/loss/segments.h"
 
@@ -36,7 +37,7 @@ class JointEntropy {
   explicit JointEntropy(const JointEntropyProblem& problem);
 
   // Scratch that run() needs, 64-byte aligned, contents irrelevant: about two
-  // matrices [n,D], 0.6 MB a thread, and what SlabEntropy says.
+  // matrices [n,D], 0.6 MB a thread, and what TileSlabs says.
   std::size_t workspace_bytes() const { return workspace_bytes_; }
 
   // z1, z2: logits [n,D] of the two views. dz1, dz2: d total / d z, [n,D],
@@ -69,8 +70,10 @@ class JointEntropy {
   dist::Communicator* communicator_ = nullptr;  // of several ranks
   bool global_ = false;
   // The entropy of P: by slabs of columns, or whole.
-  std::optional<SlabEntropy> slabs_;
-  std::optional<EntropyPanel> panel_;
+  bool gradient_ = false;  // of the entropy
+  EntropyRule rule_;
+  std::optional<TileSlabs> slabs_;
+  std::optional<TilePanel> panel_;
   std::size_t workspace_bytes_ = 0;
 };
 

@@ -1,10 +1,9 @@
-#include "music/loss/cpu/slab_entropy.h"
+#include "music/loss/cpu/tile_slabs.h"
 
 #include <algorithm>
 
 #include "engine/core/buffer.h"
 #include "engine/core/shard.h"
-#include "music/loss/column_slabs.h"
 
 namespace music::cpu {
 namespace {
@@ -12,7 +11,7 @@ namespace {
 using dist::Collective;
 using dist::Ticket;
 
-// Of a panel [N, units] of q'.
+// Of a panel [N, units] of A.
 constexpr std::int64_t kPanelBytes = 4 << 20;
 constexpr std::int64_t kLeastUnits = 384;
 
@@ -36,28 +35,28 @@ std::int64_t panel_units(std::int64_t samples, std::int64_t units) {
   return std::min(units, std::max(kLeastUnits, fit / 16 * 16));
 }
 
-struct SlabEntropy::Workspace {
-  float* q2;            // [N, slab]; at the end dq'' by blocks
-  float* dq2;           // [N, slab]
-  float* q1[2];         // [N, panel]
-  float* dq1[2];        // [N, panel]
-  float* own[2];        // [n, panel], dq' of this rank's samples
+struct TileSlabs::Workspace {
+  float* b;             // [N, slab]; at the end dB by blocks
+  float* db;            // [N, slab]
+  float* a[2];          // [N, panel]
+  float* da[2];         // [N, panel]
+  float* own[2];        // [n, panel], dA of this rank's samples
   void* panel;
 };
 
-SlabEntropy::SlabEntropy(dist::Communicator& communicator,
-                         std::int64_t samples, const Segments& segments,
-                         int threads, bool gradient)
+TileSlabs::TileSlabs(dist::Communicator& communicator, std::int64_t samples,
+                     float scale, std::vector<std::int64_t> slabs, int threads,
+                     Gradients gradients)
     : communicator_(&communicator),
       samples_(samples),
-      units_(segments.units()),
+      units_(slabs.back()),
       mine_(shard_size(samples, communicator.rank(), communicator.size())),
       first_(0),
-      gradient_(gradient),
-      panel_(samples, segments, threads, gradient),
+      gradients_(gradients),
+      panel_(samples, scale, units_, threads),
       panel_units_(panel_units(samples, units_)),
       panels_((units_ + panel_units_ - 1) / panel_units_),
-      slab_(column_slabs(segments, communicator.size())) {
+      slab_(std::move(slabs)) {
   const int rank = communicator.rank();
   const auto columns = [&](int r) {
     return slab_[static_cast<std::size_t>(r) + 1] -
@@ -73,7 +72,7 @@ SlabEntropy::SlabEntropy(dist::Communicator& communicator,
   workspace_bytes_ = carve(nullptr, none);
 }
 
-std::size_t SlabEntropy::carve(void* base, Workspace& w) const {
+std::size_t TileSlabs::carve(void* base, Workspace& w) const {
   std::size_t offset = 0;
   const auto take = [&](std::int64_t count) {
     void* p = static_cast<std::byte*>(base) + offset;
@@ -82,19 +81,20 @@ std::size_t SlabEntropy::carve(void* base, Workspace& w) const {
   };
   const auto rank = static_cast<std::size_t>(communicator_->rank());
   const std::int64_t slab = samples_ * (slab_[rank + 1] - slab_[rank]);
-  w.q2 = take(std::max(slab, mine_ * units_));
-  w.dq2 = take(slab);
-  for (int b = 0; b < 2; ++b) {
-    const std::int64_t units = b < panels_ ? panel_units_ : 0;
-    w.q1[b] = take(samples_ * units);
-    w.dq1[b] = take(samples_ * units);
-    w.own[b] = take(mine_ * units);
+  const bool both = gradients_ == Gradients::kBoth;
+  w.b = take(std::max(slab, mine_ * units_));
+  w.db = take(gradients_ == Gradients::kNone ? 0 : slab);
+  for (int i = 0; i < 2; ++i) {
+    const std::int64_t units = i < panels_ ? panel_units_ : 0;
+    w.a[i] = take(samples_ * units);
+    w.da[i] = take(both ? samples_ * units : 0);
+    w.own[i] = take(both ? mine_ * units : 0);
   }
   w.panel = static_cast<std::byte*>(base) + offset;
   return offset + panel_.workspace_bytes();
 }
 
-void SlabEntropy::split_columns(const float* rows, float* blocks) const {
+void TileSlabs::split_columns(const float* rows, float* blocks) const {
   for (std::size_t s = 0; s + 1 < slab_.size(); ++s) {
     const std::int64_t units = slab_[s + 1] - slab_[s];
     copy(rows + slab_[s], units_, blocks, units, mine_, units);
@@ -102,7 +102,7 @@ void SlabEntropy::split_columns(const float* rows, float* blocks) const {
   }
 }
 
-void SlabEntropy::join_columns(const float* blocks, float* rows) const {
+void TileSlabs::join_columns(const float* blocks, float* rows) const {
   for (std::size_t s = 0; s + 1 < slab_.size(); ++s) {
     const std::int64_t units = slab_[s + 1] - slab_[s];
     copy(blocks, units, rows + slab_[s], units_, mine_, units);
@@ -110,14 +110,16 @@ void SlabEntropy::join_columns(const float* blocks, float* rows) const {
   }
 }
 
-double SlabEntropy::run(const float* q1, const float* q2, float* dq1,
-                        float* dq2, void* workspace) const {
+double TileSlabs::run(const float* a, const float* b, const TileRule& rule,
+                      float* da, float* db, void* workspace) const {
   Workspace w;
   carve(workspace, w);
   dist::Communicator& comm = *communicator_;
   const auto rank = static_cast<std::size_t>(comm.rank());
   const std::int64_t columns = slab_[rank + 1] - slab_[rank];
   const std::int64_t all = mine_ * units_, slab = samples_ * columns;
+  const bool gradient = gradients_ != Gradients::kNone;
+  const bool both = gradients_ == Gradients::kBoth;
 
   const auto begin = [&](std::int64_t p) { return p * panel_units_; };
   const auto width = [&](std::int64_t p) {
@@ -129,56 +131,53 @@ double SlabEntropy::run(const float* q1, const float* q2, float* dq1,
     return c;
   };
   const auto gather = [&](std::int64_t p) {
-    float* panel = w.q1[p % 2];
+    float* panel = w.a[p % 2];
     float* own = panel + first_ * width(p);
-    copy(q1 + begin(p), units_, own, width(p), mine_, width(p));
+    copy(a + begin(p), units_, own, width(p), mine_, width(p));
     return comm.start(Collective::all_gather(
         floats(own, mine_ * width(p)), floats(panel, samples_ * width(p)),
         counts(p)));
   };
   const auto reduce = [&](std::int64_t p) {
     return comm.start(Collective::reduce_scatter(
-        floats(w.dq1[p % 2], samples_ * width(p)),
+        floats(w.da[p % 2], samples_ * width(p)),
         floats(w.own[p % 2], mine_ * width(p)), counts(p)));
   };
   const auto deliver = [&](std::int64_t p, Ticket reduced) {
     comm.wait(reduced);
-    copy(w.own[p % 2], width(p), dq1 + begin(p), units_, mine_, width(p));
+    copy(w.own[p % 2], width(p), da + begin(p), units_, mine_, width(p));
   };
 
-  // dq2 is free until the end: q'' is sorted by owner there.
-  split_columns(q2, dq2);
+  // db is free until the end: B is sorted by owner there.
+  split_columns(b, db);
   const Ticket exchanged = comm.start(Collective::all_to_all(
-      floats(dq2, all), sent_, floats(w.q2, slab), received_));
+      floats(db, all), sent_, floats(w.b, slab), received_));
   Ticket gathered = gather(0), reduced;
-  std::fill_n(w.dq2, slab, 0.0f);
+  if (gradient) std::fill_n(w.db, slab, 0.0f);
   comm.wait(exchanged);
 
-  double entropy = 0;
+  double sum = 0;
   for (std::int64_t p = 0; p < panels_; ++p) {
     const Ticket next = p + 1 < panels_ ? gather(p + 1) : Ticket{};
-    std::fill_n(w.dq1[p % 2], samples_ * width(p), 0.0f);
+    if (both) std::fill_n(w.da[p % 2], samples_ * width(p), 0.0f);
     comm.wait(gathered);
     gathered = next;
     if (columns > 0)
-      entropy += panel_.run({begin(p), width(p), slab_[rank], columns,
-                             w.q1[p % 2], w.q2, w.dq1[p % 2], w.dq2, width(p),
-                             columns}, w.panel);
-    if (!gradient_) continue;
+      sum += panel_.run({begin(p), width(p), slab_[rank], columns, w.a[p % 2],
+                         w.b, both ? w.da[p % 2] : nullptr,
+                         gradient ? w.db : nullptr, width(p), columns},
+                        rule, w.panel);
+    if (!both) continue;
     const Ticket previous = reduced;
     reduced = reduce(p);
     if (p > 0) deliver(p - 1, previous);
   }
-  if (!gradient_) {
-    std::fill_n(dq1, all, 0.0f);
-    std::fill_n(dq2, all, 0.0f);
-    return entropy;
-  }
-  deliver(panels_ - 1, reduced);
-  comm.run(Collective::all_to_all(floats(w.dq2, slab), received_,
-                                  floats(w.q2, all), sent_));
-  join_columns(w.q2, dq2);
-  return entropy;
+  if (both) deliver(panels_ - 1, reduced);
+  if (!gradient) return sum;
+  comm.run(Collective::all_to_all(floats(w.db, slab), received_,
+                                  floats(w.b, all), sent_));
+  join_columns(w.b, db);
+  return sum;
 }
 
 }  // namespace music::cpu

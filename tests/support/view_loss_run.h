@@ -1,0 +1,185 @@
+#pragma once
+// The losses of VICReg and Barlow Twins on inputs of every kind, by the node of
+// a graph on either device and by reference_views.h.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/core/rng.h"
+#include "music/loss/barlow_twins.h"
+#include "music/loss/vicreg.h"
+#include "tests/support/compare.h"
+#include "tests/support/graph_run.h"
+#include "tests/support/margin.h"
+#include "tests/support/reference_views.h"
+
+namespace music::test {
+
+struct ViewLossResult {
+  float total = 0;
+  std::vector<double> terms;
+  std::vector<float> dz, deviation;  // [2N,D], [2,D]
+};
+
+// Where and with whom: the batch is of all processes, z of this one.
+struct ViewLossPlace {
+  Device device = Device::kCpu;
+  SharedBatch batch = {};
+  DType codes = DType::kF32;
+};
+
+// add(graph, z) records the loss. Every tensor lies between guards.
+template <typename Add>
+ViewLossResult run_view_loss(const std::vector<float>& z, std::int64_t units,
+                             Device device, Add&& add) {
+  Parameters parameters;
+  parameters.set_storage({.device = device});
+  parameters.allocate();
+  Graph g(parameters);
+  const Shape shape{static_cast<std::int64_t>(z.size()) / units, units};
+  const Value in = g.input("z", shape, DType::kF32);
+  const auto loss = add(g, in);
+  const Value dz = g.nodes().back().outputs[1];
+  const GuardedRun done(std::move(g), parameters, {{in.id, z.data()}});
+  CHECK(done.problem() == "");
+  ViewLossResult r;
+  r.total = floats(done.tensor(loss.total), device)[0];
+  const Tensor terms = done.tensor(loss.terms);
+  r.terms.resize(static_cast<std::size_t>(terms.elements()));
+  download(r.terms.data(), terms.data, terms.bytes(), device);
+  r.dz = floats(done.tensor(dz), device);
+  r.deviation = floats(done.tensor(loss.deviation), device);
+  return r;
+}
+
+inline ViewLossResult run_loss(const VicregSpec& spec,
+                               const std::vector<float>& z, std::int64_t units,
+                               const ViewLossPlace& at = {}) {
+  return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
+    return vicreg(g, in, spec, at.batch, at.codes);
+  });
+}
+inline ViewLossResult run_loss(const BarlowTwinsSpec& spec,
+                               const std::vector<float>& z, std::int64_t units,
+                               const ViewLossPlace& at = {}) {
+  return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
+    return barlow_twins(g, in, spec, at.batch, at.codes);
+  });
+}
+
+inline ReferenceViewLoss reference_of(const VicregSpec& spec,
+                                      const std::vector<double>& z,
+                                      std::int64_t units) {
+  return reference_vicreg(z, static_cast<std::size_t>(units), spec);
+}
+inline ReferenceViewLoss reference_of(const BarlowTwinsSpec& spec,
+                                      const std::vector<double>& z,
+                                      std::int64_t units) {
+  return reference_barlow_twins(z, static_cast<std::size_t>(units), spec);
+}
+
+// Embeddings of two views, [2N,D].
+struct ViewCase {
+  std::int64_t n, units;
+  double scale = 1;   // of units, which differ by a factor of 4 among each other
+  double mean = 0;    // of all units
+  double common = 0;  // share of all units that is one and the same factor
+
+  std::vector<float> z() const {
+    Rng rng(4, RngPurpose::kTest);
+    std::vector<float> out;
+    std::vector<double> factor, first;
+    for (std::int64_t i = 0; i < n; ++i) factor.push_back(rng.normal());
+    for (int v = 0; v < 2; ++v)
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t d = 0; d < units; ++d) {
+          const auto at = static_cast<std::size_t>(i * units + d);
+          double x = rng.normal();
+          if (v == 0) first.push_back(x);
+          // Views that agree on much, as a trained network's do.
+          if (v == 1) x = 0.9 * first[at] + 0.4 * x;
+          x = (1 - common) * x + common * factor[static_cast<std::size_t>(i)];
+          const double size = scale * (0.5 + 0.25 * static_cast<double>(d % 7));
+          out.push_back(static_cast<float>(mean + size * x));
+        }
+    return out;
+  }
+};
+
+// Odd sizes; fewer samples than units and more; several tiles; spread out,
+// collapsed, far from 0, and units that say the same.
+inline std::vector<ViewCase> view_cases() {
+  return {{4, 1},        {2, 3},           {3, 8},
+          {7, 5},        {33, 17},         {9, 40},
+          {16, 33, 0.1}, {24, 20, 4},      {17, 48, 1, 3},
+          {12, 31, 1e-3}, {13, 24, 1, 0, 0.7}};
+}
+
+inline std::vector<VicregSpec> vicreg_specs() {
+  return {{},
+          {.invariance = 1, .variance = 0, .covariance = 0},
+          {.invariance = 0, .variance = 1, .covariance = 0},
+          {.invariance = 0, .variance = 0, .covariance = 1},
+          {.invariance = 2, .variance = 50, .covariance = 4, .epsilon = 1e-2}};
+}
+inline std::vector<BarlowTwinsSpec> barlow_twins_specs() {
+  return {{},
+          {.lambda = 0},
+          {.lambda = 1, .scale = 0.1},
+          {.lambda = 0.0051, .scale = 0.024, .epsilon = 1e-2}};
+}
+
+// The inputs of the goldens of both methods: X = sin(i+2j), Y = X + .3
+// cos(3i-j); rows i = 0..3, columns j = 0..5.
+inline std::vector<double> golden_views() {
+  std::vector<double> z;
+  for (int v = 0; v < 2; ++v)
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 6; ++j)
+        z.push_back(std::sin(i + 2 * j) + 0.3 * v * std::cos(3 * i - j));
+  return z;
+}
+
+// Of the parts of a batch's loss.
+struct ViewLossBounds {
+  double terms, gradient, deviation = 1e-6;
+  // Of a gradient's norm, over the loss: what is 0 but for rounding.
+  double floor = 1e-4;
+  // Two samples are normalised to 1 and -1 whatever they are: the statistics
+  // take the gradient of Barlow Twins away.
+  ViewLossBounds of(const ViewCase& c) const {
+    ViewLossBounds b = *this;
+    if (c.n == 2) b.floor = 1;
+    return b;
+  }
+};
+
+// r against the rows `mine` of the reference's gradient (all of them: every
+// row of e.dz).
+inline void check_view_loss(const ViewLossResult& r, const ReferenceViewLoss& e,
+                            const std::vector<double>& mine,
+                            const ViewLossBounds& bounds,
+                            const std::string& what) {
+  REQUIRE(r.terms.size() == e.terms.size());
+  for (std::size_t t = 0; t < r.terms.size(); ++t)
+    CHECK(near(r.terms[t], e.terms[t], bounds.terms, what));
+  CHECK(r.total == static_cast<float>(r.terms.back()));
+  const double floor = bounds.floor * std::abs(e.total());
+  const std::size_t half = mine.size() / 2;
+  const std::span got(r.dz);
+  const std::span expected(mine);
+  CHECK(within(norm_relative(got.first(half), expected.first(half), floor),
+               bounds.gradient, what));
+  CHECK(within(norm_relative(got.last(half), expected.last(half), floor),
+               bounds.gradient, what));
+  CHECK(within(max_relative(r.deviation, e.deviation, 1e-3), bounds.deviation,
+               what));
+}
+
+}  // namespace music::test
