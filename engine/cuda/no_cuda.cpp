@@ -21,6 +21,7 @@
 #include "engine/ops/segment_softmax.h"
 #include "engine/ops/sinkhorn.h"
 #include "engine/ops/soft_cross_entropy.h"
+#include "engine/ops/top_hits.h"
 #include "engine/optim/optimizer.h"
 
 namespace music::cuda {
@@ -64,6 +65,7 @@ MUSIC_NO_CUDA(make_sinkhorn_columns)
 MUSIC_NO_CUDA(make_sinkhorn_exponentials, double)
 MUSIC_NO_CUDA(make_sinkhorn_rows)
 MUSIC_NO_CUDA(make_soft_cross_entropy, SoftCrossEntropySpec)
+MUSIC_NO_CUDA(make_top_hits, int)
 
 std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
                                           const LossScaleSpec&) {

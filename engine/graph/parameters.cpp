@@ -1,6 +1,7 @@
 #include "engine/graph/parameters.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/core/half.h"
 #include "engine/core/rng.h"
@@ -35,6 +36,19 @@ void fill(Tensor t, const Init& init, std::uint64_t seed, int index) {
     case Init::Kind::kNormal:
       for (float& v : values) v = static_cast<float>(init.value * rng.normal());
       break;
+    case Init::Kind::kUnitRows: {
+      const auto length = static_cast<std::size_t>(t.shape[1]);
+      for (float& v : values) v = static_cast<float>(rng.normal());
+      for (std::size_t row = 0; row < values.size(); row += length) {
+        double square = 0;
+        for (std::size_t i = row; i < row + length; ++i)
+          square += static_cast<double>(values[i]) * values[i];
+        const double scale = 1 / std::sqrt(square);
+        for (std::size_t i = row; i < row + length; ++i)
+          values[i] = static_cast<float>(values[i] * scale);
+      }
+      break;
+    }
   }
 }
 
@@ -47,10 +61,9 @@ int Parameters::add(const std::string& name, const Shape& shape, Init init) {
 }
 
 int Parameters::add_buffer(const std::string& name, const Shape& shape,
-                           double initial) {
+                           Init init) {
   MUSIC_CHECK(!allocated_, "[parameters] {} added after allocate()", name);
-  buffer_flat_ = append(buffer_table_, name, shape, Init::constant(initial),
-                        buffer_flat_);
+  buffer_flat_ = append(buffer_table_, name, shape, init, buffer_flat_);
   return static_cast<int>(buffer_table_.size()) - 1;
 }
 
@@ -99,7 +112,7 @@ void Parameters::initialise(std::uint64_t seed) {
     fill(host->value(i), table_[static_cast<std::size_t>(i)].init, seed, i);
   for (int i = 0; i < static_cast<int>(buffer_table_.size()); ++i)
     fill(host->buffer(i), buffer_table_[static_cast<std::size_t>(i)].init, seed,
-         0);
+         n + i);
   for (Buffer* block : {&gradients_, &host->momentum_}) block->fill(0);
   if (has_target())
     std::copy_n(host->flat_values(), flat_, host->flat_target());

@@ -25,12 +25,16 @@ namespace music {
 
 // How a tensor starts. Drawn from Philox keyed by (seed, parameter index).
 struct Init {
-  enum class Kind { kConstant, kUniform, kNormal } kind = Kind::kConstant;
+  enum class Kind {
+    kConstant, kUniform, kNormal,
+    kUnitRows,  // of a matrix: random directions
+  } kind = Kind::kConstant;
   double value = 0;  // constant; bound of U(-value, value); standard deviation
 
   static Init constant(double v) { return {Kind::kConstant, v}; }
   static Init uniform(double bound) { return {Kind::kUniform, bound}; }
   static Init normal(double std) { return {Kind::kNormal, std}; }
+  static Init unit_rows() { return {Kind::kUnitRows, 1}; }
 };
 
 // Parameters of a group share a learning rate (update_state.h).
@@ -55,7 +59,10 @@ class Parameters {
  public:
   // Both throw when the name is taken. Buffers are fp32 and not trained.
   int add(const std::string& name, const Shape& shape, Init init);
-  int add_buffer(const std::string& name, const Shape& shape, double initial);
+  int add_buffer(const std::string& name, const Shape& shape, Init init);
+  int add_buffer(const std::string& name, const Shape& shape, double initial) {
+    return add_buffer(name, shape, Init::constant(initial));
+  }
 
   // A frozen parameter has no gradient and is not updated, decay included.
   // Before graphs are recorded and optimisers made.

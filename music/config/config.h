@@ -39,6 +39,7 @@ struct DataConfig {
 struct ModelConfig {
   ResNetSpec encoder;
   std::string projector = "8192-8160";  // output widths of its linear layers
+  std::string weights;  // encoder file to start from; "" = drawn by seed
 };
 
 struct OptimConfig {

@@ -103,13 +103,13 @@ struct Report {
 // Where a run is.
 struct Position {
   std::int64_t step = 0, total_steps = 1, steps_per_epoch = 1;
+  double peak_rate = 0;  // of the schedule
 };
 
 class Method {
  public:
   virtual ~Method() = default;
 
-  virtual Needs needs() const { return {}; }
   // Sample by sample: what objective() works on, [.. n, ..] each. May be
   // recorded several times, for parts of a batch.
   virtual std::vector<Value> embed(Graph& graph, const ResNet& encoder,

@@ -25,6 +25,14 @@ std::vector<std::string> method_names() {
   return names;
 }
 
+Needs needs_of(const MethodSpec& spec) {
+  Needs needs;
+  with_method(spec, [&]<typename M>(std::type_identity<M>) {
+    needs = M::kNeeds;
+  });
+  return needs;
+}
+
 std::unique_ptr<Method> make_method(Parameters& parameters,
                                     const MethodSpec& spec,
                                     const HeadSizes& sizes) {

@@ -4,6 +4,7 @@
 //
 // A method M is a class with
 //   kName, kSection     its name and the section of its settings
+//   kNeeds              what it asks of the batch
 //   Settings            what can be set, with defaults
 //   settings()          the same as a list of Setting<Settings>
 //   check(settings, sizes, warnings)
@@ -16,7 +17,13 @@
 #include <tuple>
 #include <type_traits>
 
+#include "music/method/byol.h"
+#include "music/method/moco_v2.h"
 #include "music/method/music.h"
+#include "music/method/simclr.h"
+#include "music/method/simsiam.h"
+#include "music/method/supervised.h"
+#include "music/method/swav.h"
 
 namespace music {
 
@@ -30,7 +37,8 @@ struct MethodList {
 };
 
 // In the order of the help.
-using Methods = MethodList<Music>;
+using Methods = MethodList<Music, SimClr, SimSiam, Byol, MocoV2, Swav,
+                           Supervised>;
 
 // A choice among them, with the settings of all.
 struct MethodSpec {
@@ -48,6 +56,7 @@ struct MethodSpec {
 };
 
 std::vector<std::string> method_names();
+Needs needs_of(const MethodSpec& spec);
 
 // Registers the method's heads behind what parameters has.
 std::unique_ptr<Method> make_method(Parameters& parameters,

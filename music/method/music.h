@@ -27,6 +27,7 @@ class Music : public Method {
   static constexpr const char* kName = "music";
   static constexpr const char* kSection = "loss";
   using Settings = MusicSettings;
+  static constexpr Needs kNeeds = {};
   static std::vector<Setting<Settings>> settings();
   static void check(const Settings& settings, const HeadSizes& sizes,
                     std::vector<std::string>& warnings);

@@ -44,7 +44,7 @@ StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
                             dist::Communicator* communicator,
                             int phase) const {
   const Method& method = this->method();
-  const Needs needs = method.needs();
+  const Needs needs = needs_of(spec_.method);
   StepGraph step{Graph(parameters_), {}, {}, {}, {}};
   Graph& g = step.graph;
   const std::int64_t n =

@@ -61,7 +61,9 @@ class Run {
         communicator_(communicator),
         dataset_(data::subset(
             data::open_dataset(config_.data.path, config_.data.format,
-                               data::Split::kPretrain),
+                               needs_of(config_.method).labels
+                                   ? data::Split::kTrain
+                                   : data::Split::kPretrain),
             config_.data.limit, config_.train.seed)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         eval_(open_eval()),
@@ -317,7 +319,7 @@ int Run::train() {
   progress.steps_per_epoch = trainer_.steps_per_epoch();
   progress.epochs = config_.train.epochs;
   const Method& method = trainer_.model().method();
-  const std::int64_t views = method.needs().views;
+  const std::int64_t views = needs_of(config_.method).views;
   progress.legend = method.legend();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
   while (!trainer_.done()) {

@@ -12,6 +12,7 @@
 #include "engine/core/device_runtime.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
+#include "engine/io/state_dict.h"
 #include "layers/projector.h"
 #include "music/plan/memory_plan.h"
 
@@ -34,13 +35,21 @@ void for_each_state(const Parameters& p, F&& fn) {
     fn("buffer/" + p.buffers()[static_cast<std::size_t>(i)].name, p.buffer(i));
 }
 
+void require_labels(const data::Dataset& dataset) {
+  for (std::int64_t i = 0; i < dataset.size(); ++i)
+    if (dataset.label(i) < 0)
+      throw error(ExitCode::kUsage, "[train] {} has no label: expected one for "
+                  "every image", dataset.name(i));
+}
+
 }  // namespace
 
-ModelSpec model_spec(const Config& config) {
+ModelSpec model_spec(const Config& config, std::int64_t classes) {
   return {.encoder = config.model.encoder,
           .projector = parse_projector(config.model.projector),
           .method = config.method,
-          .samples = config.train.batch};
+          .samples = config.train.batch,
+          .classes = classes};
 }
 
 TrainingStepSpec training_step_spec(const Config& config) {
@@ -61,6 +70,7 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
                  dist::Communicator& communicator)
     : config_(config),
       communicator_(communicator),
+      needs_(needs_of(config.method)),
       compute_(choose_compute(config.train, communicator)),
       threads_(dist::choose_threads(communicator, config.train.threads,
                                     config.data.workers)) {
@@ -73,10 +83,25 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
     throw error(ExitCode::kUsage,
                 "[train] batch of {} samples for {} processes: expected at "
                 "least one sample each", batch, communicator.size());
+  if (needs_.labels) require_labels(dataset);
   omp_set_num_threads(threads_.compute);
+  model_ = std::make_unique<Model>(
+      model_spec(config, static_cast<std::int64_t>(dataset.classes().size())),
+      ParameterStorage{.training = true,
+                       .device = compute_.device,
+                       .compute = compute_.dtype});
+  // A GPU says so before the first byte; the CPU may swap.
+  if (compute_.device == Device::kCuda)
+    require_memory(model_->spec(), training_step_spec(config),
+                   (batch + communicator.size() - 1) / communicator.size(),
+                   compute_, available_memory(compute_.device),
+                   communicator.size());
+
   data::LoaderSpec loading;
   loading.augment = config.augment;
+  loading.views = needs_.views;
   loading.batch = batch;
+  loading.drop_last = needs_.full_batches;
   loading.seed = config.train.seed;
   loading.workers = threads_.loader;
   if (compute_.device == Device::kCuda) loading.memory = Memory::kPinned;
@@ -91,17 +116,15 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
   schedule.batch = batch;
   schedule_ = Schedule(schedule, steps_per_epoch_, config.train.epochs);
 
-  // A GPU says so before the first byte; the CPU may swap.
-  if (compute_.device == Device::kCuda)
-    require_memory(model_spec(config), training_step_spec(config),
-                   (batch + loading.world - 1) / loading.world, compute_,
-                   available_memory(compute_.device), loading.world);
-  model_ = std::make_unique<Model>(
-      model_spec(config), ParameterStorage{.training = true,
-                                           .device = compute_.device,
-                                           .compute = compute_.dtype});
   model_->allocate();
   model_->parameters().initialise(config.train.seed);
+  if (!config.model.weights.empty()) {
+    HostParameters parameters(model_->parameters());
+    import_state(*parameters, Model::kEncoder,
+                 SafetensorsFile::open(config.model.weights),
+                 config.model.weights);
+    parameters.write_back();
+  }
   training_step_ = std::make_unique<TrainingStep>(
       *model_, training_step_spec(config),
       std::vector<std::int64_t>{loader_->batch_total(0),
@@ -156,7 +179,8 @@ StepReport Trainer::step() {
   report.rate = schedule_.rate(step_);
   communicator_.activity().stage("step");
   const Method& method = model_->method();
-  const Position position{step_, schedule_.total_steps, steps_per_epoch_};
+  const Position position{step_, schedule_.total_steps, steps_per_epoch_,
+                          schedule_.peak};
   training_step_->submit(method.knobs(position, report.rate),
                          method.phase(position));
   fetched_ = false;
@@ -319,7 +343,7 @@ void Trainer::save_weights(const std::filesystem::path& directory,
                            std::map<std::string, std::string> provenance) const {
   // A batch of statistics a view and step.
   music::save_weights(*model_, directory, encoder_info(),
-                      model_->method().needs().views * step_,
+                      needs_.views * step_,
                       std::move(provenance));
 }
 

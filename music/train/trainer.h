@@ -25,8 +25,8 @@
 
 namespace music {
 
-// What a configuration asks for.
-ModelSpec model_spec(const Config& config);
+// What a configuration asks for. classes: of the data's labels.
+ModelSpec model_spec(const Config& config, std::int64_t classes = 0);
 TrainingStepSpec training_step_spec(const Config& config);
 
 // What a process computes on: of several on one machine each takes the next
@@ -104,6 +104,7 @@ class Trainer {
 
   Config config_;
   dist::Communicator& communicator_;
+  Needs needs_;
   Compute compute_;
   dist::Threads threads_;
   std::unique_ptr<dist::Communicator> between_devices_;

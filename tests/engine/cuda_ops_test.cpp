@@ -96,6 +96,7 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("sinkhorn") { check_op("sinkhorn"); }
   TEST_CASE("slice_rows") { check_op("slice_rows"); }
   TEST_CASE("soft_cross_entropy") { check_op("soft_cross_entropy"); }
+  TEST_CASE("top_hits") { check_op("top_hits"); }
 
   TEST_CASE("a NaN comes through relu and max_pool") {
     on_device([] {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/ops/cross_entropy.h"
+#include "engine/ops/top_hits.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/segment_softmax.h"
 #include "tests/support/op_case.h"
@@ -89,12 +90,51 @@ inline void add_cross_entropy_cases(std::vector<OpCase>& cases,
   }
 }
 
+// Logits of few values, so that many are as large as the label's; the first row
+// has no label.
+inline void add_top_hits_cases(std::vector<OpCase>& cases) {
+  for (const auto& [m, k, most] : {std::tuple{1, 1, 1}, {40, 10, 1},
+                                   {40, 10, 5}, {300, 67, 5}}) {
+    OpCase c;
+    c.wide_only = true;
+    c.tolerance = 0;
+    c.name = fmt::format("top_hits {}x{}, {}", m, k, most);
+    Array logits = uniform("logits", {m, k}, 16);
+    for (double& v : logits.data) v = std::floor(v);
+    Array labels = uniform("labels", {m}, k, k / 2.0);
+    for (double& v : labels.data) v = std::floor(v);
+    if (m > 1) labels.data[0] = -1;
+    c.tensors = {{logits, Role::kData}, {labels, Role::kData, DType::kI32}};
+    c.record = [most](Graph& g, Values v) {
+      return top_hits(g, v[0], v[1], most);
+    };
+    c.reference = [k, most](CaseResult& r, const Array&) {
+      double hits = 0;
+      for (std::size_t i = 0; i < r.tensors[1].data.size(); ++i) {
+        if (r.tensors[1].data[i] < 0) continue;
+        const auto label = static_cast<std::size_t>(r.tensors[1].data[i]);
+        const double* z =
+            r.tensors[0].data.data() + i * static_cast<std::size_t>(k);
+        std::vector<std::size_t> order(static_cast<std::size_t>(k));
+        std::iota(order.begin(), order.end(), 0u);
+        std::ranges::stable_sort(order, [&](auto a, auto b) {
+          return z[a] > z[b];
+        });
+        hits += std::ranges::find(order, label) - order.begin() < most;
+      }
+      r.y = Array({1}, std::vector<double>{hits});
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
 inline void add_softmax_cases(std::vector<OpCase>& cases) {
   add_segment_softmax_cases(
       cases, {{5, {0, 8, 16, 24}, 1, 4},     {1, {0, 1}, 1, 4},
               {3, {0, 3, 10, 12, 45}, 1, 4}, {7, {0, 80, 160}, 0.25, 4},
               {2, {0, 100}, 2, 300},         {33, {0, 2, 3, 67}, 1, 4}});
   add_cross_entropy_cases(cases, {{1, 1}, {5, 10}, {33, 3, 200}, {16, 100}});
+  add_top_hits_cases(cases);
 }
 
 }  // namespace music::test

@@ -1,0 +1,74 @@
+#include "music/method/parts.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "dist/sum_over_ranks.h"
+#include "engine/ops/column_deviation.h"
+#include "engine/ops/inner.h"
+#include "engine/ops/l2_normalize.h"
+#include "engine/ops/rows.h"
+#include "engine/ops/scale.h"
+#include "engine/ops/stop_gradient.h"
+
+namespace music {
+
+Value over_processes(Graph& g, Value x, const SharedBatch& batch) {
+  if (!batch.communicator || batch.communicator->size() == 1) return x;
+  return dist::sum_over_ranks(g, x, *batch.communicator);
+}
+
+Objective sum_of_shares(Graph& g, Value share, const SharedBatch& batch,
+                        std::vector<Reading> readings) {
+  return {share, over_processes(g, share, batch), std::move(readings)};
+}
+
+void put_in_group(Parameters& parameters, const std::string& prefix,
+                  int group) {
+  for (int i = 0; i < static_cast<int>(parameters.table().size()); ++i)
+    if (parameters.table()[static_cast<std::size_t>(i)].name.starts_with(prefix))
+      parameters.set_group(i, group);
+}
+
+Value times(Graph& g, Value x, double factor) {
+  return scale(g, x, g.constant({1}, factor));
+}
+
+Value swap_views(Graph& g, Value x) {
+  const std::int64_t n = g.shape(x)[0] / 2;
+  return concat_rows(g, {slice_rows(g, x, n, n), slice_rows(g, x, 0, n)});
+}
+
+Value cosines(Graph& g, Value p, Value z) {
+  return inner(g, l2_normalize(g, p), l2_normalize(g, stop_gradient(g, z)));
+}
+
+Reading spread_of(Graph& g, Value z, const SharedBatch& batch) {
+  return {"spread", column_deviation(g, l2_normalize(g, stop_gradient(g, z)),
+                                     dist::over_ranks(batch.communicator))};
+}
+
+Report spread_report(const Readings& readings, double total, double collapse,
+                     double best, std::vector<Gauge> gauges) {
+  const auto deviation = readings.at("spread").span<float>();
+  double spread = 0;
+  for (const float d : deviation) spread += static_cast<double>(d);
+  spread /= std::sqrt(static_cast<double>(deviation.size()));
+  constexpr double kCollapsed = 0.1;
+  Report report{.loss = total,
+                .gauges = std::move(gauges),
+                .lines = {{"loss", total, collapse, best},
+                          {"spread", spread, 0, 1}},
+                .verdict = "healthy"};
+  report.gauges.push_back({"spread", "health/spread", spread});
+  if (!std::isfinite(total))
+    report.verdict = "diverged: the loss is not finite";
+  else if (spread < kCollapsed)
+    report.verdict = fmt::format(
+        "collapsed: the embeddings spread over {:.0f} % of what they could "
+        "(all alike would be 0)", 100 * spread);
+  return report;
+}
+
+}  // namespace music

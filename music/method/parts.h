@@ -1,0 +1,38 @@
+#pragma once
+// What several methods are made of.
+
+#include <string>
+
+#include "music/method/method.h"
+
+namespace music {
+
+// An objective whose `share`, [1], is a sum over this process's samples.
+Objective sum_of_shares(Graph& graph, Value share, const SharedBatch& batch,
+                        std::vector<Reading> readings = {});
+
+// x [F32], summed over the processes: a reading.
+Value over_processes(Graph& graph, Value x, const SharedBatch& batch);
+
+// Puts the parameters whose names begin with `prefix` in a group.
+void put_in_group(Parameters& parameters, const std::string& prefix, int group);
+
+// factor * x
+Value times(Graph& graph, Value x, double factor);
+
+// Rows of view 1 and view 2 of a [2n,D], the other way round.
+Value swap_views(Graph& graph, Value x);
+
+// The sum over the rows of cos(p_i, z_i); no gradient passes through z. [1]
+Value cosines(Graph& graph, Value p, Value z);
+
+// How widely unit rows spread, over all processes: "spread", f32 [D], standard
+// deviations of the units of z's unit rows.
+Reading spread_of(Graph& graph, Value z, const SharedBatch& batch);
+
+// Reports of methods that compare directions. The spread is 1 where unit rows
+// lie evenly on the sphere, 0 where they are all alike: collapsed.
+Report spread_report(const Readings& readings, double total, double collapse,
+                     double best, std::vector<Gauge> gauges = {});
+
+}  // namespace music
