@@ -49,26 +49,32 @@ Reading spread_of(Graph& g, Value z, const SharedBatch& batch) {
                                      dist::over_ranks(batch.communicator))};
 }
 
+double mean_of(const Tensor& reading) {
+  double sum = 0;
+  for (const float x : reading.span<float>()) sum += static_cast<double>(x);
+  return sum / static_cast<double>(reading.shape.elements());
+}
+
+std::string verdict_of(double total, bool collapsed, const std::string& how) {
+  if (!std::isfinite(total)) return "diverged: the loss is not finite";
+  return collapsed ? "collapsed: " + how : "healthy";
+}
+
 Report spread_report(const Readings& readings, double total, double collapse,
                      double best, std::vector<Gauge> gauges) {
-  const auto deviation = readings.at("spread").span<float>();
-  double spread = 0;
-  for (const float d : deviation) spread += static_cast<double>(d);
-  spread /= std::sqrt(static_cast<double>(deviation.size()));
+  const Tensor& deviation = readings.at("spread");
+  const double spread =
+      mean_of(deviation) *
+      std::sqrt(static_cast<double>(deviation.shape.elements()));
   constexpr double kCollapsed = 0.1;
-  Report report{.loss = total,
-                .gauges = std::move(gauges),
-                .lines = {{"loss", total, collapse, best},
-                          {"spread", spread, 0, 1}},
-                .verdict = "healthy"};
-  report.gauges.push_back({"spread", "health/spread", spread});
-  if (!std::isfinite(total))
-    report.verdict = "diverged: the loss is not finite";
-  else if (spread < kCollapsed)
-    report.verdict = fmt::format(
-        "collapsed: the embeddings spread over {:.0f} % of what they could "
-        "(all alike would be 0)", 100 * spread);
-  return report;
+  gauges.push_back({"spread", "health/spread", spread});
+  return {.loss = total,
+          .gauges = std::move(gauges),
+          .lines = {{"loss", total, collapse, best}, {"spread", spread, 0, 1}},
+          .verdict = verdict_of(
+              total, spread < kCollapsed,
+              fmt::format("the embeddings spread over {:.0f} % of what they "
+                          "could", 100 * spread))};
 }
 
 }  // namespace music

@@ -30,6 +30,12 @@ Value cosines(Graph& graph, Value p, Value z);
 // deviations of the units of z's unit rows.
 Reading spread_of(Graph& graph, Value z, const SharedBatch& batch);
 
+double mean_of(const Tensor& reading);  // F32
+
+// "healthy", or why not: a loss that is not finite, a collapse ("collapsed: "
+// and how it shows).
+std::string verdict_of(double total, bool collapsed, const std::string& how);
+
 // Reports of methods that compare directions. The spread is 1 where unit rows
 // lie evenly on the sphere, 0 where they are all alike: collapsed.
 Report spread_report(const Readings& readings, double total, double collapse,
