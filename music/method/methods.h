@@ -24,6 +24,7 @@
 #include "music/method/simsiam.h"
 #include "music/method/supervised.h"
 #include "music/method/swav.h"
+#include "music/method/vicreg.h"
 
 namespace music {
 
@@ -37,7 +38,7 @@ struct MethodList {
 };
 
 // In the order of the help.
-using Methods = MethodList<Music, SimClr, SimSiam, Byol, MocoV2, Swav,
+using Methods = MethodList<Music, Vicreg, SimClr, SimSiam, Byol, MocoV2, Swav,
                            Supervised>;
 
 // A choice among them, with the settings of all.

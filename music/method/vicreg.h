@@ -1,0 +1,37 @@
+#pragma once
+// VICReg (arXiv 2105.04906): views alike, every unit with variance, no two units
+// correlated.
+
+#include "layers/projector.h"
+#include "music/loss/vicreg_spec.h"
+#include "music/method/method.h"
+#include "music/method/setting.h"
+
+namespace music {
+
+class Vicreg : public Method {
+ public:
+  static constexpr const char* kName = "vicreg";
+  static constexpr const char* kSection = "vicreg";
+  using Settings = VicregSpec;
+  static constexpr Needs kNeeds = {};
+  static std::vector<Setting<Settings>> settings();
+  static void check(const Settings& settings, const HeadSizes& sizes,
+                    std::vector<std::string>& warnings);
+
+  Vicreg(Parameters& parameters, const Settings& settings,
+         const HeadSizes& sizes);
+  std::vector<Value> embed(Graph& graph, const ResNet& encoder,
+                           const Inputs& inputs,
+                           ForwardMode mode) const override;
+  Objective objective(Graph& graph, std::span<const Value> embedded,
+                      const Inputs& inputs) const override;
+  Report report(const Readings& readings, double total,
+                std::int64_t samples) const override;
+
+ private:
+  Settings settings_;
+  Projector projector_;
+};
+
+}  // namespace music
