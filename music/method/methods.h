@@ -17,6 +17,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "music/method/barlow_twins.h"
 #include "music/method/byol.h"
 #include "music/method/moco_v2.h"
 #include "music/method/music.h"
@@ -38,8 +39,8 @@ struct MethodList {
 };
 
 // In the order of the help.
-using Methods = MethodList<Music, Vicreg, SimClr, SimSiam, Byol, MocoV2, Swav,
-                           Supervised>;
+using Methods = MethodList<Music, Vicreg, BarlowTwins, SimClr, SimSiam, Byol,
+                           MocoV2, Swav, Supervised>;
 
 // A choice among them, with the settings of all.
 struct MethodSpec {

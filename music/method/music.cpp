@@ -2,6 +2,7 @@
 
 #include "music/loss/joint_entropy.h"
 #include "music/method/health.h"
+#include "music/method/parts.h"
 
 namespace music {
 
@@ -81,14 +82,9 @@ std::vector<Value> Music::embed(Graph& g, const ResNet& encoder,
 
 Objective Music::objective(Graph& g, std::span<const Value> embedded,
                            const Inputs& inputs) const {
-  // Codes of 16 bits where activations are: fp16 in either case, since scaled
-  // probabilities need digits, not range.
-  const DType codes = g.parameters().storage().compute == DType::kF32
-                          ? DType::kF32
-                          : DType::kF16;
   const JointEntropyValues v =
       joint_entropy(g, embedded[0], segments_, settings_.entropy,
-                    inputs.batch, codes);
+                    inputs.batch, code_type(g));
   return {v.total, v.total, {{"terms", v.terms}, {"mean_q", v.mean_q}}};
 }
 

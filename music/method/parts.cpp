@@ -31,6 +31,11 @@ void put_in_group(Parameters& parameters, const std::string& prefix,
       parameters.set_group(i, group);
 }
 
+DType code_type(const Graph& graph) {
+  return graph.parameters().storage().compute == DType::kF32 ? DType::kF32
+                                                             : DType::kF16;
+}
+
 Value times(Graph& g, Value x, double factor) {
   return scale(g, x, g.constant({1}, factor));
 }

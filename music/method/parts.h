@@ -17,6 +17,10 @@ Value over_processes(Graph& graph, Value x, const SharedBatch& batch);
 // Puts the parameters whose names begin with `prefix` in a group.
 void put_in_group(Parameters& parameters, const std::string& prefix, int group);
 
+// Of what losses over pairs of units multiply: 16 bits where activations are,
+// fp16 in either case, since numbers near 1 need digits, not range.
+DType code_type(const Graph& graph);
+
 // factor * x
 Value times(Graph& graph, Value x, double factor);
 
