@@ -158,6 +158,18 @@ TEST_SUITE("objective_ops") {
             return queue_contrastive(g, row_inner(g, v, g.constant({4, 4}, 0.25)),
                                      v, 1, 1).correct;
           })[0] == 0);
+    Parameters p;
+    p.allocate(true);
+    Graph g(p);
+    const Value labels = g.input("labels", {4}, DType::kI32);
+    Value correct;
+    cross_entropy(g, g.constant({4, 4}, 0.5), labels, &correct);
+    g.keep(correct);
+    BoundExecutable run(std::move(g), p);
+    const std::vector<std::int32_t> classes = {0, 1, 2, 3};
+    run.set_input(labels, classes.data());
+    run.run();
+    CHECK(floats(run->tensor(correct))[0] == 0);
   }
 
   TEST_CASE("the same bits for any number of threads") {
