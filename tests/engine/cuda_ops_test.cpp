@@ -107,6 +107,51 @@ TEST_SUITE("cuda_ops") {
     });
   }
 
+  TEST_CASE("a position outside the queue becomes NaN, the queue stays") {
+    on_device([] {
+      for (const float bad : {-1.0f, 6.0f, std::nanf("")}) {
+        Parameters p;
+        const int queue = p.add_buffer("queue", {6, 2}, 0.5);
+        const int at = p.add_buffer("position", {1}, 0);
+        p.set_storage({.device = Device::kCuda});
+        p.allocate();
+        p.initialise(0);
+        upload(p.buffer(at).data, &bad, sizeof bad, Device::kCuda);
+        Graph g(p);
+        push_rows(g, g.buffer(queue), g.buffer(at), g.constant({3, 2}, 1));
+        BoundExecutable run(std::move(g), p);
+        run.run();
+        CHECK(is_nan(floats(p.buffer(at), Device::kCuda)[0]));
+        CHECK(floats(p.buffer(queue), Device::kCuda) ==
+              std::vector<float>(12, 0.5f));
+      }
+    });
+  }
+
+  TEST_CASE("codes: a column of sum 0 stays 0, a NaN stays") {
+    on_device([] {
+      for (const bool bad : {false, true}) {
+        Parameters p;
+        p.set_storage({.device = Device::kCuda});
+        p.allocate();
+        Graph g(p);
+        const Value x = g.input("x", {2, 3}, DType::kF32);
+        const Value y = sinkhorn(g, x, 0.05, 3);
+        g.keep(y);
+        BoundExecutable run(std::move(g), p);
+        std::vector<float> s = {0.5f, -19, 0.1f, 0.2f, -19, 0.9f};
+        if (bad) s[1] = std::nanf("");
+        run.set_input(x, s.data());
+        run.run();
+        const auto q = floats(run->tensor(y), Device::kCuda);
+        for (std::size_t i = 0; i < 6; ++i)
+          CHECK((bad        ? is_nan(q[i])
+                 : i % 3 == 1 ? q[i] == 0
+                              : q[i] > 0));
+      }
+    });
+  }
+
   TEST_CASE("a label outside the classes makes its row and the loss NaN") {
     on_device([] {
       for (const std::int32_t bad : {-1, 4, std::int32_t{1} << 30}) {

@@ -37,6 +37,9 @@ void release_pinned(void* data) noexcept { std::free(data); }
 void copy(void* to, const void* from, std::size_t bytes, void*) {
   std::memcpy(to, from, bytes);
 }
+void copy_rows(Pitched, Pitched, std::int64_t, std::int64_t, void*) {
+  unused();
+}
 void set(void* data, unsigned char value, std::size_t bytes, void*) {
   std::memset(data, value, bytes);
 }

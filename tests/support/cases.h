@@ -9,6 +9,7 @@
 #include "tests/support/cases_objectives.h"
 #include "tests/support/cases_rows.h"
 #include "tests/support/cases_spatial.h"
+#include "tests/support/cases_state.h"
 
 namespace music::test {
 
@@ -23,6 +24,7 @@ inline std::vector<OpCase> op_cases() {
   cases.push_back(image_normalize_case({3, 5, 7, 3}));
   add_cast_cases(cases);
   add_all_row_cases(cases);
+  add_state_cases(cases);
   add_objective_cases(cases);
   return cases;
 }

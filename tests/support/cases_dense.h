@@ -1,6 +1,7 @@
 #pragma once
 // Cases of linear, segment softmax and cross-entropy.
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/ops/cross_entropy.h"
@@ -85,6 +86,24 @@ inline void add_cross_entropy_cases(std::vector<OpCase>& cases,
       r.y = Array({1}, std::vector<double>{e.loss});
       r.gradients[0] = e.dlogits;
       for (double& d : r.gradients[0].data) d *= dy[0];
+    };
+    cases.push_back(c);
+
+    c.name += ", count";
+    c.tensors[0].role = Role::kData;
+    c.record = [](Graph& g, Values v) {
+      Value correct;
+      cross_entropy(g, v[0], v[1], &correct);
+      return correct;
+    };
+    c.reference = [k = k](CaseResult& r, const Array&) {
+      double correct = 0;
+      for (std::int64_t row = 0; row < r.tensors[1].size(); ++row) {
+        const auto z = r.tensors[0].data.begin() + row * k;
+        const auto own = z + static_cast<std::int64_t>(r.tensors[1][row]);
+        correct += std::count_if(z, z + k, [&](double v) { return v >= *own; }) == 1;
+      }
+      r.y = Array({1}, std::vector<double>{correct});
     };
     cases.push_back(std::move(c));
   }

@@ -37,10 +37,17 @@ struct Recorded {
 using Record = std::function<Recorded(Graph&, std::span<const Value> matrices,
                                       std::function<void()>& finish)>;
 
-// Runs `times` steps on one state and gives the last.
+// Where and how it runs: `times` steps on one state, of which the last is
+// given. On a device all but the first come from a captured graph, as a training
+// step's do.
+struct EvaluateOn {
+  int times = 1;
+  Device device = Device::kCpu;
+};
+
 inline Evaluated evaluate(const std::vector<Matrix>& matrices,
-                          const Record& record, Device device = Device::kCpu,
-                          int times = 1) {
+                          const Record& record, const EvaluateOn& on = {}) {
+  const Device device = on.device;
   Parameters p;
   std::vector<int> slots;
   for (const Matrix& m : matrices) {
@@ -72,7 +79,15 @@ inline Evaluated evaluate(const std::vector<Matrix>& matrices,
   backward(graph, recorded.loss, graph.constant({1}, 1));
   if (finish) finish();
   BoundExecutable run(std::move(graph), p);
-  for (int i = 0; i < times; ++i) run.run();
+  for (int i = 0; i < on.times; ++i) {
+    if (device == Device::kCpu || i > 0) {
+      run.run();
+      continue;
+    }
+    const cuda::Stream stream;
+    run->run(stream.get());
+    cuda::synchronize(stream.get());
+  }
   Evaluated e;
   e.loss = static_cast<double>(floats(run->tensor(recorded.loss), device)[0]);
   for (std::size_t i = 0; i < matrices.size(); ++i) {
