@@ -361,11 +361,12 @@ int run(int argc, char** argv) {
     cuda::select_device(0);
     where = cuda::device_info().name;
   }
-  const std::string name =
-      o.segmented() ? fmt::format("joint-entropy loss, D_S {},", o.segment)
-                    : o.method + " loss";
-  fmt::print("{} and gradient, N {}, {}, {}, median of {}\n", name, o.n, where,
-             o.dtype() == DType::kF16 ? "fp16 codes" : "fp32", o.reps);
+  const std::string name = o.segmented() ? "joint-entropy" : o.method;
+  const std::string segment =
+      o.segmented() ? fmt::format(", D_S {}", o.segment) : "";
+  fmt::print("{} loss and gradient, N {}{}, {}, {}, median of {}\n", name, o.n,
+             segment, where, o.dtype() == DType::kF16 ? "fp16 codes" : "fp32",
+             o.reps);
   check_small_case(o);
   // Ours first: a peer may take long, or for ever.
   std::vector<Case> cases;

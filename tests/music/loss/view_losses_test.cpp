@@ -278,6 +278,16 @@ TEST_SUITE("view_losses") {
       REQUIRE(scaled[i] == 8 * direct.dz[i]);
   }
 
+  TEST_CASE("the authors' size needs little memory") {
+    KernelRequest request{Device::kCpu, {}, {}};
+    request.in.emplace_back().shape = Shape{2 * 256, 8192};
+    for (const auto bytes :
+         {cpu::make_vicreg(request, {}, {}, DType::kF32)->workspace_bytes(),
+          cpu::make_barlow_twins(request, {}, {}, DType::kF32)
+              ->workspace_bytes()})
+      CHECK(bytes < std::size_t{25} << 20);  // the views, 16 MiB, and tiles
+  }
+
   TEST_CASE("settings out of range") {
     CHECK(message(VicregSpec{.variance = INFINITY}, {4, 3}) ==
           "[vicreg] coefficients 25, inf, 1: expected finite numbers");
