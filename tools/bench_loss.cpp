@@ -1,6 +1,6 @@
-// bench_loss: time and memory of the joint-entropy loss with its gradient,
-// beside eager PyTorch on the same data with the same number of threads, or on
-// the same GPU.
+// bench_loss: time and memory of a loss with its gradient, the joint entropy,
+// VICReg or Barlow Twins, beside eager PyTorch on the same data with the same
+// number of threads, or on the same GPU.
 //
 // Extra memory is what the process needs beyond logits and gradients. CPU: the
 // peak of its resident set during the loss (VmHWM, reset through
@@ -29,9 +29,11 @@
 #include "engine/core/device_runtime.h"
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
-#include "music/loss/cpu/joint_entropy.h"
+#include "music/loss/barlow_twins.h"
 #include "music/loss/joint_entropy.h"
+#include "music/loss/vicreg.h"
 #include "tests/support/reference_loss.h"
+#include "tests/support/reference_views.h"
 #include "tools/bench_common.h"
 #include "tools/cli.h"
 
@@ -40,17 +42,18 @@ namespace {
 using namespace music;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kSegment = 80;
-
 struct Options {
   std::int64_t n = 256;
   int threads = 0, reps = 5;
-  std::vector<std::int64_t> units{960, 2000, 4080, 8160};
+  std::string method = "joint_entropy";
+  std::int64_t segment = 80;  // of the joint entropy
+  std::vector<std::int64_t> units;
   std::vector<std::string> peers{"python3"};
   std::string peer_script = MUSIC_PEER_SCRIPT;
   std::string device = "cpu", codes = "fp16";
 
   bool on_gpu() const { return device == "cuda"; }
+  bool segmented() const { return method == "joint_entropy"; }
   // What the codes are multiplied as.
   DType dtype() const {
     return on_gpu() && codes == "fp16" ? DType::kF16 : DType::kF32;
@@ -99,97 +102,139 @@ double memory(const std::string& field) {
               field);
 }
 
-Figures measure_cpu(Views& v, std::int64_t n, const Segments& segments,
-                    const Options& o) {
-  std::ofstream("/proc/self/clear_refs") << "5";
-  const double before = memory("VmRSS");
-  const cpu::JointEntropy kernel({n, &segments, {}, o.threads});
-  Buffer workspace(kernel.workspace_bytes());
-  JointEntropyTerms terms;
+using Tensors = std::vector<Tensor>;
+
+// Of each run but the first, which warms up.
+std::vector<double> time_cpu(Kernel& kernel, const Tensors& in,
+                             const Tensors& out, const Buffer& workspace,
+                             int reps) {
   std::vector<double> ms;
-  for (int r = 0; r <= o.reps; ++r) {  // the first one warms up
+  for (int r = 0; r <= reps; ++r) {
     const auto start = std::chrono::steady_clock::now();
-    kernel.run(v.z1.data(), v.z2.data(), v.dz1.data(), v.dz2.data(), nullptr,
-               terms, workspace.data());
+    kernel.run({in, out, workspace.data(), nullptr});
     const std::chrono::duration<double, std::milli> took =
         std::chrono::steady_clock::now() - start;
     if (r > 0) ms.push_back(took.count());
   }
-  return {median(ms), (memory("VmHWM") - before) / 1e6, terms.total};
+  return ms;
 }
 
-Figures measure_gpu(Views& v, std::int64_t n, const Segments& segments,
-                    const Options& o) {
-  const std::int64_t units = segments.units();
-  const auto device = [](const Shape& shape, DType dtype = DType::kF32) {
+std::vector<double> time_gpu(Kernel& kernel, const Tensors& in,
+                             const Tensors& out, const Buffer& workspace,
+                             int reps) {
+  const cuda::Stream stream;
+  std::vector<double> ms;
+  for (int r = 0; r <= reps; ++r) {
+    cuda::Event start(true), end(true);
+    start.record(stream.get());
+    kernel.run({in, out, workspace.data(), stream.get()});
+    end.record(stream.get());
+    end.synchronize();
+    if (r > 0) ms.push_back(cuda::Event::milliseconds(start, end));
+  }
+  return ms;
+}
+
+std::unique_ptr<Kernel> make_loss(const KernelRequest& r, std::int64_t units,
+                                  const Options& o) {
+  if (o.method == "vicreg")
+    return MUSIC_MAKE(make_vicreg, r, {}, {}, o.dtype());
+  if (o.method == "barlow_twins")
+    return MUSIC_MAKE(make_barlow_twins, r, {}, {}, o.dtype());
+  return MUSIC_MAKE(make_joint_entropy, r, Segments::equal(units, o.segment),
+                    {}, {}, o.dtype());
+}
+
+// Leaves the gradient in v.
+Figures measure(Views& v, std::int64_t n, std::int64_t units,
+                const Options& o) {
+  const Device device = o.on_gpu() ? Device::kCuda : Device::kCpu;
+  const auto value = [](const Shape& shape, DType dtype = DType::kF32) {
     ValueInfo info;
     info.shape = shape, info.dtype = dtype;
     return info;
   };
   KernelRequest request;
-  request.device = Device::kCuda;
-  request.in = {device({2 * n, units})};
-  request.out = {device({1}), device({2 * n, units}), device({4}, DType::kF64),
-                 device({2, units})};
-  const auto kernel =
-      MUSIC_MAKE(make_joint_entropy, request, segments, {}, {}, o.dtype());
+  request.device = device;
+  request.in = {value({2 * n, units})};
+  request.out = {value({1}), value({2 * n, units}), value({4}, DType::kF64),
+                 value({2, units})};
   std::vector<Buffer> blocks;
   const auto tensors = [&](const std::vector<ValueInfo>& infos) {
     std::vector<Tensor> list;
     for (const ValueInfo& i : infos) {
       Tensor t{nullptr, i.shape, i.dtype};
-      t.data = blocks.emplace_back(t.bytes(), Memory::kDevice).data();
+      t.data = blocks.emplace_back(t.bytes(), memory_of(device)).data();
       list.push_back(t);
     }
     return list;
   };
   const std::vector<Tensor> in = tensors(request.in);
   const std::vector<Tensor> out = tensors(request.out);
-  const Buffer workspace(kernel->workspace_bytes(), Memory::kDevice);
   const std::size_t view = v.z1.size() * sizeof(float);
   const auto half = [&](const Tensor& t, int which) {
     return static_cast<std::byte*>(t.data) +
            static_cast<std::size_t>(which) * view;
   };
-  upload(half(in[0], 0), v.z1.data(), view, Device::kCuda);
-  upload(half(in[0], 1), v.z2.data(), view, Device::kCuda);
+  upload(half(in[0], 0), v.z1.data(), view, device);
+  upload(half(in[0], 1), v.z2.data(), view, device);
+  for (int which : {0, 1})  // pages of the gradient are not the loss's
+    upload(half(out[1], which), v.z1.data(), view, device);
 
-  const cuda::Stream stream;
-  std::vector<double> ms;
-  for (int r = 0; r <= o.reps; ++r) {  // the first one warms up
-    cuda::Event start(true), end(true);
-    start.record(stream.get());
-    kernel->run({in, out, workspace.data(), stream.get()});
-    end.record(stream.get());
-    end.synchronize();
-    if (r > 0) ms.push_back(cuda::Event::milliseconds(start, end));
+  omp_set_num_threads(o.threads);
+  double before = 0;
+  if (!o.on_gpu()) {
+    std::ofstream("/proc/self/clear_refs") << "5";
+    before = memory("VmRSS");
   }
-  download(v.dz1.data(), half(out[1], 0), view, Device::kCuda);
-  download(v.dz2.data(), half(out[1], 1), view, Device::kCuda);
+  const auto kernel = make_loss(request, units, o);
+  const Buffer workspace(kernel->workspace_bytes(), memory_of(device));
+  const std::vector<double> ms =
+      o.on_gpu() ? time_gpu(*kernel, in, out, workspace, o.reps)
+                 : time_cpu(*kernel, in, out, workspace, o.reps);
+  const double extra = o.on_gpu() ? static_cast<double>(workspace.bytes())
+                                  : memory("VmHWM") - before;
+  download(v.dz1.data(), half(out[1], 0), view, device);
+  download(v.dz2.data(), half(out[1], 1), view, device);
   float total = 0;
-  download(&total, out[0].data, sizeof total, Device::kCuda);
-  return {median(ms), static_cast<double>(workspace.bytes()) / 1e6,
-          static_cast<double>(total)};
+  download(&total, out[0].data, sizeof total, device);
+  return {median(ms), extra / 1e6, static_cast<double>(total)};
 }
 
-// Leaves the gradient in v.
-Figures measure(Views& v, std::int64_t n, const Segments& segments,
-                const Options& o) {
-  return o.on_gpu() ? measure_gpu(v, n, segments, o)
-                    : measure_cpu(v, n, segments, o);
+// Total and gradients of both views.
+struct Expected {
+  double total;
+  std::vector<double> dz1, dz2;
+};
+
+Expected reference(const Views& v, std::int64_t n, std::int64_t units,
+                   const Options& o) {
+  const std::vector<double> z1(v.z1.begin(), v.z1.end());
+  const std::vector<double> z2(v.z2.begin(), v.z2.end());
+  if (o.segmented()) {
+    auto r = test::reference_loss(z1, z2, n, Segments::equal(units, o.segment),
+                                  {});
+    return {r.terms.total, std::move(r.dz1), std::move(r.dz2)};
+  }
+  std::vector<double> z = z1;
+  z.insert(z.end(), z2.begin(), z2.end());
+  const auto d = static_cast<std::size_t>(units);
+  const auto r = o.method == "vicreg" ? test::reference_vicreg(z, d, {})
+                                      : test::reference_barlow_twins(z, d, {});
+  const auto half = r.dz.begin() + static_cast<std::ptrdiff_t>(z1.size());
+  return {r.total(), {r.dz.begin(), half}, {half, r.dz.end()}};
 }
 
 void check_small_case(Options o) {
-  const std::int64_t n = 32;
-  const Segments segments = Segments::equal(160, 40);
-  Views v = make_views(n, segments.units());
+  const std::int64_t n = 32, units = 160;
+  Views v = make_views(n, units);
   o.reps = 1;
-  const Figures got = measure(v, n, segments, o);
-  const auto expected = test::reference_loss(
-      {v.z1.begin(), v.z1.end()}, {v.z2.begin(), v.z2.end()}, n, segments, {});
+  o.segment = 40;
+  const Figures got = measure(v, n, units, o);
+  const Expected expected = reference(v, n, units, o);
   const double allowed_loss = o.dtype() == DType::kF16 ? 1e-4 : 1e-6;
   const double allowed = o.dtype() == DType::kF16 ? 1e-3 : 1e-5;
-  const double loss = std::abs(got.total / expected.terms.total - 1);
+  const double loss = std::abs(got.total / expected.total - 1);
   const double gradient = std::max(distance(v.dz1, expected.dz1),
                                    distance(v.dz2, expected.dz2));
   MUSIC_CHECK(loss < allowed_loss && gradient < allowed,
@@ -220,10 +265,10 @@ std::optional<nlohmann::json> ask_peer(const std::string& python,
   write(folder + "/dz1.f32", v.dz1);
   write(folder + "/dz2.f32", v.dz2);
   const std::string command = fmt::format(
-      "OMP_NUM_THREADS={} {} '{}' --folder '{}' --n {} --d {} --segment {} "
-      "--threads {} --reps {} --device {} --precision {}",
-      o.threads, python, o.peer_script, folder, o.n, units, kSegment, o.threads,
-      o.reps, o.device, precision);
+      "OMP_NUM_THREADS={} {} '{}' --folder '{}' --method {} --n {} --d {} "
+      "--segment {} --threads {} --reps {} --device {} --precision {}",
+      o.threads, python, o.peer_script, folder, o.method, o.n, units, o.segment,
+      o.threads, o.reps, o.device, precision);
   std::string output;
   if (FILE* pipe = popen(command.c_str(), "r")) {
     char buffer[512];
@@ -244,11 +289,12 @@ struct Case {
 };
 
 Case bench(std::int64_t units, const Options& o) {
-  const Segments segments = Segments::equal(units, kSegment);
   Views v = make_views(o.n, units);
-  const Figures ours = measure(v, o.n, segments, o);
+  const Figures ours = measure(v, o.n, units, o);
   const double d = static_cast<double>(units);
-  const double gflop = 6e-9 * static_cast<double>(o.n) * d * d;
+  // Of the products by the definition; VICReg's matrices are two.
+  const double products = o.method == "vicreg" ? 2 : 1;
+  const double gflop = 6e-9 * products * static_cast<double>(o.n) * d * d;
   fmt::print("D {:5}  {:8.2f} ms  {:8.1f} GFLOP/s  extra {:7.1f} MB  (D x D "
              "alone: {:.1f} MB)\n",
              units, ours.ms, gflop / ours.ms * 1e3, ours.extra_mb,
@@ -287,13 +333,17 @@ bool has_torch(const std::string& python) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Time and memory of the MUSIC loss (D_S 80)");
+  CLI::App app("Time and memory of a loss and its gradient");
   Options o;
+  app.add_option("--method", o.method, "joint_entropy (D_S 80), vicreg or "
+                 "barlow_twins")
+      ->check(CLI::IsMember({"joint_entropy", "vicreg", "barlow_twins"}));
   app.add_option("--batch", o.n, "samples")->check(CLI::PositiveNumber);
   app.add_option("--threads", o.threads, "default: OMP_NUM_THREADS, or else the cores it may use");
   app.add_option("--reps", o.reps, "timed runs; the median counts")
       ->check(CLI::PositiveNumber);
-  app.add_option("--units", o.units, "values of D, multiples of 80");
+  app.add_option("--units", o.units, "values of D; of the joint entropy, "
+                 "multiples of 80");
   app.add_option("--device", o.device, "cpu or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--codes", o.codes,
@@ -303,14 +353,20 @@ int run(int argc, char** argv) {
   app.add_option("--peer-script", o.peer_script, "the same loss in PyTorch");
   if (!parse(app, argc, argv)) return 0;
   o.threads = dist::choose_threads(o.threads, 0).compute;
+  if (o.units.empty())
+    o.units = o.segmented() ? std::vector<std::int64_t>{960, 2000, 4080, 8160}
+                            : std::vector<std::int64_t>{1024, 2048, 4096, 8192};
   std::string where = fmt::format("{} threads", o.threads);
   if (o.on_gpu()) {
     cuda::select_device(0);
     where = cuda::device_info().name;
   }
-  fmt::print("joint-entropy loss and gradient, N {}, D_S {}, {}, {}, median of "
-             "{}\n", o.n, kSegment, where,
-             o.dtype() == DType::kF16 ? "fp16 codes" : "fp32", o.reps);
+  const std::string name = o.segmented() ? "joint-entropy" : o.method;
+  const std::string segment =
+      o.segmented() ? fmt::format(", D_S {}", o.segment) : "";
+  fmt::print("{} loss and gradient, N {}{}, {}, {}, median of {}\n", name, o.n,
+             segment, where, o.dtype() == DType::kF16 ? "fp16 codes" : "fp32",
+             o.reps);
   check_small_case(o);
   // Ours first: a peer may take long, or for ever.
   std::vector<Case> cases;

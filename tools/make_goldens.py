@@ -317,6 +317,61 @@ def loss_golden():
     return out
 
 
+def off_diagonal_squares(m):
+    return (m**2).sum() - (m.diagonal()**2).sum()
+
+
+def vicreg_loss(z1, z2, invariance=25.0, variance=25.0, covariance=1.0, epsilon=1e-4):
+    """(total, terms) as the authors' code, for a batch of the configured size."""
+    n, d = z1.shape
+    inv = F.mse_loss(z1, z2)
+    var = sum(F.relu(1 - torch.sqrt(z.var(dim=0) + epsilon)).mean() / 2
+              for z in (z1, z2))
+    cov = sum(off_diagonal_squares(torch.cov(z.t())) / d for z in (z1, z2))
+    return invariance * inv + variance * var + covariance * cov, [inv, var, cov]
+
+
+def barlow_twins_loss(z1, z2, **options):
+    n, d = z1.shape
+    weight, scale = options.get('lambda', 0.0051), options.get('scale', 1.0)
+    unit = [F.batch_norm(z, None, None, training=True, eps=options.get('epsilon', 1e-5))
+            for z in (z1, z2)]
+    c = unit[0].t() @ unit[1] / n
+    on, off = ((c.diagonal() - 1)**2).sum(), off_diagonal_squares(c)
+    return scale * (on + weight * off), [on, off]
+
+
+def view_losses_golden():
+    out = Golden()
+
+    def case(method, name, n, d, size, **options):
+        name = f'{method.__name__}/{name}'
+        z1, z2 = (hashed(f'{name}/z{v}', (n, d), size).requires_grad_()
+                  for v in (1, 2))
+        total, terms = method(z1, z2, **options)
+        total.backward()
+        keys = (('invariance', 'variance', 'covariance', 'epsilon')
+                if method is vicreg_loss else ('lambda', 'scale', 'epsilon'))
+        out.add(name + '/shape', np.asarray([n, d], np.int64))
+        out.add(name + '/size', np.asarray(size), exact=True)
+        for key in keys:
+            if key in options:
+                out.add(f'{name}/{key}', np.asarray(options[key]), exact=True)
+        out.add(name + '/terms', torch.stack([*terms, total]), exact=True)
+        out.add(name + '/dz', torch.cat([z1.grad, z2.grad]), exact=True)
+
+    case(vicreg_loss, 'narrow', 6, 5, 1.0)
+    case(vicreg_loss, 'wide', 7, 19, 6.0)
+    case(vicreg_loss, 'mixed', 9, 12, 3.2)
+    case(vicreg_loss, 'options', 8, 11, 2.0, invariance=3.0, variance=7.0,
+         covariance=2.0, epsilon=0.01)
+    case(barlow_twins_loss, 'narrow', 6, 5, 1.0)
+    case(barlow_twins_loss, 'wide', 7, 19, 6.0)
+    case(barlow_twins_loss, 'options', 8, 11, 0.02, **{'lambda': 0.3, 'scale': 0.024,
+                                                       'epsilon': 0.001})
+    return out
+
+
 # ---- optimisers -----------------------------------------------------------
 
 class Lars:
@@ -503,6 +558,7 @@ FILES = {
     'resnet50_narrow': lambda: encoder_golden(50, 8, 'imagenet', 2, 64, 1, 1 << 30),
     'ops': ops_golden,
     'loss': loss_golden,
+    'view_losses': view_losses_golden,
     'optimizer': optimizer_golden,
     'schedule': schedule_golden,
     'music_step': step_golden,

@@ -7,13 +7,14 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "engine/core/rng.h"
-#include "music/loss/barlow_twins.h"
-#include "music/loss/vicreg.h"
+#include "music/loss/cuda/view_losses.h"
+#include "music/loss/loss_node.h"
 #include "tests/support/compare.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/margin.h"
@@ -32,6 +33,7 @@ struct ViewLossPlace {
   Device device = Device::kCpu;
   SharedBatch batch = {};
   DType codes = DType::kF32;
+  std::optional<cuda::PanelWidths> widths = {};  // on a GPU
 };
 
 // add(graph, z) records the loss. Every tensor lies between guards.
@@ -61,6 +63,12 @@ ViewLossResult run_view_loss(const std::vector<float>& z, std::int64_t units,
 inline ViewLossResult run_loss(const VicregSpec& spec,
                                const std::vector<float>& z, std::int64_t units,
                                const ViewLossPlace& at = {}) {
+  if (at.widths)
+    return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
+      return add_view_loss(g, "vicreg", in, 4, [=](const KernelRequest& r) {
+        return cuda::make_vicreg(r, spec, at.batch, at.codes, *at.widths);
+      });
+    });
   return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
     return vicreg(g, in, spec, at.batch, at.codes);
   });
@@ -68,6 +76,13 @@ inline ViewLossResult run_loss(const VicregSpec& spec,
 inline ViewLossResult run_loss(const BarlowTwinsSpec& spec,
                                const std::vector<float>& z, std::int64_t units,
                                const ViewLossPlace& at = {}) {
+  if (at.widths)
+    return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
+      return add_view_loss(g, "barlow", in, 3, [=](const KernelRequest& r) {
+        return cuda::make_barlow_twins(r, spec, at.batch, at.codes,
+                                       *at.widths);
+      });
+    });
   return run_view_loss(z, units, at.device, [&](Graph& g, Value in) {
     return barlow_twins(g, in, spec, at.batch, at.codes);
   });
@@ -135,17 +150,6 @@ inline std::vector<BarlowTwinsSpec> barlow_twins_specs() {
           {.lambda = 0.0051, .scale = 0.024, .epsilon = 1e-2}};
 }
 
-// The inputs of the goldens of both methods: X = sin(i+2j), Y = X + .3
-// cos(3i-j); rows i = 0..3, columns j = 0..5.
-inline std::vector<double> golden_views() {
-  std::vector<double> z;
-  for (int v = 0; v < 2; ++v)
-    for (int i = 0; i < 4; ++i)
-      for (int j = 0; j < 6; ++j)
-        z.push_back(std::sin(i + 2 * j) + 0.3 * v * std::cos(3 * i - j));
-  return z;
-}
-
 // Of the parts of a batch's loss.
 struct ViewLossBounds {
   double terms, gradient, deviation = 1e-6;
@@ -159,6 +163,27 @@ struct ViewLossBounds {
     return b;
   }
 };
+
+// On a GPU, with codes of either kind. VICReg's products are fp32 either way.
+inline ViewLossBounds gpu_bounds(const VicregSpec&, DType) {
+  return {3e-6, 1e-5};
+}
+// Codes and G are rounded to 2^-11 each, and so are what they are summed to.
+inline ViewLossBounds gpu_bounds(const BarlowTwinsSpec&, DType codes) {
+  if (codes == DType::kF32) return {3e-6, 1e-5};
+  return {1e-3, 4 * 0x1p-11};
+}
+
+// The inputs of the goldens of both methods: X = sin(i+2j), Y = X + .3
+// cos(3i-j); rows i = 0..3, columns j = 0..5.
+inline std::vector<double> golden_views() {
+  std::vector<double> z;
+  for (int v = 0; v < 2; ++v)
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 6; ++j)
+        z.push_back(std::sin(i + 2 * j) + 0.3 * v * std::cos(3 * i - j));
+  return z;
+}
 
 // r against the rows `mine` of the reference's gradient (all of them: every
 // row of e.dz).

@@ -1,4 +1,4 @@
-"""The MUSIC loss in eager PyTorch, as its authors compute it: time and memory.
+"""A loss in eager PyTorch, as its authors compute it: time and memory.
 
 Reads FOLDER/{z1,z2,dz1,dz2}.f32 (raw float32, [n,D]; dz are the gradients to
 compare with) and prints one line of JSON. On a GPU --precision fp16 is autocast,
@@ -11,9 +11,10 @@ import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 
-def loss(z1, z2, size):
+def joint_entropy(z1, z2, size):
     n, d = z1.shape
     s = d // size
 
@@ -30,6 +31,33 @@ def loss(z1, z2, size):
     return diagonal + off + invariance
 
 
+def off_diagonal(m):
+    d = m.shape[0]
+    return m.flatten()[:-1].view(d - 1, d + 1)[:, 1:].flatten()
+
+
+def vicreg(z1, z2, _):
+    n, d = z1.shape
+    invariance = F.mse_loss(z1, z2)
+    z1, z2 = z1 - z1.mean(dim=0), z2 - z2.mean(dim=0)
+    variance = sum(F.relu(1 - torch.sqrt(z.var(dim=0) + 1e-4)).mean() / 2
+                   for z in (z1, z2))
+    covariance = sum(off_diagonal(z.t() @ z / (n - 1)).pow_(2).sum() / d
+                     for z in (z1, z2))
+    return 25 * invariance + 25 * variance + covariance
+
+
+def barlow_twins(z1, z2, _):
+    n, d = z1.shape
+    unit = [F.batch_norm(z, None, None, training=True, eps=1e-5) for z in (z1, z2)]
+    c = unit[0].t() @ unit[1] / n
+    on = torch.diagonal(c).add_(-1).pow_(2).sum()
+    return on + 0.0051 * off_diagonal(c).pow_(2).sum()
+
+
+LOSSES = {f.__name__: f for f in (joint_entropy, vicreg, barlow_twins)}
+
+
 def status(key):
     with open("/proc/self/status") as f:
         for line in f:
@@ -40,6 +68,7 @@ def status(key):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", required=True)
+    parser.add_argument("--method", default="joint_entropy", choices=LOSSES)
     parser.add_argument("--n", type=int, required=True)
     parser.add_argument("--d", type=int, required=True)
     parser.add_argument("--segment", type=int, required=True)
@@ -59,7 +88,7 @@ def main():
         z1.grad = z2.grad = None
         half = torch.autocast(args.device, dtype=torch.float16)
         with half if args.precision == "fp16" else contextlib.nullcontext():
-            total = loss(z1, z2, args.segment)
+            total = LOSSES[args.method](z1, z2, args.segment)
         total.backward()
         return total
 

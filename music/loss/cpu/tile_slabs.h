@@ -14,14 +14,12 @@
 
 #include "dist/communicator.h"
 #include "music/loss/cpu/tile_panel.h"
+#include "music/loss/gradients.h"
 
 namespace music::cpu {
 
 // Units of A in a panel: large enough for the network, small beside a slab.
 std::int64_t panel_units(std::int64_t samples, std::int64_t units);
-
-// Which gradients are wanted.
-enum class Gradients { kNone, kB, kBoth };
 
 class TileSlabs {
  public:

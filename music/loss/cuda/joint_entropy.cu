@@ -3,30 +3,21 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/core/device_runtime.h"
 #include "engine/core/shard.h"
-#include "engine/cuda/block_reduce.h"
 #include "engine/cuda/launch.h"
+#include "music/loss/column_slabs.h"
+#include "music/loss/cuda/entropy_codes.h"
+#include "music/loss/cuda/entropy_rule.h"
 #include "music/loss/cuda/joint_entropy.h"
+#include "music/loss/cuda/parts.h"
 #include "music/loss/cuda/segment_loss.h"
-#include "music/loss/cuda/slab_entropy.h"
+#include "music/loss/cuda/tile_slabs.h"
 
 namespace music::cuda {
 namespace {
 
 constexpr int kSumThreads = 512;
-
-// Parts of one sum.
-struct Parts {
-  const double* values;
-  std::int64_t count;
-};
-
-__device__ double sum_parts(const Parts& parts) {
-  double sum = 0;
-  for (std::int64_t i = threadIdx.x; i < parts.count; i += blockDim.x)
-    sum += parts.values[i];
-  return block_sum(sum);
-}
 
 // sums: of the entropy off the diagonal blocks, of what centring added to it,
 // of the invariance, of the diagonal. One block.
@@ -83,13 +74,19 @@ class JointEntropyKernel final : public Kernel {
         segments_(segments),
         plan_(n, segments_.table(), codes) {
     if (segments.count() > 1) {  // one segment has no off-diagonal block
-      const bool gradient = spec.oe != 0;
+      const Gradients gradients =
+          spec.oe != 0 ? Gradients::kBoth : Gradients::kNone;
+      const float unscale = 1.0f / code_scale(codes);
+      const TileProduct product{
+          n, segments.units(), plan_.stride, codes,
+          unscale * unscale / static_cast<float>(samples_), unscale};
       if (global_)
-        slabs_.emplace(*communicator_, samples_, segments, plan_, gradient,
-                       widths ? widths->panel : 0);
+        slabs_.emplace(*communicator_, samples_,
+                       column_slabs(segments, communicator_->size()), product,
+                       gradients, widths ? widths->panel : 0);
       else
-        panels_.emplace(plan_, gradient,
-                        widths ? *widths : panel_widths(plan_));
+        panels_.emplace(product, gradients,
+                        widths ? *widths : panel_widths(product));
     }
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);
@@ -121,12 +118,25 @@ class JointEntropyKernel final : public Kernel {
                    args.stream);
     if (communicator_ && !global_)
       communicator_->all_reduce(mean_q, dist::Reduction::kSum, args.stream);
+    const std::size_t view = static_cast<std::size_t>(n_ * plan_.stride) *
+                             size_of(plan_.codes);
+    const std::byte* const q1 = static_cast<const std::byte*>(w.codes);
+    float* const dz2 = dz + n_ * plan_.segments.units;
+    const float* const scale2 = w.unit_scale + plan_.stride;
     if (panels_)
-      panels_->run(w.codes, w.unit_scale, dz, w.panel_parts, w.panels,
-                   args.stream);
-    if (slabs_)
-      slabs_->run(w.codes, w.unit_scale, dz, w.panel_parts, w.panels,
-                  args.stream);
+      panels_->run(q1, q1 + view, EntropyRule(segments_.table(), w.unit_scale,
+                                              scale2),
+                   dz, dz2, w.panel_parts, w.panels, args.stream);
+    if (slabs_) {
+      const std::int64_t first = slabs_->first_column();
+      if (slabs_->columns() > 0)
+        copy(w.slab_scale, scale2 + first,
+             static_cast<std::size_t>(slabs_->columns()) * sizeof(float),
+             args.stream);
+      slabs_->run(q1, q1 + view, EntropyRule(segments_.table(), w.unit_scale,
+                                             w.slab_scale, first),
+                  dz, dz2, w.panel_parts, w.panels, args.stream);
+    }
     segment_loss(
         plan_.segments, n_,
         {.z = z,
@@ -167,6 +177,7 @@ class JointEntropyKernel final : public Kernel {
     void* codes;
     SegmentSoftmax* softmax;
     float *columns, *diagonal, *unit_scale;
+    float* slab_scale;  // unit_scale of the slab's columns, on a vector
     double *totals, *diagonal_parts, *panel_parts, *row_centre,
         *row_invariance, *sums;
     void* panels;
@@ -209,6 +220,7 @@ class JointEntropyKernel final : public Kernel {
     take(w.totals, plan_.totals_bytes);
     take(w.diagonal, floats(plan_.segments.units));
     take(w.unit_scale, floats(2 * plan_.stride));
+    take(w.slab_scale, floats(slabs_ ? slabs_->columns() : 0));
     take(w.diagonal_parts, doubles(plan_.column_blocks));
     take(w.panel_parts, doubles(panel_parts()));
     take(w.row_centre, doubles(n_));
@@ -231,8 +243,8 @@ class JointEntropyKernel final : public Kernel {
   EntropyWeights weights_;
   DeviceSegments segments_;
   CodesPlan plan_;
-  std::optional<EntropyPanels> panels_;
-  std::optional<SlabEntropy> slabs_;
+  std::optional<TilePanels> panels_;
+  std::optional<TileSlabs> slabs_;
   std::size_t workspace_bytes_ = 0;
 };
 

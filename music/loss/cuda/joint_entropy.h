@@ -4,12 +4,12 @@
 // Workspace: the codes of both views [2N,D], what PanelWidths says and about
 // 1/8 of the codes beside. N 2048, D 8160, F16 codes: 67 + 100 + 12 MB; the
 // matrix P alone would be 266 MB. Where processes share a batch, n of N samples
-// each: codes [2n,D], and what SlabEntropy says.
+// each: codes [2n,D], and what TileSlabs says.
 
 #include <memory>
 
 #include "engine/ops/kernel.h"
-#include "music/loss/cuda/entropy_panel.h"
+#include "music/loss/cuda/tile_panels.h"
 #include "music/loss/joint_entropy.h"
 #include "music/loss/segments.h"
 

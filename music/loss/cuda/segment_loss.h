@@ -13,7 +13,7 @@ struct SegmentLossArgs {
   const float* z;                 // [2N,D]
   const SegmentSoftmax* softmax;  // [2,N,S]
   const float* diagonal;          // [D], d (de DE) / d P_aa, over N
-  // [2N,D]: d total / dz. On entry what EntropyPanels adds, if `entropy`, else
+  // [2N,D]: d total / dz. On entry what TilePanels adds, if `entropy`, else
   // not read.
   float* dz;
   double* row_centre;      // [N], what centring added to sum P log, times N

@@ -95,6 +95,33 @@ void check_threads(const Spec& spec) {
   omp_set_num_threads(before);
 }
 
+// Cases of a method whose options read(option) takes from the file.
+template <typename Read>
+void check_golden(const Golden& golden, const std::string& method,
+                  const std::vector<std::string>& names, Read&& read) {
+  for (const std::string& name : names) {
+    const std::string at = method + "/" + name + "/";
+    CAPTURE(at);
+    const auto spec = read([&](const char* key, double& value) {
+      if (golden.has(at + key)) value = golden.scalar(at + key);
+    });
+    const auto shape = golden.integers(at + "shape");
+    std::vector<float> z;
+    for (const char* view : {"z1", "z2"}) {
+      const auto v = hashed(at + view, shape[0] * shape[1],
+                            golden.scalar(at + "size"));
+      z.insert(z.end(), v.begin(), v.end());
+    }
+    const auto terms = golden.get(at + "terms"), dz = golden.get(at + "dz");
+    const auto e = reference_of(spec, widened(z), shape[1]);
+    CHECK(within(max_relative(e.terms, terms), 1e-12));
+    CHECK(within(norm_relative(e.dz, dz), 1e-12));
+    const auto got = run_loss(spec, z, shape[1]);
+    CHECK(within(max_relative(got.terms, terms), 1e-6));
+    CHECK(within(norm_relative(got.dz, dz), 2e-6));
+  }
+}
+
 // Both halves of the rows as batches of their own.
 template <typename F>
 double mean_of_halves(F&& loss) {
@@ -178,6 +205,27 @@ TEST_SUITE("view_losses") {
     CHECK(std::abs(got.dz[0] - -.0705177308) > 0.05);
   }
 
+  TEST_CASE("against PyTorch") {
+    const Golden golden("view_losses");
+    check_golden(golden, "vicreg_loss", {"narrow", "wide", "mixed", "options"},
+                 [](const auto& option) {
+                   VicregSpec s;
+                   option("invariance", s.invariance);
+                   option("variance", s.variance);
+                   option("covariance", s.covariance);
+                   option("epsilon", s.epsilon);
+                   return s;
+                 });
+    check_golden(golden, "barlow_twins_loss", {"narrow", "wide", "options"},
+                 [](const auto& option) {
+                   BarlowTwinsSpec s;
+                   option("lambda", s.lambda);
+                   option("scale", s.scale);
+                   option("epsilon", s.epsilon);
+                   return s;
+                 });
+  }
+
   TEST_CASE("loss and gradient equal the reference for every option") {
     for (const auto& c : view_cases()) {
       for (const auto& spec : vicreg_specs()) check(spec, c);
@@ -228,6 +276,16 @@ TEST_SUITE("view_losses") {
     const auto scaled = floats(parameters.gradient(slot));
     for (std::size_t i = 0; i < scaled.size(); ++i)
       REQUIRE(scaled[i] == 8 * direct.dz[i]);
+  }
+
+  TEST_CASE("the authors' size needs little memory") {
+    KernelRequest request{Device::kCpu, {}, {}};
+    request.in.emplace_back().shape = Shape{2 * 256, 8192};
+    for (const auto bytes :
+         {cpu::make_vicreg(request, {}, {}, DType::kF32)->workspace_bytes(),
+          cpu::make_barlow_twins(request, {}, {}, DType::kF32)
+              ->workspace_bytes()})
+      CHECK(bytes < std::size_t{25} << 20);  // the views, 16 MiB, and tiles
   }
 
   TEST_CASE("settings out of range") {

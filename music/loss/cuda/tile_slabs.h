@@ -1,13 +1,13 @@
 #pragma once
-// The matrix P of joint probabilities shared by the ranks of a communicator, by
-// slabs of columns: the GPU's side of music/loss/cpu/slab_entropy.h.
+// A product of two views shared by the ranks of a communicator, by slabs of
+// columns: the GPU's side of music/loss/cpu/tile_slabs.h.
 //
-// Rank r owns the columns of P of its slab, whole segments. The codes q'' of
-// its samples go to the slabs' owners and come back as dq''; the codes q' go
-// round in panels, whose gather and whose reduction of dq' run beside the
-// products of the panels before and after. Of N samples n are this rank's:
-// memory is the slab's [N, D / R] codes, dq'' and exchange block [n,D], and two
-// panels; never q', q'' or P as a whole.
+// Rank r owns the columns of M of its slab. The codes B of its samples go to
+// the slabs' owners and come back as dB; the codes A go round in panels, whose
+// gather and whose reduction of dA run beside the products of the panels before
+// and after. Of N samples n are this rank's: memory is the slab's [N, D / R]
+// codes, dB and exchange block [n,D], and two panels; never A, B or M as a
+// whole.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,35 +15,36 @@
 #include <vector>
 
 #include "dist/communicator.h"
-#include "music/loss/cuda/entropy_panel.h"
+#include "music/loss/cuda/tile_panels.h"
 
 namespace music::cuda {
 
-class SlabEntropy {
+class TileSlabs {
  public:
-  // samples: of all ranks; codes: of this rank's. gradient: dq is wanted.
-  // panel: units of q' at a time, a multiple of 8 and the same on all ranks; 0:
+  // samples: of all ranks; product: of this rank's. slabs: column_slabs.h.
+  // panel: units of A at a time, a multiple of 8 and the same on all ranks; 0:
   // as many as pay.
-  SlabEntropy(dist::Communicator& communicator, std::int64_t samples,
-              const Segments& segments, const CodesPlan& codes, bool gradient,
-              std::int64_t panel = 0);
+  TileSlabs(dist::Communicator& communicator, std::int64_t samples,
+            std::vector<std::int64_t> slabs, const TileProduct& product,
+            Gradients gradients, std::int64_t panel = 0);
 
   // The workspace is aligned to 256 bytes.
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   std::int64_t parts() const { return parts_; }
+  std::int64_t first_column() const { return slab_[rank_]; }
+  std::int64_t columns() const { return columns(rank_); }
 
-  // codes [2n,stride] and unit_scale [2,stride] of this rank's samples and of
-  // the sums over all of them -> entropy [parts()]: this slab's parts of the
-  // sum of P log(P D_s' D_s''); dq [2n,D], if wanted: dQ' and dQ'' over all of
-  // P. All ranks together.
-  void run(const void* codes, const float* unit_scale, float* dq,
-           double* entropy, void* workspace, void* stream) const;
+  // Codes a, b [n,stride] of this rank's samples -> sums [parts()]: this slab's
+  // parts of the sum of f; da, db [n,D] where they are wanted: the gradients
+  // over all of M. All ranks together.
+  void run(const void* a, const void* b, const TileRule& rule, float* da,
+           float* db, double* sums, void* workspace, void* stream) const;
 
  private:
   struct Workspace;
   // Products of a panel of some width; none where this rank's slab is empty.
   struct Products {
-    Gemm probabilities, second, first;  // P, dQ'', dQ'
+    Gemm forward, second, first;  // M, dB, dA
   };
   std::size_t carve(void* base, Workspace& w) const;
   Products products(std::int64_t width) const;
@@ -62,14 +63,14 @@ class SlabEntropy {
                         void* stream) const;
 
   dist::Communicator* communicator_;
-  CodesPlan plan_;
+  TileProduct product_;
   std::int64_t samples_, first_;  // of all; before mine in rank order
-  bool gradient_;
+  Gradients gradients_;
   std::int64_t panel_ = 0, panels_ = 0;
   std::size_t rank_;
   std::vector<std::int64_t> slab_;             // [R + 1]
   std::vector<std::int64_t> shard_;            // [R], samples of each rank
-  std::vector<std::int64_t> sent_, received_;  // elements of q'' by rank
+  std::vector<std::int64_t> sent_, received_;  // elements of B by rank
   std::int64_t parts_ = 0;
   std::map<std::int64_t, Products> products_;  // by width: at most two
   std::size_t gemm_bytes_ = 0, workspace_bytes_ = 0;
