@@ -37,7 +37,8 @@ Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
   StatisticsHook combine;
   if (mode.communicator && mode.communicator->size() > 1)
     combine = [&c = *mode.communicator](Graph& g, Value statistics) {
-      return dist::sum_over_ranks(g, statistics, c);
+      return dist::sum_over_ranks(g, statistics, c,
+                                  dist::Timetable::Account::kNorm);
     };
   return batch_norm(graph, x, gamma, beta, mean, var, residual, spec, combine);
 }

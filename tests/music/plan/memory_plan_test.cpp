@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "dist/planned.h"
 #include "engine/core/error.h"
 
 namespace {
@@ -35,6 +36,27 @@ TEST_SUITE("memory_plan") {
     CHECK(plan.momentum == plan.gradients);
     CHECK(plan.parameters > plan.gradients);
     CHECK(plan.rounded == 0);
+  }
+
+  TEST_CASE("the plan of several is that of the one with the widest slab") {
+    TrainingStepSpec uneven = step_spec();
+    uneven.segments = Segments::uneven({2, 14});
+    std::size_t loss[2] = {};
+    for (int rank = 0; rank < 2; ++rank) {
+      const auto place = dist::make_planned_communicator(rank, 2);
+      Model model(kModel, true);
+      const StepGraph step = model.step_graph(6, 12, {}, uneven.segments, {},
+                                              place.get());
+      for (const Node& n : step.graph.nodes()) {
+        if (!n.workspace) continue;
+        const auto request = request_for(step.graph, n, Device::kCpu);
+        loss[rank] = n.workspace(request);
+        CHECK(loss[rank] == n.make(request)->workspace_bytes());
+        CHECK(n.largest_rank == 1);
+      }
+    }
+    CHECK(loss[0] < loss[1]);
+    CHECK(plan_memory(kModel, uneven, 3, {}, 2).loss == loss[1]);
   }
 
   TEST_CASE("16 bits halve the activations and need no device to plan") {
