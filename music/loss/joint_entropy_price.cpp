@@ -4,12 +4,12 @@
 
 #include "music/loss/column_slabs.h"
 #include "music/loss/cpu/slab_entropy.h"
+#include "music/loss/slab_exchanges.h"
 
 namespace music {
 namespace {
 
 using Kind = dist::Collective::Kind;
-using dist::Ticket;
 
 std::int64_t code_bytes(const JointEntropyShare& s) {
   return static_cast<std::int64_t>(size_of(s.codes));
@@ -22,43 +22,6 @@ std::int64_t panel_units(const JointEntropyShare& s) {
              ? cpu::panel_units(s.samples, units)
              : std::min(units, gpu_panel_units(s.samples, s.segments, s.ranks,
                                                code_bytes(s)));
-}
-
-// As SlabEntropy::run(): panels of q' go round while their neighbours are
-// multiplied.
-void exchange_slabs(const JointEntropyShare& s, dist::Timetable& t) {
-  const auto rank = static_cast<std::size_t>(s.rank);
-  const auto slab = column_slabs(s.segments, s.ranks);
-  const auto units = s.segments.units(), panel = panel_units(s);
-  const auto panels = (units + panel - 1) / panel;
-  const auto code = static_cast<double>(code_bytes(s));
-  const auto codes = static_cast<double>(
-      std::max(s.n * units, s.samples * (slab[rank + 1] - slab[rank])));
-  const auto elements = [&](std::int64_t p) {
-    return static_cast<double>(s.samples *
-                               std::min(panel, units - p * panel));
-  };
-  const auto gather = [&](std::int64_t p) {
-    return t.start(Kind::kAllGather, elements(p) * code);
-  };
-  const bool gradient = s.spec.oe != 0;
-
-  const Ticket exchanged = t.start(Kind::kAllToAll, codes * code);
-  Ticket gathered = gather(0), reduced;
-  t.wait(exchanged);
-  for (std::int64_t p = 0; p < panels; ++p) {
-    const Ticket next = p + 1 < panels ? gather(p + 1) : Ticket{};
-    t.wait(gathered);
-    gathered = next;
-    t.compute(elements(p), static_cast<double>(s.samples * units));
-    if (!gradient) continue;
-    const Ticket previous = reduced;
-    reduced = t.start(Kind::kReduceScatter, elements(p) * sizeof(float));
-    if (p > 0) t.wait(previous);
-  }
-  if (!gradient) return;
-  t.wait(reduced);
-  t.run(Kind::kAllToAll, codes * sizeof(float));
 }
 
 }  // namespace
@@ -79,8 +42,12 @@ void joint_entropy_exchanges(const JointEntropyShare& s, dist::Timetable& t) {
   // Over the batch, of each unit.
   const int sums = gpu ? 5 : 3;
   t.run(Kind::kAllReduce, sums * units * sizeof(double));
-  if (s.segments.count() > 1) exchange_slabs(s, t);
-  else t.compute(1, 1);
+  const bool gradient = s.spec.oe != 0;
+  if (s.segments.count() > 1)
+    tell({column_slabs(s.segments, s.ranks), s.n, s.samples, s.rank,
+          panel_units(s), size_of(s.codes), gradient, gradient}, t);
+  else
+    t.compute(1, 1);
   t.run(Kind::kAllReduce, 3 * sizeof(double));
 }
 
