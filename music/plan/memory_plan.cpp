@@ -73,7 +73,7 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   m.parameters = networks * flat * sizeof(float);
   for (const auto& b : p.buffers())
     m.parameters += static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
-  if (compute.dtype != DType::kF32) 
+  if (compute.dtype != DType::kF32)
     m.rounded = networks * flat * size_of(compute.dtype);
   m.activations = plan.bytes;
   m.activations_without_reuse = plan.bytes_without_reuse;
