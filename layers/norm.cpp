@@ -34,12 +34,9 @@ Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                                 graph.buffer(var_), residual, spec);
   const Value mean = mode.target ? Value{} : graph.buffer(mean_);
   const Value var = mode.target ? Value{} : graph.buffer(var_);
-  StatisticsHook combine;
-  if (mode.communicator && mode.communicator->size() > 1)
-    combine = [&c = *mode.communicator](Graph& g, Value statistics) {
-      return dist::sum_over_ranks(g, statistics, c);
-    };
-  return batch_norm(graph, x, gamma, beta, mean, var, residual, spec, combine);
+  return batch_norm(graph, x, gamma, beta, mean, var, residual, spec,
+                    dist::over_ranks(mode.communicator,
+                                     dist::Timetable::Account::kNorm));
 }
 
 }  // namespace music

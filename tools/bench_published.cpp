@@ -44,7 +44,7 @@ StepPrediction supervised(const std::string& gpu, const std::string& net,
   m.reducer = &reducer;
   m.layout = layout;
   m.net = interconnect(net);
-  m.node_seconds = node_seconds(g, processor(gpu), batch, layout.ranks());
+  m.node_seconds = node_seconds(g, processor(gpu));
   m.optimizer_seconds = seconds(
       processor(gpu),
       {0, kOptimizerBytes * static_cast<double>(p.flat_elements())});

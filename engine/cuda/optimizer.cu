@@ -81,52 +81,44 @@ __global__ void __launch_bounds__(kThreads)
         update_rule(spec, *state, range.group, range.matrix, value, update);
 }
 
-// Where the elements are: flat blocks; target null where there is none,
-// rounded ones (of T) where T is not of 16 bits.
-template <typename T>
-struct Flat {
-  const float* __restrict__ gradients;
-  float* __restrict__ values;
-  float* __restrict__ momentum;
-  float* __restrict__ target;
-  T* __restrict__ rounded_values;
-  T* __restrict__ rounded_target;
-};
-
-// Applies the rules, unless something failed.
+// Applies the rules, unless something failed; target: null where there is none.
+// rounded: 16-bit copies.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     update(const ParameterBlock* __restrict__ blocks,
            const UpdateRule* __restrict__ rules, const UpdateState* state,
-           const int* failed, Flat<T> flat) {
+           const int* failed, const float* __restrict__ gradients,
+           float* __restrict__ values, float* __restrict__ momentum,
+           float* __restrict__ target, T* __restrict__ rounded_values,
+           T* __restrict__ rounded_target) {
   if (*failed) return;
   const ParameterBlock block = blocks[blockIdx.x];
   const UpdateRule rule = rules[block.parameter];
-  if (rule.still && !flat.target) return;
+  if (rule.still && !target) return;
   const float factor = unscale(*state), tau = state->knobs.target_momentum;
   for (std::int64_t i = block.begin + threadIdx.x * kPack; i < block.end;
        i += kThreads * kPack) {
     float p[kPack];
-    load_tail(flat.values, i, block.end, p);
+    load_tail(values, i, block.end, p);
     if (!rule.still) {
       float g[kPack], mu[kPack];
-      load_tail(flat.gradients, i, block.end, g);
-      load_tail(flat.momentum, i, block.end, mu);
+      load_tail(gradients, i, block.end, g);
+      load_tail(momentum, i, block.end, mu);
 #pragma unroll
       for (int j = 0; j < kPack; ++j) rule(p[j], g[j] * factor, mu[j]);
-      store_tail(flat.values, i, block.end, p);
-      store_tail(flat.momentum, i, block.end, mu);
+      store_tail(values, i, block.end, p);
+      store_tail(momentum, i, block.end, mu);
       if constexpr (sizeof(T) == 2)
-        store_tail(flat.rounded_values, i, block.end, p);
+        store_tail(rounded_values, i, block.end, p);
     }
-    if (!flat.target) continue;
+    if (!target) continue;
     float t[kPack];
-    load_tail(flat.target, i, block.end, t);
+    load_tail(target, i, block.end, t);
 #pragma unroll
     for (int j = 0; j < kPack; ++j) follow(t[j], p[j], tau);
-    store_tail(flat.target, i, block.end, t);
+    store_tail(target, i, block.end, t);
     if constexpr (sizeof(T) == 2)
-      store_tail(flat.rounded_target, i, block.end, t);
+      store_tail(rounded_target, i, block.end, t);
   }
 }
 
@@ -185,13 +177,11 @@ class CudaOptimizer final : public Optimizer {
            ranges_.as<const ParameterRange>(), partial_.as<const Squares>(),
            state, spec_, rules_.as<UpdateRule>());
     const auto run_update = [&]<typename T>(T) {
-      const Flat<T> flat = {
-          gradients, values, parameters_.flat_momentum(),
-          parameters_.flat_target(),
-          static_cast<T*>(parameters_.flat_compute_values()),
-          static_cast<T*>(parameters_.flat_compute_target())};
       launch(update<T>, blocks, stream, table, rules_.as<const UpdateRule>(),
-             state, failed, flat);
+             state, failed, gradients, values, parameters_.flat_momentum(),
+             parameters_.flat_target(),
+             static_cast<T*>(parameters_.flat_compute_values()),
+             static_cast<T*>(parameters_.flat_compute_target()));
     };
     with_real_type(parameters_.storage().compute, "optimizer", run_update);
     launch(finish, {1, 1, 1, 32}, stream, state, failed, scale_);

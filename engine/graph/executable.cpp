@@ -57,12 +57,8 @@ Executable::Executable(Graph graph, Parameters& parameters,
       options_(options),
       plan_(plan_memory(graph_, options.reuse_memory)) {
   for (const Node& node : graph_.nodes()) {
-    KernelRequest request;
-    request.device = options.device;
-    for (Value v : node.inputs) request.in.push_back(graph_.info(v));
-    for (Value v : node.outputs) request.out.push_back(graph_.info(v));
     Step step;
-    step.kernel = node.make(request);
+    step.kernel = node.make(request_for(graph_, node, options.device));
     workspace_bytes_ = std::max(workspace_bytes_, step.kernel->workspace_bytes());
     steps_.push_back(std::move(step));
     times_.push_back({node.op, node.scope, 0});

@@ -90,6 +90,23 @@ const ValueInfo& Graph::info(Value v) const {
   return const_cast<Graph*>(this)->info(v);
 }
 
+NodeWork traffic(const Graph& graph, const Node& node) {
+  NodeWork work;
+  for (const auto* list : {&node.inputs, &node.outputs})
+    for (Value v : *list)
+      work.bytes += static_cast<double>(graph.shape(v).elements()) *
+                    static_cast<double>(size_of(graph.info(v).dtype));
+  return work;
+}
+
+KernelRequest request_for(const Graph& graph, const Node& node, Device device) {
+  KernelRequest request;
+  request.device = device;
+  for (Value v : node.inputs) request.in.push_back(graph.info(v));
+  for (Value v : node.outputs) request.out.push_back(graph.info(v));
+  return request;
+}
+
 Graph::Scope::Scope(Graph& g, const std::string& name)
     : graph_(g), length_(g.scope_.size()) {
   g.scope_ += (g.scope_.empty() ? "" : ".") + name;

@@ -17,6 +17,10 @@
 
 namespace music {
 
+namespace dist {
+class Timetable;  // dist/timetable.h
+}
+
 struct Value {
   int id = -1;
   explicit operator bool() const { return id >= 0; }
@@ -70,6 +74,11 @@ class Kernel {
 class Graph;
 struct Node;
 
+// Arithmetic and memory traffic of a node on one process.
+struct NodeWork {
+  double flops = 0, bytes = 0;
+};
+
 // Gradients that reached one output of a node: none, or parts to be summed.
 using GradientParts = std::vector<Value>;
 
@@ -91,6 +100,18 @@ struct Node {
   // in_place[o] = i: output o may take the memory of input i when i dies here.
   std::vector<int> in_place;
   std::string scope;  // "layer1.0", for messages and profiles
+
+  // What it costs, for plans of steps that are not run; null where that is the
+  // usual.
+  // Null: each of its tensors passes once; nothing, if it has exchanges.
+  std::function<NodeWork(const Graph&, const Node&)> work;
+  // Tells its exchanges with other processes, in their order. Null: none.
+  std::function<void(dist::Timetable&)> exchanges;
+  // Bytes of a kernel's workspace, without making it, which takes the device.
+  // Null: of the few that any kernel may take.
+  std::function<std::size_t(const KernelRequest&)> workspace;
+  // Of the processes that share it, the one whose workspace is the largest.
+  int largest_rank = 0;
 };
 
 struct OutputSpec {
@@ -154,5 +175,10 @@ class Graph {
   std::vector<ValueInfo> values_;
   std::string scope_;
 };
+
+// Each tensor of the node passes once.
+NodeWork traffic(const Graph& graph, const Node& node);
+// What its kernel is asked for.
+KernelRequest request_for(const Graph& graph, const Node& node, Device device);
 
 }  // namespace music

@@ -1,6 +1,23 @@
 #include "engine/ops/conv2d.h"
 
+#include "engine/ops/product_work.h"
+
 namespace music {
+namespace {
+
+NodeWork forward_work(const Graph& g, const Node& n) {
+  NodeWork work = product_work(g, n, n.outputs[0], n.inputs[1]);
+  const Shape &x = g.shape(n.inputs[0]), &y = g.shape(n.outputs[0]);
+  // A 1x1 convolution of stride 2 reads a quarter of its input.
+  if (g.shape(n.inputs[1])[1] == 1)
+    work.bytes -= static_cast<double>(x.elements()) *
+                  static_cast<double>(size_of(g.info(n.inputs[0]).dtype)) *
+                  (1 - static_cast<double>(y[1] * y[2]) /
+                           static_cast<double>(x[1] * x[2]));
+  return work;
+}
+
+}  // namespace
 
 Value conv2d(Graph& graph, Value x, Value w, Conv2dSpec spec) {
   const Shape xs = graph.shape(x), ws = graph.shape(w);
@@ -22,6 +39,7 @@ Value conv2d(Graph& graph, Value x, Value w, Conv2dSpec spec) {
   node.make = [spec](const KernelRequest& r) {
     return MUSIC_MAKE(make_conv2d_forward, r, spec);
   };
+  node.work = forward_work;
   node.backward = [spec](Graph& g, const Node& n,
                          const std::vector<GradientParts>& parts) {
     const Value x = n.inputs[0], w = n.inputs[1], dy = g.sum(parts[0]);
@@ -33,6 +51,9 @@ Value conv2d(Graph& graph, Value x, Value w, Conv2dSpec spec) {
       back.make = [spec](const KernelRequest& r) {
         return MUSIC_MAKE(make_conv2d_backward_weights, r, spec);
       };
+      back.work = [](const Graph& g, const Node& n) {
+        return product_work(g, n, n.inputs[1], n.outputs[0]);
+      };
       result[1] = g.add1(std::move(back), g.shape(w));
     }
     if (g.needs_gradient(x)) {
@@ -41,6 +62,9 @@ Value conv2d(Graph& graph, Value x, Value w, Conv2dSpec spec) {
       back.inputs = {dy, w};
       back.make = [spec](const KernelRequest& r) {
         return MUSIC_MAKE(make_conv2d_backward_data, r, spec);
+      };
+      back.work = [](const Graph& g, const Node& n) {
+        return product_work(g, n, n.inputs[0], n.inputs[1]);
       };
       result[0] = g.add1(std::move(back), g.shape(x), g.info(x).dtype);
     }

@@ -16,6 +16,9 @@ std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
 // The same for units without segments, in multiples of 16.
 std::vector<std::int64_t> column_slabs(std::int64_t units, int ranks);
 
+// The rank with the most columns.
+int widest_slab(const Segments& segments, int ranks);
+
 // Units of q' that a GPU gathers at a time, the same on all ranks: a panel of
 // 8 MB, whose block of P stays in a second-level cache; `code`: bytes of a code.
 std::int64_t gpu_panel_units(std::int64_t samples,

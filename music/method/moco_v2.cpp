@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "dist/gather_rows.h"
 #include "engine/ops/contrastive.h"
 #include "engine/ops/inner.h"
 #include "engine/ops/l2_normalize.h"
@@ -46,7 +45,6 @@ void MocoV2::check(const Settings& s, const HeadSizes& sizes,
 MocoV2::MocoV2(Parameters& parameters, const Settings& settings,
                const HeadSizes& sizes)
     : settings_(settings),
-      samples_(sizes.samples),
       projector_(parameters, "projector", sizes.features,
                  {.widths = sizes.projector, .norm = false, .last_bias = true}),
       queue_(parameters.add_buffer("queue.keys",
@@ -64,17 +62,23 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
   ForwardMode query = mode, key = mode;
   query.groups = key.groups = 1;
   key.target = true;
-  std::int64_t mixed = 1;  // groups over which the samples of keys are spread
+  // Sample i of the batch is in group i / group of the keys, and in group
+  // i mod groups of the queries. A process has every size-th sample: its queries
+  // are whole groups, its keys the same share of each.
+  std::int64_t mine = 1;  // groups of queries of this process
   if (settings_.group > 0) {
-    mixed = inputs.batch.samples / settings_.group;
-    if (n % settings_.group != 0 || n % mixed != 0)
+    const std::int64_t groups = inputs.batch.samples / settings_.group;
+    const std::int64_t size =
+        inputs.batch.communicator ? inputs.batch.communicator->size() : 1;
+    if (settings_.group % size != 0 || groups % size != 0)
       throw error(ExitCode::kUsage,
-                  "[moco_v2] {} samples a process, moco_v2.group {} and {} "
-                  "groups in the batch: expected both to divide it", n,
-                  settings_.group, mixed);
-    query.groups = static_cast<int>(n / settings_.group);
+                  "[moco_v2] {} processes and {} groups of moco_v2.group = {} "
+                  "samples in a batch: expected a divisor of both, or "
+                  "moco_v2.group = 0", size, groups, settings_.group);
+    mine = groups / size;
+    query.groups = static_cast<int>(mine);
     query.communicator = nullptr;
-    key.groups = static_cast<int>(mixed);
+    key.groups = static_cast<int>(groups);
   }
   const auto rows = [&](Value images, const ForwardMode& m) {
     return l2_normalize(
@@ -83,14 +87,15 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
   const auto view = [&](std::int64_t v) {
     return slice_rows(g, inputs.images, v * n, n);
   };
-  const auto keys = [&](Value images) {
-    if (mixed == 1) return rows(images, key);
-    return interleave_rows(g, rows(interleave_rows(g, images, mixed), key),
-                           n / mixed);
+  const auto queries = [&](Value images) {
+    if (mine == 1) return rows(images, query);
+    return interleave_rows(g, rows(interleave_rows(g, images, mine), query),
+                           n / mine);
   };
+  const auto keys = [&](Value images) { return rows(images, key); };
   const Value first = view(0), second = view(1);
-  if (!settings_.symmetric) return {rows(first, query), keys(second)};
-  return {concat_rows(g, {rows(first, query), rows(second, query)}),
+  if (!settings_.symmetric) return {queries(first), keys(second)};
+  return {concat_rows(g, {queries(first), queries(second)}),
           concat_rows(g, {keys(second), keys(first)})};
 }
 
@@ -110,18 +115,13 @@ Objective MocoV2::objective(Graph& g, std::span<const Value> embedded,
 
 void MocoV2::finish(Graph& g, std::span<const Value> embedded,
                     const Inputs& inputs) const {
-  Value keys = embedded[1];
-  if (const SharedBatch& batch = inputs.batch; batch.communicator) {
-    // A view at a time: the queue is then the same for every number of
-    // processes.
-    const std::int64_t views = settings_.symmetric ? 2 : 1;
-    const std::int64_t n = g.shape(keys)[0] / views;
-    std::vector<Value> all;
-    for (std::int64_t v = 0; v < views; ++v)
-      all.push_back(dist::gather_rows(g, slice_rows(g, keys, v * n, n),
-                                      *batch.communicator, batch.samples));
-    keys = concat_rows(g, all);
-  }
+  const std::int64_t views = settings_.symmetric ? 2 : 1;
+  const std::int64_t n = g.shape(embedded[1])[0] / views;
+  Value keys = rows_of_batch(g, slice_rows(g, embedded[1], 0, n), inputs.batch);
+  if (views == 2)
+    keys = concat_rows(
+        g, {keys, rows_of_batch(g, slice_rows(g, embedded[1], n, n),
+                                inputs.batch)});
   push_rows(g, g.buffer(queue_), g.buffer(position_), keys);
 }
 

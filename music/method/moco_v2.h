@@ -4,10 +4,10 @@
 // of earlier batches, which stand in a queue.
 //
 // Batch norm must not tell a key from those of the queue: statistics are those of
-// `group` samples, and the key network's groups hold other samples than the
-// query's. The authors shuffle at random between GPUs; here group k of the keys
-// has every (batch / group)-th sample from the k-th on, which needs no exchange
-// of images and is the same for every number of processes.
+// `group` samples, and a sample's key is normalised among other samples than its
+// query. The authors exchange images between GPUs at random; here the groups of
+// the queries have every so many-th sample and those of the keys consecutive
+// ones, which needs no exchange and is the same for any number of processes.
 
 #include "layers/projector.h"
 #include "music/method/method.h"
@@ -48,7 +48,6 @@ class MocoV2 : public Method {
 
  private:
   Settings settings_;
-  std::int64_t samples_;
   Projector projector_;
   int queue_, position_;  // buffers: keys [K,D]; the row to write next
 };

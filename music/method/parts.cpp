@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "dist/gather_rows.h"
 #include "dist/sum_over_ranks.h"
 #include "engine/ops/column_deviation.h"
 #include "engine/ops/inner.h"
@@ -38,6 +39,15 @@ DType code_type(const Graph& graph) {
 
 Value times(Graph& g, Value x, double factor) {
   return scale(g, x, g.constant({1}, factor));
+}
+
+Value rows_of_batch(Graph& g, Value rows, const SharedBatch& batch) {
+  if (!batch.communicator || batch.communicator->size() == 1) return rows;
+  const Value all =
+      dist::gather_rows(g, rows, *batch.communicator, batch.samples);
+  // Process r has the samples r, r + size, ...
+  if (batch.samples % batch.communicator->size() != 0) return all;
+  return interleave_rows(g, all, g.shape(rows)[0]);
 }
 
 Value swap_views(Graph& g, Value x) {

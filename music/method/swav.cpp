@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "dist/gather_rows.h"
 #include "dist/sinkhorn.h"
 #include "engine/core/shard.h"
 #include "engine/ops/l2_normalize.h"
@@ -120,10 +119,8 @@ void Swav::finish(Graph& g, std::span<const Value> embedded,
   if (inputs.phase == kRests) return;
   const std::int64_t n = g.shape(embedded[0])[0] / 2;
   for (int v = 0; v < 2; ++v) {
-    Value rows = slice_rows(g, embedded[0], v * n, n);
-    if (inputs.batch.communicator)
-      rows = dist::gather_rows(g, rows, *inputs.batch.communicator,
-                               inputs.batch.samples);
+    const Value rows = rows_of_batch(
+        g, slice_rows(g, embedded[0], v * n, n), inputs.batch);
     push_rows(g, g.buffer(queue_[v]), g.buffer(position_[v]), rows);
   }
 }

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <memory>
+#include <optional>
 
 #include "dist/planned.h"
 #include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
 #include "engine/graph/planner.h"
-#include "music/loss/column_slabs.h"
-#include "music/loss/cpu/joint_entropy.h"
 
 namespace music {
 namespace {
@@ -17,41 +17,35 @@ double gib(std::size_t bytes) {
   return static_cast<double>(bytes) / (std::size_t{1} << 30);
 }
 
-// On a GPU from the sizes of its parts: codes of both views and G; of several
-// processes codes and gradient of the slab, what is exchanged, two panels.
-std::size_t loss_workspace(const Segments& segments,
-                           const JointEntropySpec& loss, std::int64_t batch,
-                           const Compute& compute,
-                           dist::Communicator& place) {
-  const std::int64_t samples = batch * place.size();
-  if (compute.device == Device::kCpu)
-    return cpu::JointEntropy({batch, &segments, loss, 0, &place,
-                              samples}).workspace_bytes();
-  const std::int64_t units = segments.units();
-  const std::int64_t code = compute.dtype == DType::kF32 ? 4 : 2;
-  const auto codes = 2 * batch * units * code;
-  if (place.size() == 1)
-    return static_cast<std::size_t>(
-        codes + units * std::min<std::int64_t>(units, 4096) * (code + 2));
-  const std::int64_t panel = std::min(
-      units, gpu_panel_units(samples, segments, place.size(), code));
-  const std::int64_t columns =
-      (units + place.size() - 1) / place.size() + segments.size(0);
-  return static_cast<std::size_t>(
-      codes + batch * units * 4 + samples * columns * (code + 4) +
-      2 * samples * panel * (code + 4) + panel * columns * (code + 4));
-}
+// A step as one of the processes records it.
+struct Recorded {
+  std::unique_ptr<dist::Communicator> place;
+  Model model;
+  StepGraph step;
 
-// The rank with the most columns of P.
-int widest_slab(const Segments& segments, int ranks) {
-  const auto slab = column_slabs(segments, ranks);
-  int widest = 0;
-  std::int64_t most = -1;
-  for (int r = 0; r < ranks; ++r) {
-    const auto i = static_cast<std::size_t>(r);
-    if (slab[i + 1] - slab[i] > most) most = slab[i + 1] - slab[i], widest = r;
+  Recorded(const ModelSpec& model_spec, const TrainingStepSpec& spec,
+           std::int64_t batch, const Compute& compute, int processes, int rank)
+      : place(dist::make_planned_communicator(rank, processes)),
+        model(model_spec, {.training = true,
+                           .device = compute.device,
+                           .compute = compute.dtype}),
+        step(model.step_graph(batch * processes, spec, place.get())) {}
+};
+
+// What nodes say that they take of the workspace: the most, and on which of the
+// processes that share that node it is the most.
+struct LargestWorkspace {
+  std::size_t bytes = 0;
+  int rank = 0;
+};
+LargestWorkspace largest_workspace(const Graph& graph, Device device) {
+  LargestWorkspace most;
+  for (const Node& node : graph.nodes()) {
+    if (!node.workspace) continue;
+    const std::size_t bytes = node.workspace(request_for(graph, node, device));
+    if (bytes > most.bytes) most = {bytes, node.largest_rank};
   }
-  return widest;
+  return most;
 }
 
 }  // namespace
@@ -59,16 +53,16 @@ int widest_slab(const Segments& segments, int ranks) {
 MemoryPlan plan_memory(const ModelSpec& model_spec,
                        const TrainingStepSpec& spec, std::int64_t batch,
                        const Compute& compute, int processes) {
-  const auto& settings = model_spec.method.of<Music>();
-  const Segments segments =
-      make_segments(settings, model_spec.projector.back());
-  const auto place = dist::make_planned_communicator(
-      widest_slab(segments, processes), processes);
-  Model model(model_spec, {.training = true,
-                           .device = compute.device,
-                           .compute = compute.dtype});
-  StepGraph step =
-      model.step_graph(batch * processes, spec, place.get());
+  std::optional<Recorded> recorded;
+  LargestWorkspace loss;
+  const auto record = [&](int rank) {
+    recorded.emplace(model_spec, spec, batch, compute, processes, rank);
+    loss = largest_workspace(recorded->step.graph, compute.device);
+  };
+  record(0);
+  if (loss.rank != 0) record(loss.rank);
+  Model& model = recorded->model;
+  StepGraph& step = recorded->step;
   const Parameters& p = model.parameters();
   const Plan plan = plan_memory(step.graph);
   const auto flat = static_cast<std::size_t>(p.flat_elements());
@@ -78,11 +72,11 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   m.parameters = networks * flat * sizeof(float);
   for (const auto& b : p.buffers())
     m.parameters += static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
-  if (compute.dtype != DType::kF32) 
+  if (compute.dtype != DType::kF32)
     m.rounded = networks * flat * size_of(compute.dtype);
   m.activations = plan.bytes;
   m.activations_without_reuse = plan.bytes_without_reuse;
-  m.loss = loss_workspace(segments, settings.entropy, batch, compute, *place);
+  m.loss = loss.bytes;
   if (compute.device == Device::kCpu) {
     // Without kernels: making them asks for their workspace.
     m.workspace = Executable(std::move(step.graph), model.parameters(), {})

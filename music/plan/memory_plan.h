@@ -31,8 +31,8 @@ struct MemoryPlan {
   }
 };
 
-// batch: samples of this process, one of `processes` with as many each. Their
-// loss is shared: its workspace is that of the rank that has the widest slab.
+// batch: samples of this process, one of `processes` with as many each: of them
+// the one whose share of the loss takes the most.
 MemoryPlan plan_memory(const ModelSpec& model, const TrainingStepSpec& step,
                        std::int64_t batch, const Compute& compute,
                        int processes = 1);

@@ -22,50 +22,13 @@ const Processor kProcessors[] = {
     {"h200", 798e12, 4.3e12, 0.70, 3, 141},
 };
 
-double elements(const Graph& g, Value v) {
-  return static_cast<double>(g.shape(v).elements());
-}
-
-double bytes(const Graph& g, Value v) {
-  return elements(g, v) * static_cast<double>(size_of(g.info(v).dtype));
-}
-
-// Multiply-adds behind each element of the result of conv2d and linear.
-double depth(const Shape& weights) {
-  return static_cast<double>(weights.elements() / weights[0]);
-}
-
 }  // namespace
 
-NodeWork work_of(const Graph& g, const Node& node, std::int64_t samples,
-                 int ranks) {
-  NodeWork w;
-  if (node.op == "sum_over_ranks") return w;
-  for (Value v : node.inputs) w.bytes += bytes(g, v);
-  for (Value v : node.outputs) w.bytes += bytes(g, v);
-  const auto in = [&](std::size_t i) { return node.inputs[i]; };
-  const Value out = node.outputs[0];
-  if (node.op == "conv2d" || node.op == "linear") {
-    w.flops = 2 * elements(g, out) * depth(g.shape(in(1)));
-    // A 1x1 convolution of stride 2 reads a quarter of its input.
-    if (node.op == "conv2d" && g.shape(in(1))[1] == 1)
-      w.bytes -= bytes(g, in(0)) *
-                 (1 - static_cast<double>(g.shape(out)[1] * g.shape(out)[2]) /
-                          static_cast<double>(g.shape(in(0))[1] *
-                                              g.shape(in(0))[2]));
-  } else if (node.op == "conv2d_backward_data" ||
-             node.op == "linear_backward_data") {
-    w.flops = 2 * elements(g, in(0)) * depth(g.shape(in(1)));
-  } else if (node.op == "conv2d_backward_weights" ||
-             node.op == "linear_backward_weights") {
-    w.flops = 2 * elements(g, in(1)) * depth(g.shape(out));
-  } else if (node.op == "joint_entropy") {
-    // Three products with a slab of P, N D x D / R each.
-    const double units = static_cast<double>(g.shape(in(0))[1]);
-    w.flops = 6 * static_cast<double>(samples) * units * units / ranks;
-    w.bytes += 4 * units * units / ranks;  // G, in 16 bits, written and read
-  }
-  return w;
+bool only_exchanges(const Node& node) { return node.exchanges && !node.work; }
+
+NodeWork work_of(const Graph& graph, const Node& node) {
+  if (only_exchanges(node)) return {};
+  return node.work ? node.work(graph, node) : traffic(graph, node);
 }
 
 Processor processor(const std::string& name) {
@@ -112,13 +75,11 @@ Profile read_profile(const std::string& path) {
   }
 }
 
-std::vector<double> node_seconds(const Graph& graph, const Processor& p,
-                                 std::int64_t samples, int ranks) {
+std::vector<double> node_seconds(const Graph& graph, const Processor& p) {
   std::vector<double> times;
   for (const Node& node : graph.nodes())
-    times.push_back(node.op == "sum_over_ranks"
-                        ? 0
-                        : seconds(p, work_of(graph, node, samples, ranks)));
+    times.push_back(only_exchanges(node) ? 0
+                                         : seconds(p, work_of(graph, node)));
   return times;
 }
 
@@ -129,7 +90,7 @@ std::vector<double> node_seconds(const Graph& graph, const Profile& profile,
   std::vector<double> times;
   std::size_t next = 0;
   for (const Node& node : graph.nodes()) {
-    if (node.op == "sum_over_ranks") {
+    if (only_exchanges(node)) {
       times.push_back(0);
       continue;
     }

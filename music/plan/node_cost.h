@@ -9,14 +9,11 @@
 
 namespace music {
 
-struct NodeWork {
-  double flops = 0, bytes = 0;
-};
-// Each of a node's tensors passes once, but for what a convolution strides
-// over. A loss of several processes does the products of its slab of P.
-// samples: N of P; ranks share its columns.
-NodeWork work_of(const Graph& graph, const Node& node, std::int64_t samples,
-                 int ranks);
+// A node that has exchanges and no work of its own is nothing but those.
+bool only_exchanges(const Node& node);
+// What the node says, or each of its tensors passes once; nothing where it is
+// only exchanges.
+NodeWork work_of(const Graph& graph, const Node& node);
 
 // A processor as kernels see it: attained rates, and what each kernel costs
 // beside them.
@@ -48,8 +45,7 @@ Profile read_profile(const std::string& path);
 // Seconds of every node of a graph, by each. A profile's nodes must be the
 // graph's, those of exchanges between processes apart; it scales with samples.
 // Throws kUsage when it is of another network.
-std::vector<double> node_seconds(const Graph& graph, const Processor& p,
-                                 std::int64_t samples, int ranks);
+std::vector<double> node_seconds(const Graph& graph, const Processor& p);
 std::vector<double> node_seconds(const Graph& graph, const Profile& profile,
                                  std::int64_t samples_here);
 

@@ -1,11 +1,7 @@
 #include "music/plan/planned_step.h"
 
-#include <algorithm>
-
 #include "dist/planned.h"
 #include "engine/core/shard.h"
-#include "music/loss/column_slabs.h"
-#include "music/loss/cpu/tile_slabs.h"
 
 namespace music {
 
@@ -22,25 +18,14 @@ PlannedStep::PlannedStep(const ModelSpec& model, const TrainingStepSpec& step,
   model_.graph = &step_.graph;
   model_.reducer = &reducer_;
   model_.layout = layout;
-  const auto& settings = model.method.of<Music>();
-  const Segments segments = make_segments(settings, model.projector.back());
-  const std::int64_t units = segments.units();
-  const int code = compute.dtype == DType::kF32 ? 4 : 2;
-  model_.loss = {samples, segments, settings.entropy, rank, layout.ranks(),
-                 cpu::panel_units(samples, units), code};
-  if (compute.device == Device::kCuda) {
-    model_.loss.panel = std::min(
-        units, gpu_panel_units(samples, segments, layout.ranks(), code));
-    model_.loss.sums = 5;
-  }
 }
 
 void PlannedStep::price(const Processor& p) {
-  model_.node_seconds =
-      node_seconds(step_.graph, p, model_.loss.samples, model_.loss.ranks);
-  const auto elements =
-      static_cast<double>(network_.parameters().flat_elements());
-  model_.optimizer_seconds = seconds(p, {0, kOptimizerBytes * elements});
+  model_.node_seconds = node_seconds(step_.graph, p);
+  const Parameters& all = network_.parameters();
+  const double bytes = kOptimizerBytes + (all.has_target() ? kTargetBytes : 0);
+  model_.optimizer_seconds =
+      seconds(p, {0, bytes * static_cast<double>(all.flat_elements())});
 }
 
 void PlannedStep::price(const Profile& profile) {

@@ -5,6 +5,7 @@
 
 #include "music/config/compute.h"
 #include "music/model/model.h"
+#include "music/model/step_spec.h"
 #include "music/plan/node_cost.h"
 #include "music/plan/step_model.h"
 
@@ -14,6 +15,8 @@ namespace music {
 // (twice, for norms and update) and momentum, writes of weights, momentum and
 // the rounded copy.
 constexpr double kOptimizerBytes = 26;
+// And of a target: read and written, and its rounded copy.
+constexpr double kTargetBytes = 10;
 
 class PlannedStep {
  public:

@@ -2,125 +2,69 @@
 
 #include <algorithm>
 
-#include "engine/core/shard.h"
-#include "music/loss/column_slabs.h"
-#include "music/loss/cpu/tile_slabs.h"
+#include "dist/timetable.h"
 
 namespace music {
 namespace {
 
 using Kind = dist::Collective::Kind;
+using dist::Ticket;
 
 // The training thread's clock, and that of the background exchanges.
-class Simulation {
+class Simulation final : public dist::Timetable {
  public:
   explicit Simulation(const StepModel& m) : m_(m) {}
+  StepPrediction run();
 
-  void compute(double seconds) {
+  void charge(Account account) override {
+    exposed_ = account == Account::kNorm ? &p_.exposed_norm : &p_.exposed_loss;
+  }
+  void compute(double part, double whole) override {
+    const double seconds = node_seconds_ * part / whole;
     now_ += seconds;
     p_.compute += seconds;
   }
-  void run(Kind kind, double bytes, double& exposed) {
-    const double t = seconds(m_.net, m_.layout, kind, bytes);
-    p_.collectives.push_back({kind, bytes, true});
-    now_ += t;
-    exposed += t;
-  }
-  // Returns when it will be done.
-  double start(Kind kind, double bytes) {
+  Ticket start(Kind kind, double bytes) override {
     const double t = seconds(m_.net, m_.layout, kind, bytes);
     p_.collectives.push_back({kind, bytes, false});
     p_.background += t;
-    return free_ = std::max(now_, free_) + t;
+    free_ = std::max(now_, free_) + t;
+    done_.push_back(free_);
+    return {done_.size()};
   }
-  void wait(double done, double& exposed) {
-    exposed += std::max(0.0, done - now_);
-    now_ = std::max(now_, done);
+  void wait(Ticket ticket) override {
+    if (ticket.number > 0) wait_until(done_[ticket.number - 1]);
   }
-
-  void loss(double seconds);
-  StepPrediction run();
+  void run(Kind kind, double bytes) override {
+    const double t = seconds(m_.net, m_.layout, kind, bytes);
+    p_.collectives.push_back({kind, bytes, true});
+    now_ += t;
+    *exposed_ += t;
+  }
 
  private:
-  void slabs(double seconds);
+  void wait_until(double done) {
+    *exposed_ += std::max(0.0, done - now_);
+    now_ = std::max(now_, done);
+  }
 
   const StepModel& m_;
   StepPrediction p_;
   double now_ = 0, free_ = 0;
+  std::vector<double> done_;  // of each ticket
+  double node_seconds_ = 0;   // of the node that tells its exchanges
+  double* exposed_ = nullptr;
 };
-
-// As JointEntropy runs.
-void Simulation::loss(double seconds) {
-  const LossExchange& l = m_.loss;
-  if (l.ranks == 1) return compute(seconds);
-  const auto units = static_cast<double>(l.segments.units());
-  if (l.spec.scope == LossScope::kLocal) {
-    compute(seconds);
-    run(Kind::kAllReduce, 3 * sizeof(double), p_.exposed_loss);
-    run(Kind::kAllReduce, 2 * units * sizeof(float), p_.exposed_loss);
-    return;
-  }
-  run(Kind::kAllReduce, l.sums * units * sizeof(double), p_.exposed_loss);
-  if (l.segments.count() > 1) slabs(seconds);
-  else compute(seconds);
-  run(Kind::kAllReduce, 3 * sizeof(double), p_.exposed_loss);
-}
-
-// As TileSlabs runs: panels of q' go round while their neighbours are
-// multiplied.
-void Simulation::slabs(double seconds) {
-  const LossExchange& l = m_.loss;
-  const auto rank = static_cast<std::size_t>(l.rank);
-  const auto slab = column_slabs(l.segments, l.ranks);
-  const auto units = l.segments.units();
-  const auto mine = shard_size(l.samples, l.rank, l.ranks);
-  const auto codes =
-      static_cast<double>(std::max(mine * units,
-                                   l.samples * (slab[rank + 1] - slab[rank])));
-  const auto panels = (units + l.panel - 1) / l.panel;
-  const auto elements = [&](std::int64_t p) {
-    return static_cast<double>(l.samples *
-                               std::min(l.panel, units - p * l.panel));
-  };
-  double& exposed = p_.exposed_loss;
-  const auto gather = [&](std::int64_t p) {
-    return start(Kind::kAllGather, elements(p) * l.codes);
-  };
-  const double exchanged = start(Kind::kAllToAll, codes * l.codes);
-  double gathered = gather(0);
-  wait(exchanged, exposed);
-  double reduced = 0;
-  for (std::int64_t p = 0; p < panels; ++p) {
-    const double next = p + 1 < panels ? gather(p + 1) : 0;
-    wait(gathered, exposed);
-    gathered = next;
-    compute(seconds * elements(p) / static_cast<double>(l.samples * units));
-    if (l.spec.oe == 0) continue;
-    const double previous = reduced;
-    reduced = start(Kind::kReduceScatter, elements(p) * sizeof(float));
-    if (p > 0) wait(previous, exposed);
-  }
-  if (l.spec.oe == 0) return;
-  wait(reduced, exposed);
-  run(Kind::kAllToAll, codes * sizeof(float), exposed);
-}
 
 StepPrediction Simulation::run() {
   const Graph& graph = *m_.graph;
   const auto schedule = m_.reducer->schedule(graph);
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
     const Node& node = graph.nodes()[n];
-    if (node.op == "sum_over_ranks") {
-      const ValueInfo& v = graph.info(node.outputs[0]);
-      run(Kind::kAllReduce,
-          static_cast<double>(v.shape.elements()) *
-              static_cast<double>(size_of(v.dtype)),
-          p_.exposed_norm);
-    } else if (node.op == "joint_entropy") {
-      loss(m_.node_seconds[n]);
-    } else {
-      compute(m_.node_seconds[n]);
-    }
+    node_seconds_ = m_.node_seconds[n];
+    charge(Account::kLoss);
+    if (node.exchanges) node.exchanges(*this);
+    else compute(1, 1);
     if (m_.layout.ranks() == 1) continue;
     for (const std::size_t b : schedule.after(n)) {
       const auto& bucket = m_.reducer->buckets()[b];
@@ -128,7 +72,8 @@ StepPrediction Simulation::run() {
                                   sizeof(float));
     }
   }
-  wait(free_, p_.exposed_gradients);
+  exposed_ = &p_.exposed_gradients;
+  wait_until(free_);
   p_.optimizer = m_.optimizer_seconds;
   now_ += p_.optimizer;
   p_.waiting_for_input = std::max(0.0, m_.input_seconds - now_);

@@ -1,7 +1,7 @@
 #pragma once
 // The timeline of a data-parallel step, computed: operations one after the
 // other, buckets of gradients beside them as GradientReducer starts them, the
-// sums of batch norm and the loss's exchanges where they stand.
+// exchanges of nodes as these tell them (dist/timetable.h).
 //
 // The model: an exchange takes what interconnect.h says; those in the
 // background are served one at a time, in order; blocking ones do not disturb
@@ -12,8 +12,6 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
-#include "music/loss/joint_entropy_spec.h"
-#include "music/loss/segments.h"
 #include "music/plan/interconnect.h"
 
 namespace music {
@@ -26,22 +24,10 @@ struct PlannedCollective {
   bool blocking = false;
 };
 
-// The exchanges of the loss over ranks. codes: bytes of a code.
-struct LossExchange {
-  std::int64_t samples = 0;  // of all ranks
-  Segments segments = Segments::equal(2, 2);
-  JointEntropySpec spec;
-  int rank = 0, ranks = 1;
-  std::int64_t panel = 0;  // units of q' that go round at a time
-  int codes = 4;
-  int sums = 3;  // over the batch, of each unit, in fp64
-};
-
 struct StepModel {
   const Graph* graph = nullptr;
   std::vector<double> node_seconds;  // of each node, exchanges apart
   const dist::GradientReducer* reducer = nullptr;
-  LossExchange loss;  // of a node joint_entropy
   Interconnect net;
   Layout layout;
   double optimizer_seconds = 0;

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/ops/cross_entropy.h"
-#include "engine/ops/top_hits.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/ops/top_hits.h"
 #include "tests/support/op_case.h"
 
 namespace music::test {

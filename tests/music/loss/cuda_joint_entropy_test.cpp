@@ -14,6 +14,7 @@
 #include "music/loss/joint_entropy.h"
 #include "tests/support/compare.h"
 #include "tests/support/cuda_device.h"
+#include "tests/support/exchange_log.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/loss_cases.h"
 #include "tests/support/loss_run.h"
@@ -123,6 +124,27 @@ bool same_bits(const Result& a, const Result& b) {
 }  // namespace
 
 TEST_SUITE("cuda_joint_entropy") {
+  TEST_CASE("what it exchanges is what it tells plans") {
+    on_device([] {
+      JointEntropySpec no_gradient, local;
+      no_gradient.oe = 0;
+      local.scope = LossScope::kLocal;
+      // Slabs whose rows need no padding, which a plan does not count.
+      const Segments segments = Segments::equal(48, 8);
+      for (const DType codes : {DType::kF32, DType::kF16})
+        for (const int ranks : {2, 3}) {
+          CAPTURE(ranks);
+          const auto lines = [&](const JointEntropySpec& spec) {
+            return check_exchanges(Device::kCuda, ranks, 7, segments, spec,
+                                   codes);
+          };
+          CHECK(lines({}) == 9);
+          CHECK(lines(no_gradient) == 6);
+          CHECK(lines(local) == 2);
+        }
+    });
+  }
+
   TEST_CASE("loss and gradient equal the reference for every option") {
     on_device([] {
       Checker check;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "dist/planned.h"
 #include "engine/core/error.h"
 
 namespace {
@@ -37,6 +38,26 @@ TEST_SUITE("memory_plan") {
     CHECK(plan.momentum == plan.gradients);
     CHECK(plan.parameters > plan.gradients);
     CHECK(plan.rounded == 0);
+  }
+
+  TEST_CASE("the plan of several is that of the one with the widest slab") {
+    ModelSpec uneven = kModel;
+    uneven.method.of<Music>().segments = {2, 14};
+    std::size_t loss[2] = {};
+    for (int rank = 0; rank < 2; ++rank) {
+      const auto place = dist::make_planned_communicator(rank, 2);
+      Model model(uneven, true);
+      const StepGraph step = model.step_graph(6, step_spec(), place.get());
+      for (const Node& n : step.graph.nodes()) {
+        if (!n.workspace) continue;
+        const auto request = request_for(step.graph, n, Device::kCpu);
+        loss[rank] = n.workspace(request);
+        CHECK(loss[rank] == n.make(request)->workspace_bytes());
+        CHECK(n.largest_rank == 1);
+      }
+    }
+    CHECK(loss[0] < loss[1]);
+    CHECK(plan_memory(uneven, step_spec(), 3, {}, 2).loss == loss[1]);
   }
 
   TEST_CASE("16 bits halve the activations and need no device to plan") {
