@@ -104,8 +104,10 @@ TEST_SUITE("config") {
 
   TEST_CASE("every preset resolves without a warning") {
     CHECK(preset_names() ==
-          std::vector<std::string>{"authors", "cifar10-authors", "cifar10-cpu",
-                                   "cifar10-paper", "demo", "paper"});
+          std::vector<std::string>{
+              "authors", "barlow_twins", "byol", "cifar10-authors",
+              "cifar10-cpu", "cifar10-paper", "demo", "moco_v2", "paper",
+              "simclr", "simsiam", "supervised", "swav", "vicreg"});
     for (const std::string& name : preset_names())
       CHECK(resolve({{}, {}, {{"train.preset", name}}}).warnings.empty());
   }
@@ -191,6 +193,36 @@ TEST_SUITE("config") {
     CHECK(hash("demo") == "e8fdda58c53b6ad6bbf94f8f77f3505b");
     CHECK(hash("paper") == "d13678d1d3b86d039bae96b54fcb0684");
     CHECK(hash("cifar10-cpu") == "863aba06aa7669d9d68f2c84cd155261");
+  }
+
+  TEST_CASE("a method has its settings, and is hashed with them alone") {
+    const auto hash = [](std::vector<std::pair<std::string, std::string>> f) {
+      return config_hash(resolve({{}, {}, std::move(f)}).value);
+    };
+    const std::string music = hash({}), vicreg = hash({{"method.name", "vicreg"}});
+    CHECK(music != vicreg);
+    CHECK(hash({{"method.name", "music"}}) == music);
+    CHECK(hash({{"method.name", "vicreg"}, {"vicreg.variance", "20"}}) !=
+          vicreg);
+    CHECK(contains(failure({{}, {}, {{"vicreg.variance", "20"}}}),
+                   "vicreg.variance (flag) is a setting of method \"vicreg\", and "
+                   "method.name is \"music\" (default)"));
+    // A preset is of one method, its other settings serve all.
+    CHECK(resolve({{}, {}, {{"train.preset", "demo"}, {"method.name", "byol"}}})
+              .value.method.name == "byol");
+    CHECK(contains(failure({{}, {}, {{"method.name", "vicgre"}}}),
+                   "expects one of music, vicreg, "));
+    // The file of a run has the settings of its method and reads back.
+    const ResolvedConfig c = resolve({{}, {}, {{"train.preset", "swav"}}});
+    CHECK(contains(to_toml(c), "[swav]"));
+    CHECK_FALSE(contains(to_toml(c), "[loss]"));
+    const TempFile file(to_toml(c));
+    CHECK(config_hash(resolve({{file.path}, {}, {}}).value) ==
+          config_hash(c.value));
+    for (const auto& [key, value] :
+         {std::pair{"moco_v2.queue", "1000"}, {"moco_v2.group", "48"}})
+      CHECK(contains(failure({{}, {}, {{"method.name", "moco_v2"}, {key, value}}}),
+                     fmt::format("{} (flag)", key)));
   }
 
   TEST_CASE("an unknown key names its place and the nearest key") {
