@@ -12,15 +12,11 @@
 #include "engine/core/log.h"
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
-#include "music/eval/eval_data.h"
-#include "music/eval/knn.h"
 #include "music/files/build_info.h"
-#include "music/files/metrics.h"
-#include "music/files/quarantine.h"
-#include "music/files/run_directory.h"
-#include "music/files/tensorboard.h"
 #include "music/train/interrupt.h"
+#include "music/train/run_files.h"
 #include "music/train/run_identity.h"
+#include "music/train/run_score.h"
 #include "music/train/step_trace.h"
 
 namespace music {
@@ -35,20 +31,6 @@ double seconds_since(Clock::time_point start) {
 double mib(std::size_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
 }
-
-// What rank 0 writes while a run goes on.
-struct RunFiles {
-  RunDirectory directory;
-  MetricsWriter metrics;
-  Quarantine quarantine;
-  std::unique_ptr<TensorBoardWriter> tensorboard;  // once it is known from where
-
-  RunFiles(const ResolvedConfig& config, const std::vector<std::string>& argv,
-           const dist::Threads& threads)
-      : directory(config, argv, threads),
-        metrics(directory.metrics()),
-        quarantine(directory.quarantine()) {}
-};
 
 class Run {
  public:
@@ -66,26 +48,23 @@ class Run {
                                    : data::Split::kPretrain),
             config_.data.limit, config_.train.seed)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
-        eval_(open_eval()),
         trainer_(config_, *dataset_, communicator_) {
-    if (communicator_.rank() == 0)
-      files_.emplace(config, argv, trainer_.threads());
+    if (communicator_.rank() != 0) return;
+    if (config_.train.knn_every > 0) score_.emplace(config_);
+    files_.emplace(config, argv, trainer_.threads());
   }
 
   int train();
 
  private:
-  std::unique_ptr<EvalData> open_eval() const;
   void start_logs();
   void resume();
   void describe() const;
-  void record(const RunProgress& p, double images_per_second, double wait);
   int share_news();
   void save_if_due();
   void try_save();
   void save();
   void score();
-  void score_alone();
   std::map<std::string, std::string> provenance() const;
 
   const Config config_;
@@ -94,9 +73,9 @@ class Run {
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> dataset_;
   std::string fingerprint_;  // of the data set
-  std::unique_ptr<EvalData> eval_;
   Trainer trainer_;
-  std::optional<RunFiles> files_;  // rank 0
+  std::optional<RunFiles> files_;     // rank 0
+  std::optional<RunScore> score_;     // rank 0, where asked for
   std::size_t bad_seen_ = 0;       // of this rank's loader
   std::unique_ptr<dist::Watchdog> watchdog_;
   Clock::time_point start_;
@@ -104,14 +83,6 @@ class Run {
   int failed_saves_ = 0;
   Clock::time_point retry_;
 };
-
-std::unique_ptr<EvalData> Run::open_eval() const {
-  if (config_.train.knn_every <= 0 || communicator_.rank() != 0) return nullptr;
-  const auto& d = config_.data;
-  return std::make_unique<EvalData>(open_eval_data(
-      d.eval_train.empty() ? d.path : d.eval_train,
-      d.eval_test.empty() ? d.path : d.eval_test, d.format));
-}
 
 // Output of ranks other than 0 goes to their files; all are watched.
 void Run::start_logs() {
@@ -186,30 +157,6 @@ void Run::describe() const {
                mib(memory.arena), mib(memory.workspace));
 }
 
-void Run::record(const RunProgress& p, double images_per_second, double wait) {
-  const StepReport& s = p.step;
-  const double seconds = seconds_before_ + seconds_since(start_);
-  Metrics metrics = {{"epoch", s.epoch}, {"step", s.step},
-                     {"loss", p.report.loss}, {"time", seconds}, {"lr", s.rate}};
-  std::vector<std::pair<std::string, double>> scalars = {
-      {"loss/total", p.report.loss}};
-  for (const Gauge& g : p.report.gauges)
-    std::visit([&](auto value) {
-      metrics.emplace_back(g.name, value);
-      if (!g.tag.empty()) scalars.emplace_back(g.tag, value);
-    }, g.value);
-  for (const auto& [name, value] :
-       {std::pair{"images_per_s", images_per_second}, {"data_wait", wait}})
-    metrics.emplace_back(name, value);
-  metrics.emplace_back("skipped_steps", trainer_.skipped_steps());
-  metrics.emplace_back("bad_images", files_->quarantine.count());
-  scalars.insert(scalars.end(), {{"lr", s.rate},
-                                 {"speed/images_per_s", images_per_second},
-                                 {"speed/data_wait", wait}});
-  files_->metrics.write(metrics);
-  files_->tensorboard->write(s.step, scalars);
-}
-
 // Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
 // so that they stop after the same step.
 int Run::share_news() {
@@ -268,32 +215,9 @@ void Run::try_save() {
 
 void Run::score() {
   communicator_.activity().stage("evaluation", 20);
-  if (eval_) score_alone();
+  if (score_)
+    score_->record(trainer_, *files_, config_);
   communicator_.barrier();
-}
-
-// Rank 0, while the others wait.
-void Run::score_alone() {
-  Model& model = trainer_.model();
-  FeatureSpec spec;
-  spec.eval = eval_spec_for(config_.augment.size);
-  spec.pixels = config_.pixels;
-  spec.workers = trainer_.threads().loader;
-  const auto scores =
-      knn(extract_features(model, *eval_->train, spec),
-          extract_features(model, *eval_->test, spec), eval_->classes, {20, 200});
-  const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
-  spdlog::info("[knn] after epoch {}: 20-NN {:.2f} %, 200-NN {:.2f} %", epoch,
-               scores[0].top1, scores[1].top1);
-  const std::string line = to_json(
-      {{"epoch", epoch}, {"step", trainer_.steps_done()},
-       {"knn20", scores[0].top1}, {"knn200", scores[1].top1}});
-  const auto folder = files_->directory.eval();
-  std::filesystem::create_directories(folder);
-  AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
-  files_->tensorboard->write(trainer_.steps_done(),
-                             {{"eval/knn20", scores[0].top1},
-                              {"eval/knn200", scores[1].top1}});
 }
 
 std::map<std::string, std::string> Run::provenance() const {
@@ -334,8 +258,12 @@ int Run::train() {
     progress.views += views * n;
     const int signal = share_news();
     if (files_)
-      record(progress, static_cast<double>(n) / took,
-             (waited - progress.data_wait) / took);
+      files_->record({.step = progress.step,
+                      .report = progress.report,
+                      .seconds = seconds_before_ + seconds_since(start_),
+                      .images_per_second = static_cast<double>(n) / took,
+                      .data_wait = (waited - progress.data_wait) / took,
+                      .skipped_steps = trainer_.skipped_steps()});
     progress.data_wait = waited;
     observe_(progress);
     if (!progress.step.outcome.applied)
