@@ -190,22 +190,24 @@ double JointEntropy::diagonal_of_p(const Workspace& w, float* mean_q) const {
     communicator_->all_reduce({w.column_sums, Shape{3 * units_}, DType::kF64});
   const double n = static_cast<double>(samples_);
   double entropy = 0;
-  std::int64_t segment = 0;
   for (std::int64_t d = 0; d < units_; ++d) {
-    if (d == segments_.begin(segment + 1)) ++segment;
-    const double weight = block(segment, segment);
     const double p = product[d] / n;
     const double log_p = std::log(p < kMinP ? kMinP : p);
-    if (spec_.blocks.empty())
-      entropy += p * log_p;
-    else
-      entropy += weight * (p * log_p);
-    w.diagonal[d] = static_cast<float>(weight * spec_.de * weights_.diagonal *
-                                       (log_p + 1) / n);
+    entropy += p * log_p;
+    w.diagonal[d] =
+        static_cast<float>(spec_.de * weights_.diagonal * (log_p + 1) / n);
     if (mean_q == nullptr) continue;
     mean_q[d] = static_cast<float>(sum1[d] / n);
     mean_q[units_ + d] = static_cast<float>(sum2[d] / n);
   }
+  if (spec_.blocks.empty()) return entropy;
+  entropy = 0;
+  for (std::int64_t s = 0; s < segments_.count(); ++s)
+    for (std::int64_t d = segments_.begin(s); d < segments_.begin(s + 1); ++d) {
+      const double p = product[d] / n;
+      entropy += block(s, s) * p * std::log(p < kMinP ? kMinP : p);
+      w.diagonal[d] *= static_cast<float>(block(s, s));
+    }
   return entropy;
 }
 
