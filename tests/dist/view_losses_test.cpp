@@ -71,6 +71,20 @@ TEST_SUITE("view_losses") {
     check_bits(BarlowTwinsSpec{});
   }
 
+  TEST_CASE("memory falls with the number of processes") {
+    // Shared out, in matrices [N,D] of 64 MiB: both views without their means,
+    // a slab of one and of its gradient; and panels of 4 MiB.
+    for (const int ranks : {2, 4, 8, 16, 32}) {
+      CAPTURE(ranks);
+      CHECK(shared_workspace(Device::kCpu, ranks, [](auto& r, auto batch) {
+              return cpu::make_vicreg(r, {}, batch, DType::kF32);
+            }) <= 4.1 * 64 / ranks + 12);
+      CHECK(shared_workspace(Device::kCpu, ranks, [](auto& r, auto batch) {
+              return cpu::make_barlow_twins(r, {}, batch, DType::kF32);
+            }) <= 4.1 * 64 / ranks + 24);
+    }
+  }
+
   TEST_CASE("each process's own statistics are another loss") {
     const auto z = ViewCase{12, 30}.z();
     const auto whole = reference_of(VicregSpec{}, {z.begin(), z.end()}, 30);

@@ -32,6 +32,21 @@ EntropyRule::EntropyRule(const Segments& segments,
   }
 }
 
+bool EntropyRule::is_zero(std::int64_t row, std::int64_t rows,
+                          std::int64_t column, std::int64_t columns) const {
+  if (blocks_.empty()) return false;
+  const auto segment = [&](std::int64_t unit) {
+    return std::int64_t{segment_of_[static_cast<std::size_t>(unit)]};
+  };
+  const std::int64_t last = segment(column + columns - 1);
+  for (std::int64_t s = segment(row); s <= segment(row + rows - 1); ++s)
+    for (std::int64_t t = segment(column); t <= last; ++t)
+      if (s != t &&
+          blocks_[static_cast<std::size_t>(s * segments_.count() + t)] != 0)
+        return false;
+  return true;
+}
+
 double EntropyRule::take(float* tile, std::int64_t segment, float row_scale,
                          std::int64_t column, std::int64_t begin,
                          std::int64_t end) const {

@@ -17,6 +17,8 @@ class EntropyRule final : public TileRule {
   EntropyRule(const Segments& segments, const std::vector<double>& blocks);
   double apply(float* tile, std::int64_t row, std::int64_t rows,
                std::int64_t column, std::int64_t columns) const override;
+  bool is_zero(std::int64_t row, std::int64_t rows, std::int64_t column,
+               std::int64_t columns) const override;
 
  private:
   // Columns [begin, end) of a row of the tile, none in its diagonal block.

@@ -186,6 +186,10 @@ TEST_SUITE("joint_entropy") {
         spec.blocks = test::block_weights(segments.count());
         check_against_reference(33, segments, spec, 1);
       }
+    // Whole tiles of blocks without weight are not made.
+    JointEntropySpec sparse;
+    sparse.blocks = {1, 0, 0, 1, 0, 0, 1, 2, 1};
+    check_against_reference(33, Segments::uneven({420, 800, 30}), sparse, 1);
   }
 
   TEST_CASE("weights of 1 are no weights; 0 leaves the invariance") {
