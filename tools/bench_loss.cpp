@@ -54,9 +54,10 @@ struct Options {
 
   bool on_gpu() const { return device == "cuda"; }
   bool segmented() const { return method == "joint_entropy"; }
-  // What the codes are multiplied as.
+  // What the codes are multiplied as; VICReg's are fp32 whatever they are.
   DType dtype() const {
-    return on_gpu() && codes == "fp16" ? DType::kF16 : DType::kF32;
+    const bool narrow = codes == "fp16" && method != "vicreg";
+    return on_gpu() && narrow ? DType::kF16 : DType::kF32;
   }
 };
 

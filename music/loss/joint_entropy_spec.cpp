@@ -6,7 +6,7 @@
 
 namespace music {
 
-void check_spec(const JointEntropySpec& s) {
+void check_spec(const JointEntropySpec& s, std::int64_t segments) {
   if (!(s.temperature > 0) || !std::isfinite(s.temperature))
     throw error(ExitCode::kUsage,
                 "[joint_entropy] temperature {}: expected a number above 0",
@@ -18,6 +18,16 @@ void check_spec(const JointEntropySpec& s) {
     throw error(ExitCode::kUsage,
                 "[joint_entropy] coefficients {}, {}, {}: expected finite "
                 "numbers", s.de, s.oe, s.ti);
+  if (s.blocks.empty()) return;
+  if (static_cast<std::int64_t>(s.blocks.size()) != segments * segments)
+    throw error(ExitCode::kUsage,
+                "[joint_entropy] {} block weights: expected {} for {} segments",
+                s.blocks.size(), segments * segments, segments);
+  for (const double w : s.blocks)
+    if (!std::isfinite(w))
+      throw error(ExitCode::kUsage,
+                  "[joint_entropy] block weight {}: expected a finite number",
+                  w);
 }
 
 EntropyWeights entropy_weights(EntropyNorm norm, std::int64_t segments) {

@@ -9,6 +9,7 @@
 // per block, whatever its size, and TI is the mean over samples and segments.
 
 #include <cstdint>
+#include <vector>
 
 namespace music {
 
@@ -37,11 +38,16 @@ struct JointEntropySpec {
   double temperature = 1;         // q = softmax(z / temperature)
   double clamp = 1e-8;            // q = max(q, clamp), not renormalised
   LossScope scope = LossScope::kGlobal;
+  // What multiplies the entropy of each block beside EntropyNorm, [S,S] by rows
+  // (segments of view 1); empty: 1. On the diagonal DE's, off it OE's, which
+  // need not be symmetric. 1: the two segments are to be independent, 0: they
+  // may be anything, below 0: they are to depend on each other.
+  std::vector<double> blocks = {};
 };
 
-// Throws ExitCode::kUsage unless temperature > 0, 0 <= clamp < 1 and the
-// coefficients are finite.
-void check_spec(const JointEntropySpec& spec);
+// Throws ExitCode::kUsage unless temperature > 0, 0 <= clamp < 1, the
+// coefficients are finite, and blocks are S^2 finite numbers or none.
+void check_spec(const JointEntropySpec& spec, std::int64_t segments);
 
 // What `norm` multiplies DE and OE with; OE's is 0 for one segment.
 struct EntropyWeights {

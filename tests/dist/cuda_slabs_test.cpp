@@ -113,6 +113,9 @@ TEST_SUITE("cuda_slabs") {
     if (!select_device()) return;
     for (const auto& spec : loss_specs())
       check({8, Segments::equal(28, 4), spec, 1, 16});
+    JointEntropySpec weighted;
+    weighted.blocks = block_weights(7);
+    check({8, Segments::equal(28, 4), weighted, 1, 16});
   }
 
   TEST_CASE("two runs give the same bits") {

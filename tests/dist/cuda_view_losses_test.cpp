@@ -69,6 +69,21 @@ TEST_SUITE("cuda_view_losses") {
     for (const auto& spec : barlow_twins_specs()) check(spec, {8, 40}, 16);
   }
 
+  TEST_CASE("memory falls with the number of processes") {
+    if (!select_device()) return;
+    // As on the CPU, and what is exchanged; fp16 codes besides. Panels: codes,
+    // gradients and this rank's, and blocks of the matrix.
+    for (const int ranks : {2, 4, 8, 16, 32}) {
+      CAPTURE(ranks);
+      CHECK(shared_workspace(Device::kCuda, ranks, [](auto& r, auto batch) {
+              return cuda::make_vicreg(r, {}, batch, DType::kF16);
+            }) <= 5.1 * 64 / ranks + 56);
+      CHECK(shared_workspace(Device::kCuda, ranks, [](auto& r, auto batch) {
+              return cuda::make_barlow_twins(r, {}, batch, DType::kF16);
+            }) <= 5.6 * 64 / ranks + 48 + 32.0 / ranks + 50);
+    }
+  }
+
   TEST_CASE("two runs give the same bits") {
     if (!select_device()) return;
     check_bits(VicregSpec{});

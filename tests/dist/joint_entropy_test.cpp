@@ -11,6 +11,7 @@
 #include "music/loss/cpu/joint_entropy.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
+#include "tests/support/loss_cases.h"
 #include "tests/support/margin.h"
 
 namespace {
@@ -147,6 +148,7 @@ TEST_SUITE("joint_entropy") {
         spec.de = 0.5, spec.oe = 2, spec.ti = 3, spec.temperature = 0.25;
         check_equal(15, segments, spec);
       }
+    check_equal(15, segments, {.blocks = test::block_weights(7)});
     check_equal(15, segments, {.oe = 0});
     check_equal(15, segments, {.clamp = 0.05});
     check_equal(15, segments, {}, 30);

@@ -2,7 +2,12 @@
 // The losses of VICReg and Barlow Twins of a batch that processes share, held
 // to the reference of the whole batch.
 
+#include <algorithm>
+#include <cstdlib>
+#include <span>
 #include <vector>
+
+#include "engine/core/shard.h"
 
 #include "tests/dist/world.h"
 #include "tests/support/view_loss_run.h"
@@ -46,6 +51,35 @@ void check_shared(const Spec& spec, const ViewCase& c, const ViewLossPlace& at,
 inline std::vector<ViewCase> shared_cases() {
   return {{4, 6},  {7, 1},   {12, 48}, {17, 35},         {9, 100},
           {5, 17}, {33, 40}, {8, 64, 0.1, 2, 0.5}};
+}
+
+// A rank of a job that does not exist, to ask what it would need.
+class Pretended final : public dist::Communicator {
+ public:
+  Pretended(int rank, int size) : Communicator({rank, size, rank, size}) {}
+  void abort(ExitCode) override { std::abort(); }
+  void exchange(std::span<const std::int64_t>,
+                std::span<std::int64_t>) override {}
+
+ private:
+  void do_run(const dist::Collective&, void*) override {}
+  void do_start(const dist::Collective&, std::uint64_t, void*) override {}
+  void do_wait(std::uint64_t, void*) override {}
+};
+
+// The largest workspace of the ranks that share 2048 samples of D 8192, in MiB.
+// make(request, batch) is a kernel's factory.
+template <typename Make>
+double shared_workspace(Device device, int ranks, Make&& make) {
+  std::size_t most = 0;
+  for (int r = 0; r < ranks; ++r) {
+    Pretended job(r, ranks);
+    KernelRequest request{device, {}, {}};
+    request.in.emplace_back().shape = Shape{2 * shard_size(2048, r, ranks), 8192};
+    most = std::max(
+        most, make(request, SharedBatch{&job, 2048})->workspace_bytes());
+  }
+  return static_cast<double>(most) / (1 << 20);
 }
 
 // A gradient that only a mean over the processes' own losses explains.

@@ -2,6 +2,7 @@
 // loss and the gradient of the whole batch.
 #include <doctest/doctest.h>
 
+#include "music/loss/cpu/tile_slabs.h"
 #include "tests/dist/view_losses.h"
 
 namespace {
@@ -16,6 +17,19 @@ void check(const Spec& spec, const ViewCase& c) {
   CAPTURE(c.n);
   CAPTURE(c.units);
   check_shared(spec, c, {}, world(), kBounds);
+}
+
+// Against one process that has all samples.
+template <typename Spec>
+void check_alone(const Spec& spec, const ViewCase& c) {
+  REQUIRE(cpu::panel_units(c.n, c.units) < c.units);
+  const auto z = c.z();
+  const auto one = run_loss(spec, z, c.units);
+  const auto many = run_shared(spec, z, c.units, {}, world());
+  for (std::size_t t = 0; t < one.terms.size(); ++t)
+    CHECK(near(many.terms[t], one.terms[t], 1e-6));
+  CHECK(within(norm_relative(many.dz, shard_views(one.dz, c.units)), 5e-6));
+  CHECK(within(max_relative(many.deviation, one.deviation), 1e-6));
 }
 
 template <typename Spec>
@@ -48,15 +62,27 @@ TEST_SUITE("view_losses") {
   }
 
   TEST_CASE("in several panels") {
-    check(VicregSpec{}, {30, 800});
-    check(BarlowTwinsSpec{}, {30, 800});
-    check(VicregSpec{}, {450, 800});
-    check(BarlowTwinsSpec{}, {450, 800});
+    check_alone(VicregSpec{}, {2700, 800});
+    check_alone(BarlowTwinsSpec{}, {2700, 800});
   }
 
   TEST_CASE("the same bits on every run; the same terms on every rank") {
     check_bits(VicregSpec{});
     check_bits(BarlowTwinsSpec{});
+  }
+
+  TEST_CASE("memory falls with the number of processes") {
+    // Shared out, in matrices [N,D] of 64 MiB: both views without their means,
+    // a slab of one and of its gradient; and panels of 4 MiB.
+    for (const int ranks : {2, 4, 8, 16, 32}) {
+      CAPTURE(ranks);
+      CHECK(shared_workspace(Device::kCpu, ranks, [](auto& r, auto batch) {
+              return cpu::make_vicreg(r, {}, batch, DType::kF32);
+            }) <= 4.1 * 64 / ranks + 12);
+      CHECK(shared_workspace(Device::kCpu, ranks, [](auto& r, auto batch) {
+              return cpu::make_barlow_twins(r, {}, batch, DType::kF32);
+            }) <= 4.1 * 64 / ranks + 24);
+    }
   }
 
   TEST_CASE("each process's own statistics are another loss") {

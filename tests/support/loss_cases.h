@@ -51,6 +51,16 @@ inline std::vector<JointEntropySpec> loss_specs() {
   return specs;
 }
 
+// Block weights of all kinds, not symmetric: 0, below 0, whole and not.
+inline std::vector<double> block_weights(std::int64_t segments) {
+  const double kinds[] = {1, 0, -0.5, 2, 1, 0.25, -1};
+  std::vector<double> w;
+  for (std::int64_t s = 0; s < segments; ++s)
+    for (std::int64_t t = 0; t < segments; ++t)
+      w.push_back(kinds[static_cast<std::size_t>((3 * s + t) % 7)]);
+  return w;
+}
+
 inline std::vector<double> widen(const std::vector<float>& v) {
   return {v.begin(), v.end()};
 }

@@ -89,6 +89,11 @@ inline ReferenceLoss reference_loss(const std::vector<double>& z1,
   double wd = 1 / count;
   double wo = count > 1 ? 1 / (count * (count - 1)) : 0;
   if (spec.norm == EntropyNorm::kEq3) wd = wo = 1 / (count * count);
+  const auto block = [&](std::size_t s, std::size_t t) {
+    return spec.blocks.empty()
+               ? 1
+               : spec.blocks[s * static_cast<std::size_t>(segments.count()) + t];
+  };
   r.p.assign(units * units, 0);
   std::vector<double> g(units * units, 0);
   for (std::size_t a = 0; a < units; ++a)
@@ -98,12 +103,13 @@ inline ReferenceLoss reference_loss(const std::vector<double>& z1,
         sum += r.q1[i * units + a] * r.q2[i * units + b];
       const double p = r.p[a * units + b] = sum / static_cast<double>(n);
       const double log_p = std::log(std::max(p, kReferenceMinP));
+      const double w = block(segment_of[a], segment_of[b]);
       if (a == b) {
-        r.terms.de += wd * p * log_p;
-        g[a * units + b] = spec.de * wd * (log_p + 1);
+        r.terms.de += w * wd * p * log_p;
+        g[a * units + b] = w * spec.de * wd * (log_p + 1);
       } else if (segment_of[a] != segment_of[b]) {
-        r.terms.oe += wo * p * log_p;
-        g[a * units + b] = spec.oe * wo * (log_p + 1);
+        r.terms.oe += w * wo * p * log_p;
+        g[a * units + b] = w * spec.oe * wo * (log_p + 1);
       }
     }
 

@@ -18,10 +18,10 @@ namespace {
 constexpr std::int64_t kChunk = 64;   // columns a pass of column_statistics
 
 void check(const JointEntropyProblem& problem) {
-  check_spec(problem.spec);
+  MUSIC_CHECK(problem.segments != nullptr, "[joint_entropy] no segments");
+  check_spec(problem.spec, problem.segments->count());
   MUSIC_CHECK(problem.n >= 1, "[joint_entropy] {} samples, expected at least 1",
               problem.n);
-  MUSIC_CHECK(problem.segments != nullptr, "[joint_entropy] no segments");
   if (problem.communicator) {
     const int rank = problem.communicator->rank();
     const int size = problem.communicator->size();
@@ -59,7 +59,7 @@ JointEntropy::JointEntropy(const JointEntropyProblem& problem)
       units_(problem.segments->units()),
       segments_(*problem.segments),
       spec_(problem.spec),
-      rule_(segments_) {
+      rule_(segments_, problem.spec.blocks) {
   const int wanted =
       problem.threads > 0 ? problem.threads : omp_get_max_threads();
   const std::int64_t most = (units_ + kChunk - 1) / kChunk;
@@ -200,6 +200,14 @@ double JointEntropy::diagonal_of_p(const Workspace& w, float* mean_q) const {
     mean_q[d] = static_cast<float>(sum1[d] / n);
     mean_q[units_ + d] = static_cast<float>(sum2[d] / n);
   }
+  if (spec_.blocks.empty()) return entropy;
+  entropy = 0;
+  for (std::int64_t s = 0; s < segments_.count(); ++s)
+    for (std::int64_t d = segments_.begin(s); d < segments_.begin(s + 1); ++d) {
+      const double p = product[d] / n;
+      entropy += block(s, s) * p * std::log(p < kMinP ? kMinP : p);
+      w.diagonal[d] *= static_cast<float>(block(s, s));
+    }
   return entropy;
 }
 
@@ -220,6 +228,24 @@ double JointEntropy::entropy_of_p(const Workspace& w, float* dz1,
   return panel_->run({0, units_, 0, units_, w.q1, w.q2,
                       gradient_ ? dz1 : nullptr, gradient_ ? dz2 : nullptr,
                       units_, units_}, rule_, w.entropy);
+}
+
+// missing_constants() of segment s of both views where blocks have weights;
+// returns what centring added to the segment's row of blocks.
+double JointEntropy::weighted_constants(const double* const mass[2],
+                                        std::int64_t s,
+                                        double constants[2]) const {
+  const double log_size = log_size_[static_cast<std::size_t>(s)];
+  constants[0] = constants[1] = 0;
+  double added = 0;
+  for (std::int64_t t = 0; t < segments_.count(); ++t) {
+    if (t == s) continue;
+    const double logs = log_size + log_size_[static_cast<std::size_t>(t)];
+    constants[0] += block(s, t) * mass[1][t] * (1 - logs);
+    constants[1] += block(t, s) * mass[0][t] * (1 - logs);
+    added += block(s, t) * mass[0][s] * mass[1][t] * logs;
+  }
+  return added;
 }
 
 // All that is local to a sample: invariance, the diagonal, softmax backward.
@@ -244,6 +270,7 @@ void JointEntropy::backward_row(const Workspace& w, std::int64_t i,
   }
   w.row_centre[i] =
       log_total[0] * total[1] + total[0] * log_total[1] - same_segment;
+  if (!spec_.blocks.empty()) w.row_centre[i] = 0;
 
   const double n = static_cast<double>(samples_);
   const double entropy_scale = spec_.oe * weights_.off_diagonal / n;
@@ -261,15 +288,19 @@ void JointEntropy::backward_row(const Workspace& w, std::int64_t i,
                  scratch + 2 * largest_};
       log_softmax(z[v] + begin, spec_, view[v]);
     }
+    double constants[2];
+    for (int v = 0; v < 2; ++v)
+      constants[v] = missing_constants(total[1 - v], log_total[1 - v],
+                                       mass[1 - v][s], log_size);
+    if (!spec_.blocks.empty())
+      w.row_centre[i] += weighted_constants(mass, s, constants);
     invariance_sum += invariance(spec_.invariance, ti_scale, view[0], view[1]);
     for (int v = 0; v < 2; ++v) {
       const int o = 1 - v;
-      const double shift =
-          entropy_scale *
-          missing_constants(total[o], log_total[o], mass[o][s], log_size);
       segment_backward(spec_, view[v], view[o].q, w.diagonal + begin,
                        static_cast<float>(entropy_scale),
-                       static_cast<float>(shift), dz[v] + begin);
+                       static_cast<float>(entropy_scale * constants[v]),
+                       dz[v] + begin);
     }
   }
   w.row_invariance[i] = invariance_sum;

@@ -53,6 +53,15 @@ class JointEntropy {
   void softmax_row(const float* z, float* q) const;
   double diagonal_of_p(const Workspace& w, float* mean_q) const;
   double entropy_of_p(const Workspace& w, float* dz1, float* dz2) const;
+  // Of segment s of view 1 with t of view 2.
+  double block(std::int64_t s, std::int64_t t) const {
+    return spec_.blocks.empty()
+               ? 1
+               : spec_.blocks[static_cast<std::size_t>(s * segments_.count() +
+                                                       t)];
+  }
+  double weighted_constants(const double* const mass[2], std::int64_t s,
+                            double constants[2]) const;
   void average(float* dz1, float* dz2, float* mean_q,
                JointEntropyTerms& terms) const;
   void backward_row(const Workspace& w, std::int64_t i, const float* const z[2],

@@ -80,6 +80,8 @@ bool TilePanel::cell(const TileBlock& block, const TileRule& rule, int slab,
     for (std::int64_t a = part_begin(block.rows, group, threads_); a < row_end;
          a += edge_) {
       const std::int64_t rows = std::min(edge_, row_end - a);
+      if (rule.is_zero(block.row + a, rows, block.column + b, columns))
+        continue;
       done = done && dnnl_success == dnnl_sgemm(
           'T', 'N', rows, columns, samples_, scale_, block.a + a,
           block.stride_a, block.b + b, block.stride_b, 0, tile, columns);

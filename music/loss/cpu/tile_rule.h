@@ -14,6 +14,13 @@ class TileRule {
   // replaced by f'. Returns the sum of f. Called by several threads at once.
   virtual double apply(float* tile, std::int64_t row, std::int64_t rows,
                        std::int64_t column, std::int64_t columns) const = 0;
+  // f and f' of all elements there are 0, whatever they are: the tile need not
+  // be made.
+  virtual bool is_zero(std::int64_t /*row*/, std::int64_t /*rows*/,
+                       std::int64_t /*column*/,
+                       std::int64_t /*columns*/) const {
+    return false;
+  }
 };
 
 }  // namespace music::cpu

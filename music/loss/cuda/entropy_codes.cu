@@ -148,6 +148,13 @@ __global__ void __launch_bounds__(kFinishThreads)
     const double least = static_cast<double>(kMinP);
     const double log_p = std::log(p < least ? least : p);
     p_log_p = p * log_p;
+    if (segments.blocks) {
+      const std::int64_t s = segments.segment[column];
+      const double block = static_cast<double>(
+          segments.blocks[s * segments.count + s]);
+      p_log_p *= block;
+      weight *= block;
+    }
     to.diagonal[column] = static_cast<float>(weight * (log_p + 1) / n);
     for (int v = 0; v < 2; ++v) {
       const double sum = totals[v * units + column];

@@ -1,7 +1,7 @@
 #pragma once
 // The tile rule of the joint entropy on the GPU: f = P log(P D_s' D_s'') off
 // the diagonal blocks of P and 0 in them; what stands for f' is G = log(P D_s'
-// D_s'').
+// D_s''). Both times the block's weight, where blocks have one.
 
 #include "music/loss/cuda/segment_table.h"
 #include "music/loss/cuda/tile_rule.h"

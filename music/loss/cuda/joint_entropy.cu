@@ -62,7 +62,7 @@ class JointEntropyKernel final : public Kernel {
   JointEntropyKernel(std::int64_t n, const Segments& segments,
                      const JointEntropySpec& spec, const SharedBatch& batch,
                      DType codes, const PanelWidths* widths)
-      : n_((check(n, spec, batch), n)),
+      : n_((check(n, segments, spec, batch), n)),
         spec_(spec),
         communicator_(batch.communicator && batch.communicator->size() > 1
                           ? batch.communicator
@@ -71,7 +71,7 @@ class JointEntropyKernel final : public Kernel {
         all_(communicator_ ? batch.samples : n),
         samples_(global_ ? all_ : n),
         weights_(entropy_weights(spec.norm, segments.count())),
-        segments_(segments),
+        segments_(segments, spec.blocks),
         plan_(n, segments_.table(), codes) {
     if (segments.count() > 1) {  // one segment has no off-diagonal block
       const Gradients gradients =
@@ -182,9 +182,9 @@ class JointEntropyKernel final : public Kernel {
         *row_invariance, *sums;
     void* panels;
   };
-  static void check(std::int64_t n, const JointEntropySpec& spec,
-                    const SharedBatch& batch) {
-    check_spec(spec);
+  static void check(std::int64_t n, const Segments& segments,
+                    const JointEntropySpec& spec, const SharedBatch& batch) {
+    check_spec(spec, segments.count());
     MUSIC_CHECK(n >= 1, "[joint_entropy] {} samples, expected at least 1", n);
     if (!batch.communicator) return;
     const int rank = batch.communicator->rank();

@@ -41,6 +41,35 @@ __device__ Masses sum_masses(const SegmentTable& segments,
   return m;
 }
 
+// missing_constants() of segment s of both views where blocks have weights, by
+// one warp, in every lane; and what centring added to the segment's row of
+// blocks.
+struct WeightedConstants {
+  double of_view[2], added;
+};
+__device__ WeightedConstants weighted_constants(
+    const SegmentTable& segments, const SegmentSoftmax* const (&softmax)[2],
+    int s) {
+  WeightedConstants c = {};
+  for (int t = static_cast<int>(threadIdx.x % 32); t < segments.count;
+       t += 32) {
+    if (t == s) continue;
+    const double logs = segments.log_size[s] + segments.log_size[t];
+    const double mass[2] = {static_cast<double>(softmax[0][t].mass),
+                            static_cast<double>(softmax[1][t].mass)};
+    const auto weight = [&](int row, int column) {
+      return static_cast<double>(
+          segments.blocks[std::int64_t{row} * segments.count + column]);
+    };
+    c.of_view[0] += weight(s, t) * mass[1] * (1 - logs);
+    c.of_view[1] += weight(t, s) * mass[0] * (1 - logs);
+    c.added += weight(s, t) * mass[1] * logs;
+  }
+  for (int v = 0; v < 2; ++v) c.of_view[v] = warp_sum(c.of_view[v]);
+  c.added = warp_sum(c.added) * static_cast<double>(softmax[0][s].mass);
+  return c;
+}
+
 // One unit of both views.
 struct Unit {
   float p[2], log_q[2];
@@ -157,6 +186,7 @@ __global__ void __launch_bounds__(32 * kWarps)
     sample_backward(SegmentTable segments, std::int64_t n, SegmentLossArgs a) {
   MUSIC_SHARED(Masses, shared_masses, 1);
   MUSIC_SHARED(double, of_warp, kWarps);
+  MUSIC_SHARED(double, added_by_warp, kWarps);
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int warps = static_cast<int>(blockDim.x / 32);
   const std::int64_t i = blockIdx.x;
@@ -176,7 +206,7 @@ __global__ void __launch_bounds__(32 * kWarps)
   }
   __syncthreads();
   const Masses m = shared_masses[0];
-  double invariance = 0;
+  double invariance = 0, added = 0;
   for (int s = warp; s < segments.count; s += warps) {
     const int begin = segments.begin[s];
     const SegmentSoftmax of_view[2] = {softmax[0][s], softmax[1][s]};
@@ -187,14 +217,26 @@ __global__ void __launch_bounds__(32 * kWarps)
           missing_constants(m.total[1 - v], m.log_total[1 - v],
                             static_cast<double>(of_view[1 - v].mass),
                             segments.log_size[s]));
+    if (segments.blocks) {
+      const WeightedConstants c = weighted_constants(segments, softmax, s);
+      for (int v = 0; v < 2; ++v)
+        shift[v] = static_cast<float>(a.entropy_scale * c.of_view[v]);
+      added += c.added;
+    }
     invariance += segment_backward<kHeld>(
         a, begin, segments.begin[s + 1] - begin, z, dz, of_view, shift);
   }
-  if (threadIdx.x % 32 == 0) of_warp[warp] = invariance;
+  if (threadIdx.x % 32 == 0) {
+    of_warp[warp] = invariance;
+    added_by_warp[warp] = added;
+  }
   __syncthreads();
   if (threadIdx.x > 0) return;
   for (int w = 1; w < warps; ++w) invariance += of_warp[w];
   a.row_invariance[i] = invariance;
+  if (!segments.blocks) return;
+  for (int w = 1; w < warps; ++w) added += added_by_warp[w];
+  a.row_centre[i] = added;
 }
 
 }  // namespace

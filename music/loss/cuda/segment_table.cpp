@@ -18,7 +18,8 @@ const T* to_device(const std::vector<T>& host, Buffer& device) {
 
 }  // namespace
 
-DeviceSegments::DeviceSegments(const Segments& segments) {
+DeviceSegments::DeviceSegments(const Segments& segments,
+                               const std::vector<double>& blocks) {
   MUSIC_CHECK(segments.units() <= std::int64_t{1} << 30,
               "[joint_entropy] {} units", segments.units());
   table_.units = segments.units();
@@ -39,6 +40,9 @@ DeviceSegments::DeviceSegments(const Segments& segments) {
   table_.log_size = to_device(log_size, log_size_);
   table_.segment = to_device(segment, segment_);
   table_.size = to_device(size, size_);
+  if (!blocks.empty())
+    table_.blocks = to_device(std::vector<float>(blocks.begin(), blocks.end()),
+                              blocks_);
 }
 
 }  // namespace music::cuda

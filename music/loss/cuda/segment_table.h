@@ -2,6 +2,7 @@
 // The segments of a code in device memory, uploaded once, as kernels read them.
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/core/buffer.h"
 #include "music/loss/segments.h"
@@ -17,16 +18,18 @@ struct SegmentTable {
   const double* log_size = nullptr;      // [S], log of a segment's units
   const std::int32_t* segment = nullptr;  // [D], of the unit
   const float* size = nullptr;           // [D], units of the unit's segment
+  const float* blocks = nullptr;         // [S,S], weights; null: 1
 };
 
 class DeviceSegments {
  public:
-  explicit DeviceSegments(const Segments& segments);
+  // blocks: JointEntropySpec's.
+  DeviceSegments(const Segments& segments, const std::vector<double>& blocks);
   const SegmentTable& table() const { return table_; }
 
  private:
   SegmentTable table_;
-  Buffer begin_, log_size_, segment_, size_;
+  Buffer begin_, log_size_, segment_, size_, blocks_;
 };
 
 }  // namespace music::cuda

@@ -182,6 +182,22 @@ TEST_SUITE("cuda_joint_entropy") {
     });
   }
 
+  TEST_CASE("weights of blocks") {
+    on_device([] {
+      Checker check;
+      for (const auto& segments :
+           {Segments::equal(32, 8), Segments::uneven({7, 30, 2, 11}),
+            Segments::equal(66, 2), Segments::equal(8, 8)})
+        for (JointEntropySpec spec : {JointEntropySpec{}, {.clamp = 1e-2},
+                                      {.de = 0.5, .oe = 2, .temperature = 0.5},
+                                      {.oe = 0}}) {
+          spec.blocks = block_weights(segments.count());
+          check({9, segments, spec, 1});
+          check({9, segments, spec, 1, cuda::PanelWidths{24, 8}});
+        }
+    });
+  }
+
   TEST_CASE("peaky codes keep the accuracy of the gradient") {
     on_device([] {
       Checker check;

@@ -45,8 +45,9 @@ void check_non_finite(const Spec& spec) {
       for (const DType codes : {DType::kF32, DType::kF16}) {
         auto z = ViewCase{8, 10}.z();
         z[at] = bad;
-        CHECK(!std::isfinite(
-            run_loss(spec, z, 10, {Device::kCuda, {}, codes}).total));
+        const auto r = run_loss(spec, z, 10, {Device::kCuda, {}, codes});
+        CHECK(!std::isfinite(r.total));
+        for (const double t : r.terms) CHECK(!std::isfinite(t));
       }
 }
 

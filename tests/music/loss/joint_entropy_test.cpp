@@ -111,7 +111,11 @@ TEST_SUITE("joint_entropy") {
     const std::int64_t n = 3;
     for (const auto& segments :
          {Segments::equal(8, 4), Segments::uneven({2, 5, 3})})
-      for (const auto& spec : specs) {
+      for (JointEntropySpec spec : specs) {
+        // All but the first with weights of blocks too.
+        if (spec.norm == EntropyNorm::kEq3 || spec.temperature < 1 ||
+            spec.clamp > 0.01)
+          spec.blocks = test::block_weights(segments.count());
         auto z1 = widen(logits(n, segments, 1, 0));
         auto z2 = widen(logits(n, segments, 1, 1));
         const auto r = test::reference_loss(z1, z2, n, segments, spec);
@@ -170,6 +174,43 @@ TEST_SUITE("joint_entropy") {
     // Tile edges cut segments, and a segment spans tiles.
     check_against_reference(40, Segments::equal(1120, 80), {}, 1);
     check_against_reference(24, Segments::uneven({60, 600, 500, 31}), {}, 1);
+  }
+
+  TEST_CASE("weights of blocks") {
+    for (const auto& segments :
+         {Segments::equal(64, 16), Segments::uneven({2, 17, 5, 30, 3}),
+          Segments::uneven({60, 600, 500, 31}), Segments::equal(24, 24)})
+      for (JointEntropySpec spec : {JointEntropySpec{}, {.clamp = 1e-2},
+                                    {.de = 0.5, .oe = 2, .temperature = 0.5},
+                                    {.oe = 0}}) {
+        spec.blocks = test::block_weights(segments.count());
+        check_against_reference(33, segments, spec, 1);
+      }
+    // Whole tiles of blocks without weight are not made.
+    JointEntropySpec sparse;
+    sparse.blocks = {1, 0, 0, 1, 0, 0, 1, 2, 1};
+    check_against_reference(33, Segments::uneven({420, 800, 30}), sparse, 1);
+  }
+
+  TEST_CASE("weights of 1 are no weights; 0 leaves the invariance") {
+    const auto segments = Segments::uneven({7, 30, 2, 11});
+    const auto z1 = logits(20, segments, 2, 0);
+    const auto z2 = second_view(z1, 1);
+    JointEntropySpec spec;
+    const auto plain = run(z1, z2, 20, segments, spec);
+    spec.blocks.assign(16, 1);
+    const auto ones = run(z1, z2, 20, segments, spec);
+    CHECK(near(ones.terms.oe, plain.terms.oe, 1e-6));
+    CHECK(ones.terms.de == plain.terms.de);
+    CHECK(within(distance(ones.dz1, plain.dz1), 1e-6));
+    spec.blocks.assign(16, 0);
+    const auto zeros = run(z1, z2, 20, segments, spec);
+    const auto apart =
+        run(z1, z2, 20, segments, {.de = 0, .oe = 0});
+    CHECK(zeros.terms.de == 0);
+    CHECK(zeros.terms.oe == 0);
+    CHECK(zeros.terms.ti == plain.terms.ti);
+    CHECK(zeros.dz1 == apart.dz1);
   }
 
   TEST_CASE("peaky codes keep the accuracy of the gradient") {
@@ -339,6 +380,10 @@ TEST_SUITE("joint_entropy") {
     };
     CHECK(message({.temperature = 0}) ==
           "[joint_entropy] temperature 0: expected a number above 0");
+    CHECK(message({.blocks = {1, 2, 3}}) ==
+          "[joint_entropy] 3 block weights: expected 4 for 2 segments");
+    CHECK(message({.blocks = {1, 2, 3, NAN}}) ==
+          "[joint_entropy] block weight nan: expected a finite number");
     CHECK(message({.clamp = 1}) ==
           "[joint_entropy] clamp 1: expected 0 <= clamp < 1");
     CHECK(message({.oe = INFINITY}) ==
