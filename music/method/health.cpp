@@ -65,7 +65,8 @@ double redundancy(const JointEntropyTerms& terms, std::int64_t n,
                   const Segments& segments, const JointEntropySpec& spec,
                   double mean_entropy) {
   const double count = static_cast<double>(segments.count());
-  if (count < 2) return 0;
+  // Of blocks that weigh differently the sum tells nothing of their mean.
+  if (count < 2 || !spec.blocks.empty()) return 0;
   const double joint = -terms.oe / (count * (count - 1)) /
                        entropy_weights(spec.norm, segments.count()).off_diagonal;
   const double independent = entropy_of_draws(static_cast<double>(n),
@@ -93,14 +94,20 @@ LossLines loss_lines(const Segments& segments, const JointEntropySpec& spec,
                      std::int64_t n) {
   const std::int64_t count = segments.count();
   const auto [wd, wo] = entropy_weights(spec.norm, count);
+  const auto weight = [&](std::int64_t s, std::int64_t o) {
+    return spec.blocks.empty()
+               ? 1.0
+               : spec.blocks[static_cast<std::size_t>(s * count + o)];
+  };
   LossLines lines;
   double log_sum = 0;
   for (std::int64_t s = 0; s < count; ++s) {
     const double size = static_cast<double>(segments.size(s));
     const double share = 1 / static_cast<double>(count);
     log_sum += std::log(size);
-    lines.uniform.de -= wd * 2 * std::log(size) / size;
-    lines.ideal.de -= wd * std::log(size);
+    const double own = weight(s, s);
+    lines.uniform.de -= wd * own * 2 * std::log(size) / size;
+    lines.ideal.de -= wd * own * std::log(size);
     if (spec.invariance == Invariance::kEq4) {
       lines.uniform.ti += share * size * 2 * std::log(size);
       // One-hot: every other unit of both views stands at the clamp.
@@ -108,15 +115,23 @@ LossLines loss_lines(const Segments& segments, const JointEntropySpec& spec,
     } else if (spec.invariance != Invariance::kNone) {
       lines.uniform.ti += share * std::log(size);
     }
-    for (std::int64_t o = 0; o < count; ++o)
-      if (o != s)
-        lines.oe_floor -= wo * std::log(std::min(
-            static_cast<double>(n),
-            size * static_cast<double>(segments.size(o))));
+    for (std::int64_t o = 0; o < count; ++o) {
+      if (o == s) continue;
+      const double other = static_cast<double>(segments.size(o));
+      const double w = wo * weight(s, o);
+      const double cells = size * other;
+      lines.uniform.oe -= w * std::log(cells);
+      // Independent, or, below 0, each telling all of the other.
+      lines.ideal.oe -= w * std::log(w < 0 ? std::max(size, other) : cells);
+      lines.oe_floor -=
+          w * std::log(std::min(static_cast<double>(n),
+                                w < 0 ? std::max(size, other) : cells));
+    }
   }
   lines.collapse.ti = lines.ideal.ti;
-  lines.uniform.oe = lines.ideal.oe =
-      -wo * 2 * static_cast<double>(count - 1) * log_sum;
+  if (spec.blocks.empty())
+    lines.uniform.oe = lines.ideal.oe =
+        -wo * 2 * static_cast<double>(count - 1) * log_sum;
   for (auto* terms : {&lines.uniform, &lines.collapse, &lines.ideal})
     add_total(*terms, spec);
   return lines;

@@ -22,6 +22,10 @@ std::vector<Setting<MusicSettings>> Music::settings() {
        .help = "units of a segment (D_S); divides D", .min = 2},
       {.name = "segments", .field = MUSIC_FIELD(segments),
        .help = "sizes of uneven segments, in order; [] = equal ones", .min = 2},
+      {.name = "blocks", .field = MUSIC_FIELD(entropy.blocks),
+       .help = "weights of the entropies, S x S by rows, in order of the "
+               "segments: 1 = independent, 0 = ignored, below 0 = dependent; [] = "
+               "all 1", .added = true},
       {.name = "norm", .field = MUSIC_WORDS(entropy.norm, "eq5", "eq3"),
        .help = "weights of the entropy terms: equation 5 or 3 of the paper"},
       {.name = "invariance",
@@ -55,6 +59,7 @@ void Music::check(const Settings& s, const HeadSizes& sizes,
                 "are 0, expected at least one other than 0");
   try {
     const Segments segments = make_segments(s, sizes.projector.back());
+    check_spec(s.entropy, segments.count());
     for (std::int64_t i = 0; i < segments.count(); ++i)
       if (segments.size(i) == 2) {
         warnings.push_back(
@@ -63,8 +68,9 @@ void Music::check(const Settings& s, const HeadSizes& sizes,
         break;
       }
   } catch (const Error& e) {
-    throw error(e.code(), "{}; model.projector, {}", e.what(),
-                s.segments.empty() ? "loss.segment" : "loss.segments");
+    throw error(e.code(), "{}; model.projector, {}{}", e.what(),
+                s.segments.empty() ? "loss.segment" : "loss.segments",
+                s.entropy.blocks.empty() ? "" : ", loss.blocks");
   }
 }
 
