@@ -87,7 +87,8 @@ int plan_main(int argc, char** argv) {
           nlohmann::json::parse(plan_scaling(scaling, c, compute, true));
     fmt::print("{}\n", j.dump());
   } else {
-    fmt::print("{} samples ({} views) a process, {} {}\n", batch, 2 * batch,
+    fmt::print("{} samples ({} views) a process, {} {}\n", batch,
+               needs_of(c.method).views * batch,
                name_of(compute.device), name_of(compute.dtype));
     const auto row = [](const char* name, std::size_t bytes, const char* note) {
       if (bytes > 0) fmt::print("  {:<22}{:>12.1f} MiB  {}\n", name, mib(bytes), note);

@@ -45,7 +45,8 @@ Interconnect network(const ScalingOptions& o) {
 }
 
 std::string text(const StepPrediction& p, std::int64_t samples,
-                 const Layout& layout, const std::string& what) {
+                 std::int64_t views, const Layout& layout,
+                 const std::string& what) {
   std::string all;
   const auto row = [&](const char* name, double seconds,
                        const std::string& note = {}) {
@@ -65,7 +66,7 @@ std::string text(const StepPrediction& p, std::int64_t samples,
   if (p.waiting_for_input > 0) row("images", p.waiting_for_input, "waiting");
   row("step", p.seconds,
       fmt::format("{:.0f} views/s, {:.1f} % of as many processes alone",
-                  2 * static_cast<double>(samples) / p.seconds,
+                  static_cast<double>(views) / p.seconds,
                   100 * p.efficiency()));
   if (layout.ranks() > 1) all += "a process sends in a step\n";
   for (const auto& [name, t] : traffic(p, layout.ranks()))
@@ -131,7 +132,10 @@ std::string plan_scaling(const ScalingOptions& o, const Config& config,
     m.input_seconds = static_cast<double>(step.samples_here()) *
                       o.layout.per_node / o.images_per_s;
   const StepPrediction p = predict(m);
-  if (!json) return text(p, config.train.batch, o.layout, what);
+  if (!json)
+    return text(p, config.train.batch,
+                needs_of(config.method).views * config.train.batch, o.layout,
+                what);
   nlohmann::json sent = nlohmann::json::object();
   for (const auto& [name, t] : traffic(p, o.layout.ranks()))
     sent[name] = {{"bytes", t.sent}, {"count", t.count}};

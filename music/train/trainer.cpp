@@ -36,6 +36,10 @@ void for_each_state(const Parameters& p, F&& fn) {
 }
 
 void require_labels(const data::Dataset& dataset) {
+  if (dataset.classes().size() < 2)
+    throw error(ExitCode::kUsage,
+                "[train] data with {} classes: expected labels of at least 2",
+                dataset.classes().size());
   for (std::int64_t i = 0; i < dataset.size(); ++i)
     if (dataset.label(i) < 0)
       throw error(ExitCode::kUsage, "[train] {} has no label: expected one for "
@@ -45,6 +49,7 @@ void require_labels(const data::Dataset& dataset) {
 }  // namespace
 
 ModelSpec model_spec(const Config& config, std::int64_t classes) {
+  if (classes == 0 && needs_of(config.method).labels) classes = 1000;
   return {.encoder = config.model.encoder,
           .projector = parse_projector(config.model.projector),
           .method = config.method,

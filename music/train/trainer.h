@@ -25,7 +25,8 @@
 
 namespace music {
 
-// What a configuration asks for. classes: of the data's labels.
+// What a configuration asks for. classes: of the data's labels; 0: not known
+// (a plan), ImageNet's 1000 where the method needs labels.
 ModelSpec model_spec(const Config& config, std::int64_t classes = 0);
 TrainingStepSpec training_step_spec(const Config& config);
 
