@@ -14,7 +14,6 @@ std::unique_ptr<Kernel> make_cross_entropy(const KernelRequest& r) {
     float* d = args.out[1].f32();
     const float share = 1.0f / static_cast<float>(m);
     double loss = 0;
-    std::int64_t correct = 0;
     for (std::int64_t row = 0; row < m; ++row) {
       const float* z = logits + row * k;
       const std::int32_t label = labels[row];
@@ -24,10 +23,6 @@ std::unique_ptr<Kernel> make_cross_entropy(const KernelRequest& r) {
                     label, row, k - 1);
       float top = z[0];
       for (std::int64_t i = 1; i < k; ++i) top = std::max(top, z[i]);
-      bool largest = true;
-      for (std::int64_t i = 0; i < k; ++i)
-        largest = largest && (i == label || z[i] < z[label]);
-      correct += largest;
       double sum = 0;
       for (std::int64_t i = 0; i < k; ++i) {
         const float e = std::exp(z[i] - top);
@@ -40,7 +35,6 @@ std::unique_ptr<Kernel> make_cross_entropy(const KernelRequest& r) {
       loss += std::log(sum) + top - z[label];
     }
     args.out[0].f32()[0] = static_cast<float>(loss / static_cast<double>(m));
-    if (args.out.size() == 3) args.out[2].f32()[0] = static_cast<float>(correct);
   });
 }
 

@@ -17,7 +17,7 @@ std::unique_ptr<Kernel> make_top_hits(const KernelRequest& r, int most) {
       if (label < 0 || label >= k || z[label] != z[label]) continue;
       std::int64_t before = 0;
       for (std::int64_t i = 0; i < k; ++i)
-        before += z[i] > z[label] || (z[i] == z[label] && i < label);
+        before += z[i] >= z[label] && i != label;
       hits += before < most;
     }
     args.out[0].f32()[0] = static_cast<float>(hits);

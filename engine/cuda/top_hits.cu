@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads)
     const float own = known ? z[label] : NAN;
     float before = 0;
     for (int i = lane; i < k; i += 32)
-      before += z[i] > own || (z[i] == own && i < label) ? 1.0f : 0.0f;
+      before += z[i] >= own && i != label ? 1.0f : 0.0f;
     before = warp_sum(before);
     if (lane == 0 && own == own && before < static_cast<float>(most)) ++hits;
   }

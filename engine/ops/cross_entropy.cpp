@@ -4,8 +4,7 @@
 
 namespace music {
 
-Value cross_entropy(Graph& graph, Value logits, Value labels,
-                    Value* correct) {
+Value cross_entropy(Graph& graph, Value logits, Value labels) {
   const Shape ls = graph.shape(logits);
   MUSIC_CHECK(ls.rank() == 2 && graph.shape(labels) == Shape{ls[0]} &&
                   graph.info(labels).dtype == DType::kI32,
@@ -17,15 +16,10 @@ Value cross_entropy(Graph& graph, Value logits, Value labels,
   node.inputs = {logits, labels};
   node.make = [](const KernelRequest& r) { return MUSIC_MAKE(make_cross_entropy, r); };
   node.backward = [](Graph& g, const Node& n, const std::vector<GradientParts>& dy) {
-    MUSIC_CHECK(dy.size() == 2 || dy[2].empty(), "[cross_entropy] a gradient "
-                "reached the count of correct rows, which has none");
     return std::vector<Value>{scale(g, n.outputs[1], g.sum(dy[0])), Value{}};
   };
-  std::vector<OutputSpec> outs = {{Shape{1}}, {ls}};
-  if (correct) outs.push_back({Shape{1}});
-  const auto out = graph.add(std::move(node), outs);
-  if (correct) *correct = out[2];
-  return out[0];
+  const OutputSpec outs[] = {{Shape{1}}, {ls}};
+  return graph.add(std::move(node), outs)[0];
 }
 
 }  // namespace music

@@ -8,12 +8,9 @@
 
 namespace music {
 
-// -> loss [1]. correct, if wanted: [1], rows whose label has a larger logit than
-// every other class; no gradient.
-Value cross_entropy(Graph& graph, Value logits, Value labels,
-                    Value* correct = nullptr);
+// -> loss [1]
+Value cross_entropy(Graph& graph, Value logits, Value labels);
 
-// in: logits, labels; out: loss, dlogits, [correct]
-MUSIC_KERNEL(make_cross_entropy)
+MUSIC_KERNEL(make_cross_entropy)  // in: logits, labels; out: loss, dlogits
 
 }  // namespace music

@@ -1,7 +1,7 @@
 #pragma once
 // How many rows of logits [M,K] have their label (i32 [M]) among the k largest:
-// fewer than k others are larger, or as large and of a lower number. A label
-// outside [0,K) and a row whose label's logit is NaN are no hits.
+// fewer than k others are as large, so a row of equal logits is no hit. Nor are a
+// label outside [0,K) and a row whose label's logit is NaN.
 
 #include "engine/ops/kernel.h"
 
