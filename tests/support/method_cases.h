@@ -2,9 +2,13 @@
 // The smallest step of every method, as tools/make_method_goldens.py has it: a
 // case is a method with its settings on small_step.h's network.
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tests/support/compare.h"
+#include "tests/support/golden.h"
+#include "tests/support/network.h"
 #include "tests/support/small_step.h"
 
 namespace music::test {
@@ -57,6 +61,42 @@ inline std::vector<MethodCase> method_cases() {
       method_case<Supervised>("", {24}, false, rates),
       method_case<Supervised>("/frozen", {24}, false, frozen),
   };
+}
+
+// Values, target, running statistics and keys by hash of the name, on a device of
+// any kind. Biases are such that few pre-activations lie near 0, where rounding
+// decides what a ReLU lets through.
+inline void hash_method(Parameters& parameters) {
+  parameters.initialise(1);
+  HostParameters host(parameters);
+  Parameters& p = *host;
+  for (int i = 0; i < static_cast<int>(p.table().size()); ++i) {
+    const ParameterInfo& info = p.table()[static_cast<std::size_t>(i)];
+    const Dims shape = torch_shape(info.shape);
+    // A beta that is none stays 0.
+    if (!info.frozen || info.name.starts_with(Model::kEncoder))
+      set_from_torch_layout(p.value(i), hashed_parameter(info.name, shape));
+    if (p.has_target())
+      set_from_torch_layout(p.target(i),
+                            hashed_parameter("target/" + info.name, shape));
+  }
+  for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i) {
+    const std::string& name = p.buffers()[static_cast<std::size_t>(i)].name;
+    const Tensor t = p.buffer(i);
+    if (name.find("running") != std::string::npos)
+      set_from_torch_layout(t, hashed(name, t.elements(), 0.5,
+                                      name.ends_with("var") ? 1 : 0));
+    if (name != "queue.keys") continue;
+    auto rows = hashed(name, t.elements());
+    const std::int64_t units = t.shape[1];
+    for (auto row = rows.begin(); row != rows.end(); row += units) {
+      const double length = norm(std::span(&*row, static_cast<std::size_t>(units)));
+      for (auto x = row; x != row + units; ++x)
+        *x = static_cast<float>(static_cast<double>(*x) / length);
+    }
+    set_from_torch_layout(t, rows);
+  }
+  host.write_back();
 }
 
 inline TrainingStepSpec method_step(const MethodCase& c) {

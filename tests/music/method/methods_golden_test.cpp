@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "tests/support/golden.h"
-#include "tests/support/graph_run.h"
 #include "tests/support/margin.h"
 #include "tests/support/method_cases.h"
 #include "tests/support/network.h"
@@ -46,36 +45,6 @@ std::vector<int> hashed_labels(std::int64_t seed, int step) {
     labels.push_back(static_cast<int>(
         hash32(fmt::format("labels{}/{}", seed, step), i) % kMethodClasses));
   return labels;
-}
-
-void fill(Parameters& p) {
-  p.initialise(1);
-  for (int i = 0; i < static_cast<int>(p.table().size()); ++i) {
-    const ParameterInfo& info = p.table()[static_cast<std::size_t>(i)];
-    const Dims shape = torch_shape(info.shape);
-    // A beta that is none stays 0.
-    if (!info.frozen || info.name.starts_with(Model::kEncoder))
-      set_from_torch_layout(p.value(i), hashed_parameter(info.name, shape));
-    if (p.has_target())
-      set_from_torch_layout(p.target(i),
-                            hashed_parameter("target/" + info.name, shape));
-  }
-  for (int i = 0; i < static_cast<int>(p.buffers().size()); ++i) {
-    const std::string& name = p.buffers()[static_cast<std::size_t>(i)].name;
-    const Tensor t = p.buffer(i);
-    if (name.find("running") != std::string::npos)
-      set_from_torch_layout(t, hashed(name, t.elements(), 0.5,
-                                      name.ends_with("var") ? 1 : 0));
-    if (name != "queue.keys") continue;
-    auto rows = hashed(name, t.elements());
-    const std::int64_t units = t.shape[1];
-    for (auto row = rows.begin(); row != rows.end(); row += units) {
-      const double length = norm(std::span(&*row, static_cast<std::size_t>(units)));
-      for (auto x = row; x != row + units; ++x)
-        *x = static_cast<float>(static_cast<double>(*x) / length);
-    }
-    set_from_torch_layout(t, rows);
-  }
 }
 
 template <typename Get>
@@ -137,7 +106,7 @@ void check_case(const MethodCase& c) {
   const auto losses = golden.get(c.name + "/loss");
   Model model(c.spec, true);
   Parameters& p = model.parameters();
-  fill(p);
+  hash_method(p);
   TrainingStep step(model, method_step(c), {kMethodBatch}, {});
   const auto values = [&] {
     return tensors(p.table(), [&](int i) { return p.value(i); });
