@@ -17,6 +17,9 @@ struct ForwardMode {
   // which are the trained network's, stay.
   bool target = false;
   int groups = 1;        // statistics groups on the batch axis (2 = two views)
+  // Groups are of this process alone, whatever communicator: samples and not
+  // views. Running statistics are of all groups together, of all processes.
+  bool own_groups = false;
   // Training with other processes: statistics are those of all their samples.
   dist::Communicator* communicator = nullptr;
 };

@@ -34,9 +34,16 @@ Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                                 graph.buffer(var_), residual, spec);
   const Value mean = mode.target ? Value{} : graph.buffer(mean_);
   const Value var = mode.target ? Value{} : graph.buffer(var_);
-  return batch_norm(graph, x, gamma, beta, mean, var, residual, spec,
-                    dist::over_ranks(mode.communicator,
-                                     dist::Timetable::Account::kNorm));
+  const StatisticsHook over_ranks = dist::over_ranks(
+      mode.communicator, dist::Timetable::Account::kNorm);
+  if (!mode.own_groups)
+    return batch_norm(graph, x, gamma, beta, mean, var, residual, spec,
+                      over_ranks);
+  const StatisticsHook all = [over_ranks](Graph& g, Value statistics) {
+    return over_ranks ? over_ranks(g, statistics) : statistics;
+  };
+  return batch_norm(graph, x, gamma, beta, mean, var, residual, spec, nullptr,
+                    all);
 }
 
 }  // namespace music

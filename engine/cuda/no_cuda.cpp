@@ -17,6 +17,7 @@
 #include "engine/ops/push_rows.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/relu.h"
+#include "engine/ops/running_statistics.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
 #include "engine/ops/sinkhorn.h"
@@ -58,6 +59,7 @@ MUSIC_NO_CUDA(make_relu_backward)
 MUSIC_NO_CUDA(make_relu_forward)
 MUSIC_NO_CUDA(make_row_inner_backward)
 MUSIC_NO_CUDA(make_row_inner_forward)
+MUSIC_NO_CUDA(make_running_statistics, double)
 MUSIC_NO_CUDA(make_scale)
 MUSIC_NO_CUDA(make_segment_softmax_backward, SegmentSoftmaxSpec)
 MUSIC_NO_CUDA(make_segment_softmax_forward, SegmentSoftmaxSpec)

@@ -1,5 +1,7 @@
 #include "engine/ops/batch_norm.h"
 
+#include "engine/ops/running_statistics.h"
+
 namespace music {
 namespace {
 
@@ -82,10 +84,11 @@ std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
 
 Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                  Value running_mean, Value running_var, Value residual,
-                 BatchNormSpec spec, const StatisticsHook& combine) {
+                 BatchNormSpec spec, const StatisticsHook& combine,
+                 const StatisticsHook& running) {
   check(graph, x, gamma, beta, running_mean, running_var, residual, spec);
   const Shape xs = graph.shape(x);
-  BatchNormForm form{spec, bool(residual), bool(running_mean)};
+  BatchNormForm form{spec, bool(residual), bool(running_mean) && !running};
   form.combined = bool(combine);
   form.mask = spec.relu && graph.device() == Device::kCuda;
 
@@ -97,6 +100,9 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
   };
   Value stats = graph.add1(
       std::move(statistics), Shape{spec.groups, 2 * xs[-1] + 1}, DType::kF64);
+  if (running && running_mean)
+    running_statistics(graph, running(graph, stats), running_mean, running_var,
+                       spec.momentum);
   if (combine) stats = combine(graph, stats);
 
   Node apply;

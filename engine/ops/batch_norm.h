@@ -30,10 +30,12 @@ struct BatchNormSpec {
 // x [..., C]; gamma, beta [C]; running_mean, running_var [C] buffers, or both
 // invalid: then none are kept. residual: x's shape, or invalid. combine: null
 // for the statistics of x alone; the gradients of gamma and beta are x's share
-// all the same.
+// all the same. running: null for running statistics as above; else they move once,
+// by what it makes of the statistics of x alone, all groups together.
 Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
                  Value running_mean, Value running_var, Value residual,
-                 BatchNormSpec spec, const StatisticsHook& combine = nullptr);
+                 BatchNormSpec spec, const StatisticsHook& combine = nullptr,
+                 const StatisticsHook& running = nullptr);
 
 // Evaluation: normalises by the running statistics; no gradient.
 Value batch_norm_inference(Graph& graph, Value x, Value gamma, Value beta,

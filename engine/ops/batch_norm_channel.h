@@ -33,6 +33,22 @@ MUSIC_HOST_DEVICE inline void update_running(const BatchMoments& batch,
       static_cast<float>((1 - momentum) * variance + momentum * unbiased);
 }
 
+// Channel c of running_statistics.h; returns the number of its values.
+MUSIC_HOST_DEVICE inline float move_running(const double* stats,
+                                            std::int64_t groups,
+                                            std::int64_t channels,
+                                            std::int64_t c, double momentum,
+                                            float& mean, float& variance) {
+  double sum = 0, square = 0, count = 0;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const double* s = stats + g * (2 * channels + 1);
+    sum += s[c], square += s[channels + c], count += s[2 * channels];
+  }
+  update_running(batch_moments(sum, square, count, 0), count, momentum, mean,
+                 variance);
+  return static_cast<float>(count);
+}
+
 // dx = scale (dy' - mean_dy) - (x - mean) slope.
 struct BatchNormGradient {
   float scale, mean_dy, slope;

@@ -77,7 +77,7 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
                   "moco_v2.group = 0", size, groups, settings_.group);
     mine = groups / size;
     query.groups = static_cast<int>(mine);
-    query.communicator = nullptr;
+    query.own_groups = true;
     key.groups = static_cast<int>(groups);
   }
   const auto rows = [&](Value images, const ForwardMode& m) {

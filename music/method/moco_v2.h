@@ -7,7 +7,8 @@
 // `group` samples, and a sample's key is normalised among other samples than its
 // query. The authors exchange images between GPUs at random; here the groups of
 // the queries have every so many-th sample and those of the keys consecutive
-// ones, which needs no exchange and is the same for any number of processes.
+// ones, which needs no exchange and is the same for any number of processes that
+// divides group and number of groups. Running statistics are of all samples.
 
 #include "layers/projector.h"
 #include "music/method/method.h"

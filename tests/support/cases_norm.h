@@ -18,6 +18,7 @@ struct BatchNormRow {
   bool relu = false, residual = false, running = true;
   int uses = 1;  // of y: its gradient arrives in as many parts
   double mean = 0, std = 1;
+  bool pooled = false;  // running statistics: of all groups together
 };
 
 // tensors: x, gamma, beta, [mean, var], [residual].
@@ -27,7 +28,7 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
       "batch_norm{} [{}] groups {}{}{}{}, y used {}x, mean {} std {}",
       inference ? " inference" : "", fmt::join(d.dims, ","), d.groups,
       d.relu ? " relu" : "", d.residual ? " residual" : "",
-      d.running ? " running" : "", d.uses, d.mean, d.std);
+      d.pooled ? " pooled" : d.running ? " running" : "", d.uses, d.mean, d.std);
   const std::int64_t channels = d.dims.back();
   c.tensors = {{uniform("bn/x", d.dims, d.std * std::sqrt(12.0), d.mean)},
                {uniform("gamma", {channels}, 1, 1)},
@@ -55,6 +56,9 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
         inference
             ? batch_norm_inference(g, v[0], v[1], v[2], mean, var, residual,
                                    spec)
+        : d.pooled
+            ? batch_norm(g, v[0], v[1], v[2], mean, var, residual, spec,
+                         nullptr, [](Graph&, Value own) { return own; })
             : batch_norm(g, v[0], v[1], v[2], mean, var, residual, spec);
     if (d.uses == 1) return y;
     const Value two = add(g, y, relu(g, y));
@@ -68,9 +72,12 @@ inline OpCase batch_norm_case(const BatchNormRow& d, bool inference) {
                                             residual, spec);
       return;
     }
+    const bool inside = d.running && !d.pooled;
     const auto forward = reference::batch_norm(
-        t[0], t[1], t[2], residual, spec, d.running ? &t[3] : nullptr,
-        d.running ? &t[4] : nullptr);
+        t[0], t[1], t[2], residual, spec, inside ? &t[3] : nullptr,
+        inside ? &t[4] : nullptr);
+    if (d.pooled)  // as of one group
+      reference::batch_norm(t[0], t[1], t[2], residual, {}, &t[3], &t[4]);
     r.y = forward.y;
     Array dnorm = dy;
     for (std::int64_t i = 0; i < dy.size(); ++i) {
@@ -175,6 +182,11 @@ inline void add_batch_norm_cases(std::vector<OpCase>& cases) {
                                      .residual = true,
                                      .uses = groups},
                                     false));
+  for (const Dims& dims :
+       std::initializer_list<Dims>{{6, 3, 3, 33}, {12, 300}})
+    for (const int groups : {1, 3})
+      cases.push_back(batch_norm_case(
+          {.dims = dims, .groups = groups, .pooled = true}, false));
   for (const bool residual : {false, true})
     for (const std::int64_t channels : {5, 16})
       cases.push_back(combined_batch_norm_case(12, channels, residual));
