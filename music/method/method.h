@@ -27,9 +27,6 @@ struct Needs {
   bool labels = false;
   // The last batch of an epoch is left out where it is short.
   bool full_batches = false;
-  // Processes have running statistics of their own (batch norm over a process's
-  // samples); those of rank 0 are kept.
-  bool local_statistics = false;
 };
 
 // What heads are made for.

@@ -29,8 +29,7 @@ class MocoV2 : public Method {
   static constexpr const char* kName = "moco_v2";
   static constexpr const char* kSection = "moco_v2";
   using Settings = MocoV2Settings;
-  static constexpr Needs kNeeds = {.full_batches = true,
-                                   .local_statistics = true};
+  static constexpr Needs kNeeds = {.full_batches = true};
   static std::vector<Setting<Settings>> settings();
   static void check(const Settings& settings, const HeadSizes& sizes,
                     std::vector<std::string>& warnings);

@@ -332,11 +332,6 @@ void Trainer::compare_weights() {
   if (communicator_.size() == 1) return;
   Xxh3 hash;
   HostParameters parameters(model_->parameters());
-  if (needs_.local_statistics) {
-    for (int i = 0; i < static_cast<int>(parameters->buffers().size()); ++i)
-      communicator_.broadcast(parameters->buffer(i));
-    parameters.write_back();
-  }
   for_each_state(*parameters, [&](const std::string&, Tensor t) {
     hash.update({static_cast<const std::byte*>(t.data), t.bytes()});
   });

@@ -79,8 +79,7 @@ class Trainer {
   // Gives what rank 0 restored, or not, to the other ranks. All together.
   void follow_first_rank();
   // Throws kNumerical on all ranks when one has other weights than rank 0, and
-  // names it. Statistics that are a process's own (Needs::local_statistics)
-  // become rank 0's before. All together.
+  // names it. All together.
   void compare_weights();
 
   EncoderInfo encoder_info() const;
