@@ -96,6 +96,13 @@ TEST_SUITE("cuda_view_losses") {
     });
   }
 
+  TEST_CASE("two panels go round") {
+    if (!have_device()) return;
+    // A panel of 8 MB is narrower than the product.
+    CHECK(check_exchanges(Device::kCuda, 2, 8192, 260, BarlowTwinsSpec{}) ==
+          5 + 7 + 4);
+  }
+
   TEST_CASE("the workspace that plans are told is the kernel's") {
     if (!have_device()) return;
     for (const DType codes : {DType::kF32, DType::kF16})
