@@ -83,8 +83,10 @@ void check_workspace(int ranks, std::int64_t units, Add&& add) {
   const auto taken =
       static_cast<double>(node.make(request)->workspace_bytes());
   CHECK(told <= taken);
-#ifdef MUSIC_EMULATED  // whose matrix products take next to nothing
-  CHECK(within(relative_error(told, taken), 1e-3));
+  // Sums in parts and alignment are not told, nor what matrix products take,
+  // which is next to nothing where they are emulated.
+#ifdef MUSIC_EMULATED
+  CHECK(within(relative_error(told, taken), 2e-3));
 #endif
 }
 
