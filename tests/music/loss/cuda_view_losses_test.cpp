@@ -63,8 +63,6 @@ void check_bits(const Spec& spec, DType codes) {
   CHECK(a.terms == b.terms);
 }
 
-}  // namespace
-
 // What plans are told of the workspace against the kernel's, of 2048 samples.
 template <typename Add>
 void check_workspace(int ranks, std::int64_t units, Add&& add) {
@@ -89,6 +87,8 @@ void check_workspace(int ranks, std::int64_t units, Add&& add) {
   CHECK(within(relative_error(told, taken), 2e-3));
 #endif
 }
+
+}  // namespace
 
 TEST_SUITE("cuda_view_losses") {
   TEST_CASE("what it exchanges is what it tells plans") {
