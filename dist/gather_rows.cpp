@@ -2,12 +2,20 @@
 
 #include <vector>
 
+#include "dist/timetable.h"
 #include "engine/core/shard.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/function_kernel.h"
 
 namespace music::dist {
 namespace {
+
+// To plans: an exchange of the rows of all ranks.
+void tell(Node& node, Collective::Kind kind, const Shape& all, DType dtype) {
+  node.exchanges = [kind, bytes = static_cast<double>(all.elements()) *
+                                  static_cast<double>(size_of(dtype))](
+                       Timetable& t) { t.run(kind, bytes); };
+}
 
 // This rank's rows of the sum of dy over the ranks.
 Value scatter_rows(Graph& graph, Value dy, Communicator& communicator,
@@ -22,6 +30,7 @@ Value scatter_rows(Graph& graph, Value dy, Communicator& communicator,
                        a.stream);
     });
   };
+  tell(node, Collective::Kind::kReduceScatter, graph.shape(dy), DType::kF32);
   return graph.add1(std::move(node), shape);
 }
 
@@ -67,6 +76,7 @@ Value gather_rows(Graph& graph, Value x, Communicator& communicator,
     return std::vector<Value>{
         cast(g, scatter_rows(g, d, communicator, counts, xs), dtype)};
   };
+  tell(node, Collective::Kind::kAllGather, Shape(dims), dtype);
   return graph.add1(std::move(node), Shape(dims), dtype);
 }
 

@@ -23,7 +23,7 @@ BarlowTwinsValues barlow_twins(Graph& graph, Value z,
   const auto out =
       add_view_loss(graph, "barlow_twins", z, 3, [=](const KernelRequest& r) {
         return MUSIC_MAKE(make_barlow_twins, r, spec, batch, codes);
-      });
+      }, barlow_twins_price(spec, batch, codes));
   return {out.total, out.terms, out.deviation};
 }
 

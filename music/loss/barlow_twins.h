@@ -12,6 +12,7 @@
 
 #include "engine/ops/kernel.h"
 #include "music/loss/barlow_twins_spec.h"
+#include "music/loss/gradients.h"
 #include "music/loss/shared_batch.h"
 
 namespace music {
@@ -29,6 +30,12 @@ BarlowTwinsValues barlow_twins(Graph& graph, Value z,
                                const BarlowTwinsSpec& spec,
                                const SharedBatch& batch = {},
                                DType codes = DType::kF32);
+
+// Of the cross-correlation, that are wanted.
+inline Gradients gradients_of(const BarlowTwinsSpec& s) {
+  return s.lambda != 0 && s.scale != 0 ? Gradients::kBoth
+                                        : Gradients::kNone;
+}
 
 // in: z; out: total [1], dz [2N,D], terms f64 [3], deviation [2,D]
 MUSIC_KERNEL(make_barlow_twins, BarlowTwinsSpec, SharedBatch, DType)

@@ -29,20 +29,13 @@ std::vector<std::int64_t> column_slabs(std::int64_t units, int ranks) {
   return slabs;
 }
 
-int widest_slab(const Segments& segments, int ranks) {
-  const auto slab = column_slabs(segments, ranks);
+int widest_slab(const std::vector<std::int64_t>& slab) {
   int widest = 0;
   std::int64_t most = -1;
-  for (int r = 0; r < ranks; ++r) {
-    const auto i = static_cast<std::size_t>(r);
-    if (slab[i + 1] - slab[i] > most) most = slab[i + 1] - slab[i], widest = r;
-  }
+  for (std::size_t r = 0; r + 1 < slab.size(); ++r)
+    if (slab[r + 1] - slab[r] > most)
+      most = slab[r + 1] - slab[r], widest = static_cast<int>(r);
   return widest;
-}
-
-std::int64_t gpu_panel_units(std::int64_t samples, const Segments& segments,
-                             int ranks, std::int64_t code) {
-  return gpu_panel_units(samples, column_slabs(segments, ranks), code);
 }
 
 std::int64_t gpu_panel_units(std::int64_t samples,

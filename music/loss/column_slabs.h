@@ -16,15 +16,13 @@ std::vector<std::int64_t> column_slabs(const Segments& segments, int ranks);
 // The same for units without segments, in multiples of 16.
 std::vector<std::int64_t> column_slabs(std::int64_t units, int ranks);
 
-// The rank with the most columns.
-int widest_slab(const Segments& segments, int ranks);
+// The first rank with the most columns.
+int widest_slab(const std::vector<std::int64_t>& slabs);
 
 // Units of q' that a GPU gathers at a time, the same on all ranks: a panel of
 // 8 MB, whose block of P stays in a second-level cache; `code`: bytes of a code.
 std::int64_t gpu_panel_units(std::int64_t samples,
                              const std::vector<std::int64_t>& slabs,
                              std::int64_t code);
-std::int64_t gpu_panel_units(std::int64_t samples, const Segments& segments,
-                             int ranks, std::int64_t code);
 
 }  // namespace music

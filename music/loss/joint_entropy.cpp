@@ -27,7 +27,7 @@ void add_price(Node& node, const JointEntropyShare& share) {
   node.exchanges = [share](dist::Timetable& t) {
     joint_entropy_exchanges(share, t);
   };
-  node.largest_rank = widest_slab(share.segments, share.ranks);
+  node.largest_rank = widest_slab(column_slabs(share.segments, share.ranks));
 }
 
 }  // namespace

@@ -3,25 +3,22 @@
 #include <algorithm>
 
 #include "music/loss/column_slabs.h"
-#include "music/loss/cpu/tile_slabs.h"
-#include "music/loss/slab_exchanges.h"
+#include "music/loss/product_price.h"
 
 namespace music {
 namespace {
 
 using Kind = dist::Collective::Kind;
 
-std::int64_t code_bytes(const JointEntropyShare& s) {
-  return static_cast<std::int64_t>(size_of(s.codes));
-}
-
-// Units of q' that go round at a time.
-std::int64_t panel_units(const JointEntropyShare& s) {
-  const std::int64_t units = s.segments.units();
-  return s.device == Device::kCpu
-             ? cpu::panel_units(s.samples, units)
-             : std::min(units, gpu_panel_units(s.samples, s.segments, s.ranks,
-                                               code_bytes(s)));
+ProductShare product_of(const JointEntropyShare& s) {
+  return {.slabs = column_slabs(s.segments, s.ranks),
+          .n = s.n,
+          .samples = s.samples,
+          .rank = s.rank,
+          .device = s.device,
+          .codes = s.codes,
+          .gradients =
+              s.spec.oe != 0 ? Gradients::kBoth : Gradients::kNone};
 }
 
 }  // namespace
@@ -42,22 +39,20 @@ void joint_entropy_exchanges(const JointEntropyShare& s, dist::Timetable& t) {
   // Over the batch, of each unit.
   const int sums = gpu ? 5 : 3;
   t.run(Kind::kAllReduce, sums * units * sizeof(double));
-  const bool gradient = s.spec.oe != 0;
   if (s.segments.count() > 1)
-    tell({column_slabs(s.segments, s.ranks), s.n, s.samples, s.rank,
-          panel_units(s), size_of(s.codes), gradient, gradient}, t);
+    tell(product_of(s), t);
   else
     t.compute(1, 1);
   t.run(Kind::kAllReduce, 3 * sizeof(double));
 }
 
 std::size_t gpu_joint_entropy_workspace(const JointEntropyShare& s) {
-  const std::int64_t units = s.segments.units(), code = code_bytes(s);
+  const std::int64_t units = s.segments.units(), code = static_cast<std::int64_t>(size_of(s.codes));
   const auto codes = 2 * s.n * units * code;
   if (s.ranks == 1)
     return static_cast<std::size_t>(
         codes + units * std::min<std::int64_t>(units, 4096) * (code + 2));
-  const std::int64_t panel = panel_units(s);
+  const std::int64_t panel = panel_units(product_of(s));
   const std::int64_t columns =
       (units + s.ranks - 1) / s.ranks + s.segments.size(0);
   return static_cast<std::size_t>(

@@ -7,7 +7,8 @@ namespace music {
 
 ViewLossValues add_view_loss(
     Graph& graph, const std::string& op, Value z, std::int64_t terms,
-    std::function<std::unique_ptr<Kernel>(const KernelRequest&)> make) {
+    std::function<std::unique_ptr<Kernel>(const KernelRequest&)> make,
+    const ViewLossPrice& price) {
   const Shape zs = graph.shape(z);
   MUSIC_CHECK(zs.rank() == 2 && zs[0] % 2 == 0,
               "[{}] embeddings {}, expected [2N,D]", op, zs.str());
@@ -18,6 +19,7 @@ ViewLossValues add_view_loss(
   node.op = op;
   node.inputs = {z};
   node.make = std::move(make);
+  if (price.exchanges) add_price(node, price, zs, graph.device());
   node.backward = [](Graph& g, const Node& n, const std::vector<GradientParts>& d) {
     MUSIC_CHECK(d[2].empty() && d[3].empty(),
                 "[{}] only the total has a gradient", n.op);

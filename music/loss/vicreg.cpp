@@ -22,7 +22,7 @@ VicregValues vicreg(Graph& graph, Value z, const VicregSpec& spec,
   const auto out =
       add_view_loss(graph, "vicreg", z, 4, [=](const KernelRequest& r) {
         return MUSIC_MAKE(make_vicreg, r, spec, batch, codes);
-      });
+      }, vicreg_price(spec, batch));
   return {out.total, out.terms, out.deviation};
 }
 

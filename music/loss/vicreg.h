@@ -13,6 +13,7 @@
 // other, where the authors' code divides its covariance by the configured N - 1.
 
 #include "engine/ops/kernel.h"
+#include "music/loss/gradients.h"
 #include "music/loss/shared_batch.h"
 #include "music/loss/vicreg_spec.h"
 
@@ -31,6 +32,11 @@ struct VicregValues {
 // products that they are sums of, so the products are fp32 either way.
 VicregValues vicreg(Graph& graph, Value z, const VicregSpec& spec,
                     const SharedBatch& batch = {}, DType codes = DType::kF32);
+
+// Of a covariance, that are wanted.
+inline Gradients gradients_of(const VicregSpec& s) {
+  return s.covariance != 0 ? Gradients::kB : Gradients::kNone;
+}
 
 // in: z; out: total [1], dz [2N,D], terms f64 [4], deviation [2,D]
 MUSIC_KERNEL(make_vicreg, VicregSpec, SharedBatch, DType)

@@ -11,6 +11,10 @@ using namespace music;
 using namespace music::test;
 
 TEST_SUITE("cuda_objectives") {
+  TEST_CASE("gather_rows: what it exchanges is what it tells plans") {
+    on_device([] { check_gathered_exchanges(Device::kCuda); });
+  }
+
   TEST_CASE("SimCLR and SwAV of all processes are those of one") {
     on_device([] {
       for (const auto& [name, comm] : device_communicators()) {

@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "dist/gather_rows.h"
+#include "engine/ops/cast.h"
 #include "engine/ops/normalize_rows_in_place.h"
 #include "engine/ops/push_rows.h"
 #include "tests/dist/world.h"
 #include "tests/support/compare.h"
 #include "tests/support/evaluate.h"
+#include "tests/support/exchange_log.h"
 #include "tests/support/golden.h"
 #include "tests/support/margin.h"
 #include "tests/support/objectives.h"
@@ -41,6 +43,26 @@ inline std::vector<float> over_world(std::vector<float> v) {
   world().all_reduce({v.data(), Shape{static_cast<std::int64_t>(v.size())},
                       DType::kF32});
   return v;
+}
+
+// gather_rows and its adjoint exchange what they tell plans.
+inline void check_gathered_exchanges(Device device) {
+  for (const DType dtype : {DType::kF32, DType::kF16})
+    for (const int ranks : {2, 3}) {
+      CAPTURE(ranks);
+      CHECK(check_exchanges(
+                device, ranks, kSamples, kWidth,
+                [&](Graph& g, Value z, const SharedBatch& batch) {
+                  const Value rows =
+                      slice_rows(g, z, 0, g.shape(z)[0] / 2);
+                  const Value all = dist::gather_rows(
+                      g, cast(g, rows, dtype), *batch.communicator,
+                      batch.samples);
+                  backward(g, reduce(g, cast(g, all, DType::kF32),
+                                     ReduceKind::kSum),
+                           g.constant({1}, 1));
+                }) == 2);
+    }
 }
 
 using RecordBatch = std::function<Recorded(

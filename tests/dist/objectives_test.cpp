@@ -54,6 +54,10 @@ TEST_SUITE("objectives") {
     }
   }
 
+  TEST_CASE("gather_rows: what it exchanges is what it tells plans") {
+    check_gathered_exchanges(Device::kCpu);
+  }
+
   TEST_CASE("gather_rows of one process is its argument; wrong rows are an error") {
     Parameters p;
     Graph g(p);

@@ -17,6 +17,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/delayed_communicator.h"
 #include "tests/support/margin.h"
+#include "tests/support/small_method.h"
 
 namespace {
 
@@ -66,6 +67,33 @@ struct Real {
   }
   void run() { step.run(pixels.data(), kBatch, 0.01); }
 };
+
+// A step of the plan against one that is run; of so many exchanges.
+std::size_t check_exchanges_of_step(const ModelSpec& spec) {
+  Real real(world(), spec);
+  dist::Timeline timeline;
+  world().record(&timeline);
+  real.run();
+  world().record(nullptr);
+  std::vector<const dist::Timeline::Span*> spans;
+  for (const auto& s : timeline.spans())
+    if (std::string_view(s.category) == "collective") spans.push_back(&s);
+  std::stable_sort(spans.begin(), spans.end(),
+                   [](auto* a, auto* b) { return a->begin < b->begin; });
+  Planned p(world().rank(), {1, world().size()}, spec);
+  const auto planned = predict(p.model()).collectives;
+  REQUIRE(planned.size() == spans.size());
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    CAPTURE(i);
+    dist::Collective c;
+    c.kind = planned[i].kind;
+    CHECK(spans[i]->name == c.name());
+    CHECK(static_cast<double>(spans[i]->bytes) == planned[i].bytes);
+    CHECK((spans[i]->lane == dist::Timeline::Lane::kCompute) ==
+          planned[i].blocking);
+  }
+  return spans.size();
+}
 
 TEST_SUITE("step_model") {
   TEST_CASE("a network that costs nothing leaves the efficiency of one") {
@@ -159,30 +187,23 @@ TEST_SUITE("step_model") {
   TEST_CASE("the exchanges are those of a real step, to the byte") {
     for (const std::int64_t segment : {80, 1120}) {
       CAPTURE(segment);
-      Real real(world(), model_spec(segment));
-      dist::Timeline timeline;
-      world().record(&timeline);
-      real.run();
-      world().record(nullptr);
-      std::vector<const dist::Timeline::Span*> spans;
-      for (const auto& s : timeline.spans())
-        if (std::string_view(s.category) == "collective") spans.push_back(&s);
-      std::stable_sort(spans.begin(), spans.end(), [](auto* a, auto* b) {
-        return a->begin < b->begin;
-      });
-      Planned p(world().rank(), {1, world().size()}, model_spec(segment));
-      const auto planned = predict(p.model()).collectives;
-      REQUIRE(planned.size() == spans.size());
-      if (world().size() > 1) CHECK(spans.size() > 40);
-      for (std::size_t i = 0; i < spans.size(); ++i) {
-        CAPTURE(i);
-        dist::Collective c;
-        c.kind = planned[i].kind;
-        CHECK(spans[i]->name == c.name());
-        CHECK(static_cast<double>(spans[i]->bytes) == planned[i].bytes);
-        CHECK((spans[i]->lane == dist::Timeline::Lane::kCompute) ==
-              planned[i].blocking);
-      }
+      const std::size_t exchanges =
+          check_exchanges_of_step(model_spec(segment));
+      if (world().size() > 1) CHECK(exchanges > 40);
+    }
+  }
+
+  TEST_CASE("and whatever the method") {
+    for (const char* const name :
+         {"vicreg", "barlow_twins", "simclr", "byol", "moco_v2", "swav"}) {
+      CAPTURE(name);
+      ModelSpec spec = test::with_method(model_spec(), name, kBatch);
+      const std::size_t exchanges = check_exchanges_of_step(spec);
+      if (world().size() > 1) CHECK(exchanges > 40);
+      if (spec.method.name != "moco_v2" || world().size() != 2) continue;
+      // Statistics of groups; those of the keys are of both processes.
+      spec.method.of<MocoV2>().group = 6;
+      CHECK(check_exchanges_of_step(spec) > 20);
     }
   }
 

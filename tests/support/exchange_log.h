@@ -1,8 +1,9 @@
 #pragma once
-// What the loss exchanges, beside what it tells plans of it.
+// What nodes exchange, beside what they tell plans of it.
 
 #include <fmt/ranges.h>
 
+#include <concepts>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -10,7 +11,7 @@
 
 #include "dist/timetable.h"
 #include "engine/core/shard.h"
-#include "music/loss/joint_entropy.h"
+#include "music/loss/shared_batch.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/margin.h"
 
@@ -80,35 +81,35 @@ struct LoggedTimetable final : dist::Timetable {
   }
 };
 
-// Holds a node's exchanges to those of a run, on each rank; returns their lines.
-inline std::size_t check_exchanges(Device device, int ranks,
-                                   std::int64_t samples,
-                                   const Segments& segments,
-                                   const JointEntropySpec& spec,
-                                   DType codes = DType::kF32) {
+// Holds what the nodes that record(graph, z, batch) adds tell of their exchanges
+// to those of a run, on each rank; returns the number of lines. z [2n,D] F32 of
+// this rank's samples has a gradient.
+template <std::invocable<Graph&, Value, const SharedBatch&> Record>
+std::size_t check_exchanges(Device device, int ranks, std::int64_t samples,
+                            std::int64_t units, Record&& record) {
   std::size_t lines = 0;
   for (int rank = 0; rank < ranks; ++rank) {
     CAPTURE(rank);
     LoggedCommunicator communicator(rank, ranks);
     Parameters p;
-    p.set_storage({.device = device});
+    p.add("z", {2 * shard_size(samples, rank, ranks), units}, {});
+    p.set_storage({.training = true, .device = device});
     p.allocate();
     Graph g(p);
-    const Value z = g.input(
-        "z", {2 * shard_size(samples, rank, ranks), segments.units()},
-        DType::kF32);
-    joint_entropy(g, z, segments, spec, {&communicator, samples}, codes);
+    record(g, g.parameter(0), SharedBatch{&communicator, samples});
     LoggedTimetable told;
-    g.nodes()[0].exchanges(told);
-    const std::vector<float> logits(
-        static_cast<std::size_t>(g.shape(z).elements()), 0.5f);
+    double computing = 0;  // nodes that compute between their exchanges
+    for (const Node& node : g.nodes()) {
+      if (!node.exchanges) continue;
+      if (node.work) ++computing;
+      node.exchanges(told);
+    }
     BoundExecutable run(std::move(g), p);
-    run.set_input(z, logits.data());
     communicator.log = {};
     run.run();
     CHECK(fmt::format("{}", fmt::join(told.log.lines, ", ")) ==
           fmt::format("{}", fmt::join(communicator.log.lines, ", ")));
-    CHECK(near(told.computed, 1, 1e-12));
+    CHECK(near(told.computed, computing, 1e-12));
     lines = told.log.lines.size();
   }
   return lines;

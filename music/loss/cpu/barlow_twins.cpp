@@ -16,9 +16,7 @@ class BarlowTwinsKernel final : public Kernel {
   BarlowTwinsKernel(const ViewShape& shape, const BarlowTwinsSpec& spec)
       : shape_(shape),
         spec_(spec),
-        correlation_(shape, 1 / shape.samples,
-                     spec.lambda != 0 && spec.scale != 0 ? Gradients::kBoth
-                                                         : Gradients::kNone) {
+        correlation_(shape, 1 / shape.samples, gradients_of(spec)) {
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);
   }

@@ -17,7 +17,7 @@ class VicregKernel final : public Kernel {
       : shape_(shape),
         spec_(spec),
         covariance_(shape, 1 / (shape.samples - 1),
-                    spec.covariance != 0 ? Gradients::kB : Gradients::kNone) {
+                    gradients_of(spec)) {
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);
   }

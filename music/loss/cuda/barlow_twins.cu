@@ -130,9 +130,7 @@ class BarlowTwinsKernel final : public Kernel {
       : shape_(shape),
         spec_(spec),
         codes_(codes),
-        correlation_(shape, 1 / shape.samples, codes,
-                     spec.lambda != 0 && spec.scale != 0 ? Gradients::kBoth
-                                                         : Gradients::kNone,
+        correlation_(shape, 1 / shape.samples, codes, gradients_of(spec),
                      widths) {
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);

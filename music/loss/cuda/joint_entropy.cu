@@ -86,7 +86,7 @@ class JointEntropyKernel final : public Kernel {
                        gradients, widths ? widths->panel : 0);
       else
         panels_.emplace(product, gradients,
-                        widths ? *widths : panel_widths(product));
+                        widths ? *widths : panel_widths(product.units, codes));
     }
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);

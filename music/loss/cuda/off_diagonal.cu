@@ -48,7 +48,7 @@ OffDiagonalSquares::OffDiagonalSquares(const ViewShape& shape, double scale,
                    product, gradients, widths ? widths->panel : 0);
   else
     panels_.emplace(product, gradients,
-                    widths ? *widths : panel_widths(product));
+                    widths ? *widths : panel_widths(product.units, codes));
 }
 
 std::size_t OffDiagonalSquares::workspace_bytes() const {

@@ -8,34 +8,6 @@
 #include "engine/cuda/launch.h"
 
 namespace music::cuda {
-namespace {
-
-constexpr std::int64_t kTileBytes = 32 << 20;  // second-level cache
-
-std::int64_t round_up(std::int64_t n, std::int64_t to) {
-  return ceil_div(n, to) * to;
-}
-
-// D in equal parts of whole multiples, none wider than `most`.
-std::int64_t equal_parts(std::int64_t units, std::int64_t most,
-                         std::int64_t multiple) {
-  return round_up(ceil_div(units, ceil_div(units, most)), multiple);
-}
-
-}  // namespace
-
-PanelWidths panel_widths(const TileProduct& product) {
-  const std::int64_t units = product.units;
-  // F32 products take so long that sums of dA over narrow panels cost nothing.
-  const std::int64_t fit = std::max<std::int64_t>(
-      kTileBytes / static_cast<std::int64_t>(sizeof(float)) / units / 128 * 128,
-      256);
-  const bool narrow = product.codes == DType::kF16;
-  PanelWidths w;
-  w.panel = equal_parts(units, narrow ? 4096 : fit, 128);
-  w.tile = narrow ? equal_parts(w.panel, fit, 128) : w.panel;
-  return w;
-}
 
 TilePanels::TilePanels(const TileProduct& product, Gradients gradients,
                        const PanelWidths& widths)

@@ -17,6 +17,7 @@
 #include "engine/cuda/gemm.h"
 #include "music/loss/cuda/tile_rule.h"
 #include "music/loss/gradients.h"
+#include "music/loss/panel_widths.h"
 
 namespace music::cuda {
 
@@ -29,14 +30,7 @@ struct TileProduct {
   float unscale;
 };
 
-// Columns of M at a time.
-struct PanelWidths {
-  std::int64_t panel = 0;  // of G: what dA is summed over at a time
-  std::int64_t tile = 0;   // of M before it is G; no wider than the panel
-};
-// Panels as wide as pays, tiles of 32 MB: for D 8160 and F16 codes 67 MB and
-// 33 MB, for F32 codes 33 MB in all.
-PanelWidths panel_widths(const TileProduct& product);
+using music::PanelWidths;
 
 class TilePanels {
  public:

@@ -95,8 +95,7 @@ class VicregKernel final : public Kernel {
       : shape_(shape),
         spec_(spec),
         covariance_(shape, 1 / (shape.samples - 1), DType::kF32,
-                    spec.covariance != 0 ? Gradients::kB : Gradients::kNone,
-                    widths) {
+                    gradients_of(spec), widths) {
     Workspace none;
     workspace_bytes_ = carve(nullptr, none);
   }

@@ -14,9 +14,9 @@
 #include "music/loss/joint_entropy.h"
 #include "tests/support/compare.h"
 #include "tests/support/cuda_device.h"
-#include "tests/support/exchange_log.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/loss_cases.h"
+#include "tests/support/loss_exchanges.h"
 #include "tests/support/loss_run.h"
 #include "tests/support/margin.h"
 #include "tests/support/reference_loss.h"
@@ -129,18 +129,21 @@ TEST_SUITE("cuda_joint_entropy") {
       JointEntropySpec no_gradient, local;
       no_gradient.oe = 0;
       local.scope = LossScope::kLocal;
-      // Slabs whose rows need no padding, which a plan does not count.
       const Segments segments = Segments::equal(48, 8);
+      // Rows of slabs and panels are padded.
+      const Segments uneven = Segments::uneven({5, 30, 2, 10});
       for (const DType codes : {DType::kF32, DType::kF16})
         for (const int ranks : {2, 3}) {
           CAPTURE(ranks);
-          const auto lines = [&](const JointEntropySpec& spec) {
-            return check_exchanges(Device::kCuda, ranks, 7, segments, spec,
-                                   codes);
+          const auto lines = [&](const Segments& s,
+                                 const JointEntropySpec& spec) {
+            return check_exchanges(Device::kCuda, ranks, 7, s, spec, codes);
           };
-          CHECK(lines({}) == 9);
-          CHECK(lines(no_gradient) == 6);
-          CHECK(lines(local) == 2);
+          CHECK(lines(segments, {}) == 9);
+          CHECK(lines(segments, no_gradient) == 6);
+          CHECK(lines(segments, local) == 2);
+          CHECK(lines(uneven, {}) == 9);
+          CHECK(lines(uneven, no_gradient) == 6);
         }
     });
   }

@@ -1,10 +1,9 @@
 // What the loss tells plans is what its kernel does.
 #include "music/loss/joint_entropy_price.h"
-#include "music/loss/slab_exchanges.h"
 
 #include <doctest/doctest.h>
 
-#include "tests/support/exchange_log.h"
+#include "tests/support/loss_exchanges.h"
 
 namespace {
 
@@ -28,15 +27,6 @@ TEST_SUITE("joint_entropy_price") {
       CHECK(check_exchanges(Device::kCpu, ranks, 17,
                             Segments::uneven({5, 30, 2, 11}), {}) == 9);
     }
-  }
-
-  TEST_CASE("without the gradient of A nothing of it comes back") {
-    test::LoggedTimetable told;
-    tell({{0, 8, 16}, 3, 6, 1, 8, 2, false, true}, told, 0.5);
-    CHECK(fmt::format("{}", fmt::join(told.log.lines, ", ")) ==
-          "start all_to_all 96 #1, start all_gather 96 #2, wait #1, "
-          "start all_gather 96 #3, wait #2, wait #3, run all_to_all 192");
-    CHECK(told.computed == 0.5);
   }
 
   TEST_CASE("three panels go round") {

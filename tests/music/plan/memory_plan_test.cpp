@@ -7,6 +7,7 @@
 
 #include "dist/planned.h"
 #include "engine/core/error.h"
+#include "tests/support/small_method.h"
 
 namespace {
 
@@ -58,6 +59,46 @@ TEST_SUITE("memory_plan") {
     }
     CHECK(loss[0] < loss[1]);
     CHECK(plan_memory(uneven, step_spec(), 3, {}, 2).loss == loss[1]);
+  }
+
+  TEST_CASE("the plan is what the step takes, whatever the method") {
+    for (const std::string& name : method_names()) {
+      CAPTURE(name);
+      const ModelSpec spec = test::with_method(kModel, name, 6);
+      const MemoryPlan plan = plan_memory(spec, step_spec(), 6, {});
+      Model model(spec, true);
+      const TrainingStep step(model, step_spec(), {6}, {});
+      CHECK(plan.activations == step.memory().arena);
+      CHECK(plan.workspace == step.memory().workspace);
+      CHECK(plan.loss <= plan.workspace);
+      const bool of_pairs =
+          name == "music" || name == "vicreg" || name == "barlow_twins";
+      CHECK((plan.loss > 0) == of_pairs);
+      std::int64_t elements = model.parameters().flat_elements();
+      CHECK(plan.gradients == static_cast<std::size_t>(elements) * 4);
+      CHECK(plan.momentum == plan.gradients);
+      if (name == "byol" || name == "moco_v2") elements *= 2;  // a target
+      for (const auto& b : model.parameters().buffers())
+        elements += b.shape.elements();
+      CHECK(plan.parameters == static_cast<std::size_t>(elements) * 4);
+    }
+  }
+
+  TEST_CASE("a GPU's plan knows the losses of pairs of units") {
+    const Compute compute{Device::kCuda, DType::kF16};
+    for (const char* const name : {"vicreg", "barlow_twins"}) {
+      CAPTURE(name);
+      ModelSpec spec = test::with_method(kModel, name, 512);
+      spec.projector.back() = 2048;
+      // Views [2N,D], a product's panels; shared, the view's slab and panels.
+      for (const int processes : {1, 4}) {
+        const MemoryPlan plan =
+            plan_memory(spec, step_spec(), 512 / processes, compute, processes);
+        const std::size_t view = 512 * 2048 * sizeof(float);
+        CHECK(plan.loss > 2 * view / static_cast<std::size_t>(processes));
+        CHECK(plan.loss < 10 * view);
+      }
+    }
   }
 
   TEST_CASE("16 bits halve the activations and need no device to plan") {

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "dist/gather_rows.h"
 #include "dist/planned.h"
 #include "dist/sum_over_ranks.h"
 #include "engine/graph/autograd.h"
+#include "engine/ops/add.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/reduce.h"
@@ -101,6 +103,33 @@ TEST_SUITE("node_cost") {
       ++seen;
     }
     CHECK(seen == 3);
+  }
+
+  TEST_CASE("linear by rows that are no parameter: the same") {
+    // SimCLR's similarities of 3 of 6 rows, queries by a queue of 9 keys.
+    const auto place = dist::make_planned_communicator(0, 2);
+    Parameters p;
+    p.add("z", {3, 5}, {});
+    p.add_buffer("queue", {9, 5}, 0);
+    p.set_storage({.training = true});
+    Graph g(p);
+    const Value z = g.parameter(0);
+    const Value all = dist::gather_rows(g, z, *place, 6);
+    const Value y = linear(g, z, all, {}), keys = linear(g, z, g.buffer(0), {});
+    check(work_of(g, g.nodes()[1]), 2.0 * 3 * 6 * 5, 4.0 * (15 + 30 + 18));
+    check(work_of(g, g.nodes()[2]), 2.0 * 3 * 9 * 5, 4.0 * (15 + 45 + 27));
+    const std::size_t gradients = g.nodes().size();
+    backward(g, add(g, reduce(g, y, ReduceKind::kSum),
+                    reduce(g, keys, ReduceKind::kSum)),
+             g.constant({1}, 1));
+    double flops = 0, exchanges = 0;
+    for (std::size_t n = gradients; n < g.nodes().size(); ++n) {
+      flops += work_of(g, g.nodes()[n]).flops;
+      exchanges += only_exchanges(g.nodes()[n]);
+    }
+    // Of z from both, of the rows of all, which are summed; none of the queue.
+    CHECK(flops == 2.0 * 3 * 5 * (6 + 6 + 9));
+    CHECK(exchanges == 1);
   }
 
   TEST_CASE("the loss: three products with this process's columns of P") {
