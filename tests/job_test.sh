@@ -79,8 +79,9 @@ import json, sys
 a, b = ([json.loads(line) for line in open(f'{run}/metrics.jsonl')
          if '"loss"' in line] for run in sys.argv[1:])
 assert len(a) == len(b) >= 4
-for x, y in zip(a[:4], b[:4]):
-    assert abs(x['loss'] - y['loss']) <= 2e-3 * max(1, abs(x['loss'])), (x['loss'], y['loss'])
+# Behind the first update a ReLU may be on the other side of its kink.
+for x, y, bound in zip(a, b, (1e-5, 1e-5, 2e-3)):
+    assert abs(x['loss'] - y['loss']) <= bound * max(1, abs(x['loss'])), (x['loss'], y['loss'])
 P
     done
   done
