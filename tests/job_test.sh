@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Training by several processes as a user runs it, and what becomes of a job of
 # which one process is lost.
-#   job_test.sh BUILD_DIR runs|agreement|failures [TRIALS]
+#   job_test.sh BUILD_DIR runs|methods|agreement|failures [TRIALS]
 # runs       the same job twice: the same bytes; the first steps are those of one
 #            process; SIGUSR1 stops all ranks after the same step, and the job
 #            goes on to the same bytes, or on another number of processes
+# methods    every method on one, two and three processes: the same first steps
 # agreement  processes that differ in configuration or data are named
 # failures   SIGKILL, SIGSEGV, SIGABRT or SIGSTOP to a random rank: exit code not
 #            0, the rank is named, no process is left after 5 s (stopped rank: 10 s
@@ -55,6 +56,40 @@ wait_for_step() {  # run, step, process
     kill -0 "$3" 2>/dev/null || return 1
     sleep 0.01
   done
+}
+
+methods() {
+  local m np
+  local base=("$build/music_train" --preset demo --data "$work/data/train"
+    --augment.size 16 --model.width 4 --batch-size 36 --optim.base_lr 0.02 --epochs 2
+    --train.checkpoint_every 3 --progress none --train.log_level warn)
+  for m in vicreg barlow_twins simclr simsiam byol moco_v2 swav supervised; do
+    local run=("${base[@]}" --method "$m") out
+    [[ $m == supervised ]] || run+=(--mlp 32-16)
+    case $m in
+      simsiam | byol) run+=("--$m.predictor" 16) ;;
+      moco_v2) run+=(--moco_v2.queue 144 --moco_v2.group 6) ;;
+      swav) run+=(--swav.prototypes 12 --swav.freeze 0 --swav.queue 36 --swav.queue_from 0) ;;
+    esac
+    for np in 1 2 3; do
+      out=$work/$m-$np
+      mpirun -np "$np" "${run[@]}" --out "$out" || fail "$m on $np processes"
+      python3 - "$work/$m-1" "$out" <<'P' || fail "$m on $np processes: another loss"
+import json, sys
+a, b = ([json.loads(line) for line in open(f'{run}/metrics.jsonl')
+         if '"loss"' in line] for run in sys.argv[1:])
+assert len(a) == len(b) >= 4
+# Behind the first update a ReLU may be on the other side of its kink.
+for x, y, bound in zip(a, b, (1e-5, 1e-5, 2e-3)):
+    assert abs(x['loss'] - y['loss']) <= bound * max(1, abs(x['loss'])), (x['loss'], y['loss'])
+P
+    done
+  done
+  local said
+  said=$(mpirun -np 2 "${base[@]}" --method moco_v2 --mlp 32-16 --moco_v2.queue 144 \
+    --moco_v2.group 9 --out "$work/refused" 2>&1) && fail "groups of 9 on 2 processes"
+  grep -q '2 processes and 4 groups of moco_v2.group = 9' <<<"$said" ||
+    fail "said: $said"
 }
 
 runs() {

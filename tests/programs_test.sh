@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|workers|errors|corrupt|preview|shards|knn|plan
+#   programs_test.sh BUILD_DIR resume|methods|workers|errors|corrupt|preview|shards|knn|plan
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
+# methods  every method: SIGUSR1 and kill -9, then on to the same files and the same
+#          checkpoint; settings, data and weights that do not fit are refused
 # workers  one and four loader threads: the same bytes
 # errors   bad input: one line, the right exit code, nothing written
 # corrupt  5 % of the images damaged in ten ways: training ends, each is listed
@@ -84,6 +86,101 @@ resume() {
   rm "$work/whole/encoder.safetensors"
   train --out "$work/whole" || fail "falling back to an older checkpoint"
   [[ $(weights "$work/whole") == "$expected" ]] || fail "fallback ended elsewhere"
+}
+
+# Everything that a run leaves of its weights, and of what it goes on from.
+outcome() {
+  local newest
+  newest=$(find "$1/ckpt" -mindepth 1 -maxdepth 1 -name 'step_*' | sort | tail -1)
+  (cd "$1" && sha256sum ./*.safetensors "ckpt/${newest##*/}"/*.safetensors)
+}
+# settings_of METHOD: small; SwAV's queue begins to be kept at step 6 and is used
+# from step 8 on.
+settings_of() {
+  case $1 in
+    music) echo --mlp 32-32 --loss.segment 8 ;;
+    simsiam | byol) echo --mlp 32-16 "--$1.predictor" 16 ;;
+    moco_v2) echo --mlp 32-16 --moco_v2.queue 64 --moco_v2.group 4 ;;
+    swav) echo --mlp 32-16 --swav.prototypes 12 --swav.freeze 0.5 --swav.queue 32 \
+      --swav.queue_from 1 ;;
+    supervised) ;;
+    *) echo --mlp 32-16 ;;
+  esac
+}
+methods() {
+  local base=("$build/music_train" --preset demo --data "$data" --augment.size 16
+    --model.width 4 --batch-size 16 --train.checkpoint_every 3 --progress none
+    --train.log_level warn --epochs 8)
+  local m trial stopped=0
+  for m in music vicreg barlow_twins simclr simsiam byol moco_v2 swav supervised; do
+    local run=("${base[@]}" --method "$m") whole=$work/$m expected files=projector
+    read -ra settings <<<"$(settings_of "$m")"
+    run+=("${settings[@]}")
+    "${run[@]}" --out "$whole" || fail "$m"
+    expected=$(outcome "$whole")
+    case $m in
+      simsiam | byol) files="predictor projector" ;;
+      swav) files="projector prototypes" ;;
+      supervised) files=classifier ;;
+    esac
+    [[ $(cd "$whole" && echo *.safetensors) == \
+      "$(printf '%s\n' encoder $files | sort | sed 's/$/.safetensors/' | xargs)" ]] ||
+      fail "$m wrote $(cd "$whole" && echo *.safetensors), expected encoder $files"
+    for trial in USR1:16:7 KILL:137:11; do
+      local signal=${trial%%:*} code step=${trial##*:} out=$work/$m-${trial%%:*}
+      code=${trial#*:} code=${code%:*}
+      "${run[@]}" --out "$out" &
+      local pid=$!
+      until [[ -e $out/metrics.jsonl ]] && (($(steps "$out") >= step)); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.01
+      done
+      kill -"$signal" "$pid" 2>/dev/null
+      wait "$pid" 2>/dev/null
+      local status=$?
+      ((status == code || status == 0)) || fail "$m, SIG$signal: exit $status"
+      ((status != code)) || stopped=$((stopped + 1))
+      "${run[@]}" --out "$out" || fail "$m: going on after SIG$signal"
+      [[ $(outcome "$out") == "$expected" ]] ||
+        fail "$m: another end after SIG$signal: $(diff <(outcome "$out") <(echo "$expected"))"
+    done
+  done
+  ((stopped > 9)) || fail "only $stopped of 18 runs were stopped before their end"
+  # Starting from an encoder.
+  "${base[@]}" --method supervised --supervised.encoder frozen --epochs 1 \
+    --model.weights "$work/byol/encoder.safetensors" --out "$work/probe" ||
+    fail "a probe of BYOL's encoder"
+  cmp -s <(tail -c 2000 "$work/probe/encoder.safetensors") \
+    <(tail -c 2000 "$work/byol/encoder.safetensors") || fail "a frozen encoder moved"
+
+  local b=("${base[@]}" --out "$work/refused")
+  mkdir "$work/flat" "$work/one"
+  cp "$data"/cross/* "$work/flat" && cp -r "$data/cross" "$work/one"
+  expect 2 'music, vicreg.*found "no_such"' "${b[@]}" --method no_such
+  expect 2 'moco_v2.queue .*method "moco_v2", and method.name is "byol"' \
+    "${b[@]}" --method byol --moco_v2.queue 64
+  expect 2 'D 30 does not divide into segments of 8' "${b[@]}" --mlp 32-30 --loss.segment 8
+  expect 2 'queue .*of 60 keys and 16 keys a batch .*multiple' \
+    "${b[@]}" --method moco_v2 --moco_v2.queue 60
+  expect 2 'queue .*of 48 keys and 32 keys a batch .*multiple' \
+    "${b[@]}" --method moco_v2 --moco_v2.symmetric true --moco_v2.queue 48
+  expect 2 'group .*of 5 samples and .*of 16: expected a divisor' \
+    "${b[@]}" --method moco_v2 --moco_v2.queue 64 --moco_v2.group 5
+  expect 2 'swav.queue .*of 20 .*of 16: expected a multiple' \
+    "${b[@]}" --method swav --swav.queue 20
+  expect 2 'has no label: expected one' \
+    "${b[@]}" --method supervised --data "$work/flat" --batch-size 4
+  expect 2 'with 1 classes: expected labels of at least 2' \
+    "${b[@]}" --method supervised --data "$work/one" --batch-size 4
+  expect 2 '\[vicreg\] a batch of 1 sample .*expected at least 2' \
+    "${b[@]}" --method vicreg --data "$work/flat" --batch-size \
+    "$(($(ls "$work/flat" | wc -l) - 1))"
+  local w=("${b[@]}" --method vicreg --model.weights)
+  expect 3 'cannot read no/such' "${w[@]}" no/such
+  expect 3 'missing.*expected the weights of this arch' \
+    "${w[@]}" "$work/vicreg/projector.safetensors"
+  expect 3 'conv1.weight is F32 \[4,3,3,3\], expected F32 \[8,3,3,3\]' \
+    "${w[@]}" "$work/vicreg/encoder.safetensors" --model.width 8
 }
 
 workers() {

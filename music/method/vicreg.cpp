@@ -45,6 +45,11 @@ std::vector<Value> Vicreg::embed(Graph& g, const ResNet& encoder,
 
 Objective Vicreg::objective(Graph& g, std::span<const Value> embedded,
                             const Inputs& inputs) const {
+  if (inputs.batch.samples < 2)
+    throw error(ExitCode::kUsage,
+                "[vicreg] a batch of {} sample (the last of an epoch): expected "
+                "at least 2, which have a variance; choose another train.batch",
+                inputs.batch.samples);
   const VicregValues v = vicreg(g, embedded[0], settings_, inputs.batch);
   return {v.total, v.total, {{"terms", v.terms}, {"deviation", v.deviation}}};
 }

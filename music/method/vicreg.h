@@ -1,6 +1,6 @@
 #pragma once
 // VICReg (arXiv 2105.04906): views alike, every unit with variance, no two units
-// correlated.
+// correlated. No batch, and no short last one, may have a single sample.
 
 #include "layers/projector.h"
 #include "music/loss/vicreg_spec.h"

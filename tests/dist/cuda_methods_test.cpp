@@ -38,11 +38,11 @@ TEST_SUITE("cuda_methods") {
       MethodRun many(problem, all.back().second.get(),
                      on_device(DType::kF32));
       for (int k = 0; k < 5; ++k)
-        CHECK(near(many.run(k), one.run(k), 5e-4, name));
+        CHECK(near(many.run(k), one.run(k), 2e-5, name));
       Parameters &a = many.model.parameters(), &b = one.model.parameters();
       const auto check = [&](const char* what, const WorstTensor& w) {
         CAPTURE(w.name);
-        CHECK(within(w.error, 5e-4, name + " " + what));
+        CHECK(within(w.error, 2e-5, name + " " + what));
       };
       check("weights", worst_tensor(a, b, &Parameters::value));
       if (a.has_target())

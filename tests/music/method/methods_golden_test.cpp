@@ -153,6 +153,21 @@ TEST_SUITE("methods_golden") {
     for (const std::string& name : method_names())
       CHECK(methods.contains(name));
   }
+
+  // Of 4096 images of ImageNet a step, 100 and 1000 epochs.
+  TEST_CASE("byol's target momentum is that of its code") {
+    const auto at = [](double first, std::int64_t step, std::int64_t total) {
+      Parameters parameters;
+      const Byol byol(parameters, {.target_momentum = first},
+                      {.features = 4, .projector = {4}});
+      return static_cast<double>(
+          byol.knobs({.step = step, .total_steps = total}, 1).target_momentum);
+    };
+    CHECK(near(at(0.99, 1000, 31278), 0.9900251998, 2e-7));
+    CHECK(near(at(0.99, 15639, 31278), 0.995, 2e-7));
+    CHECK(near(at(0.996, 1000, 312784), 0.9960001009, 2e-7));
+    CHECK(at(0.99, 31278, 31278) == 1);
+  }
 }
 
 }  // namespace
