@@ -7,6 +7,7 @@
 //
 // Made by Model (model.h).
 
+#include <algorithm>
 #include <vector>
 
 #include "music/method/method.h"
@@ -53,6 +54,11 @@ struct EmbedBackwardGraph {
   Value pixels;                  // input
   std::vector<Value> gradients;  // inputs, where ObjectiveGraph has them
   std::size_t backward_begin = 0;
+
+  // False where no gradient comes: the network does not learn.
+  bool needed() const {
+    return std::ranges::any_of(gradients, [](Value v) { return bool(v); });
+  }
 };
 
 // Where what lives between the graphs lies in one block; bytes. The objective

@@ -64,7 +64,7 @@ void NetworkPasses::add(std::int64_t samples, const ObjectiveGraph& towards) {
       samples, spec_, towards, communicator_);
   p.backward_pixels = backward.pixels, p.gradients = backward.gradients;
   p.backward_begin = backward.backward_begin;
-  if (std::ranges::any_of(p.gradients, [](Value v) { return bool(v); }))
+  if (backward.needed())
     p.backward = std::make_unique<Executable>(std::move(backward.graph),
                                               model_.parameters(), options_);
 }

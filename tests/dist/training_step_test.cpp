@@ -23,14 +23,24 @@ namespace {
 using namespace music;
 using namespace music::test;
 
+// In two passes of parts that all numbers of processes share alike.
+constexpr std::int64_t kPart = 12, kUneven = 17;
+
+TrainingStepSpec in_parts(std::int64_t micro) {
+  TrainingStepSpec spec = step_spec();
+  spec.micro_batch = micro;
+  return spec;
+}
+
 struct Trained {
   Model model;
   TrainingStep step;
   dist::Communicator* communicator;
 
-  explicit Trained(dist::Communicator* c, const ModelSpec& spec = kSpec)
+  explicit Trained(dist::Communicator* c, const ModelSpec& spec = kSpec,
+                   std::int64_t micro = 0)
       : model(spec, true),
-        step(model, step_spec(), {kBatch, kLast}, {}, c),
+        step(model, in_parts(micro), {kBatch, kUneven, kLast}, {}, c),
         communicator(c) {
     model.parameters().initialise(1);
   }
@@ -161,6 +171,23 @@ TEST_SUITE("training_step") {
                        Shape{static_cast<std::int64_t>(first.size())},
                        DType::kF32});
     CHECK(std::memcmp(x.data(), first.data(), x.size() * sizeof(float)) == 0);
+  }
+
+  TEST_CASE("two passes of many are two passes of one") {
+    Trained one(nullptr, kSpec, kPart), many(&world(), kSpec, kPart);
+    for (const std::int64_t samples : {kBatch, kUneven, kLast}) {
+      CAPTURE(samples);
+      CHECK(near(many.terms(samples).total, one.terms(samples).total, kBound));
+      check("gradient in two passes", gradients(many.model.parameters(),
+                                                one.model.parameters()));
+    }
+    one.train();
+    many.train();
+    const Parameters& p = many.model.parameters();
+    check("weights after five steps in two passes",
+          worst(p, one.model.parameters(), p.table(), &Parameters::value));
+    check("running statistics after five steps in two passes",
+          worst(p, one.model.parameters(), p.buffers(), &Parameters::buffer));
   }
 
   // The three that multi-process training gets wrong without a sign: each must

@@ -91,6 +91,20 @@ struct Trained {
     }
     return all;
   }
+  void give_state_to(Trained& other) {
+    Parameters &from = model.parameters(), &to = other.model.parameters();
+    for (int i = 0; i < static_cast<int>(from.table().size()); ++i) {
+      const auto copy = [](Tensor a, Tensor b) {
+        std::memcpy(b.data, a.data, a.bytes());
+      };
+      copy(from.value(i), to.value(i));
+      copy(from.momentum(i), to.momentum(i));
+      if (from.has_target()) copy(from.target(i), to.target(i));
+    }
+    for (int i = 0; i < static_cast<int>(from.buffers().size()); ++i)
+      std::memcpy(to.buffer(i).data, from.buffer(i).data, from.buffer(i).bytes());
+    other.step.set_update_state(step.update_state());
+  }
 };
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
@@ -270,6 +284,23 @@ TEST_SUITE("two_pass") {
     CHECK(same_bits(one.state(), same.state()));
     CHECK(same_bits(one.state(), more.state()));
     CHECK(one.step.memory().rows == 0);
+  }
+
+  TEST_CASE("what a step leaves is all that the next one knows") {
+    for (const std::string method : {"music", "byol"}) {
+      CAPTURE(method);
+      const ModelSpec spec = spec_of(method, 8);
+      Trained whole(spec, 3, {8}), first(spec, 3, {8}), second(spec, 3, {8});
+      const auto run = [](Trained& t, std::uint32_t step) {
+        const Pixels x = pixels(8, 8, step);
+        CHECK(t.step.run(x.data(), 8, 0.1).applied);
+      };
+      for (std::uint32_t i = 0; i < 4; ++i) run(whole, i);
+      run(first, 0), run(first, 1);
+      first.give_state_to(second);
+      run(second, 2), run(second, 3);
+      CHECK(same_bits(whole.state(), second.state()));
+    }
   }
 
   TEST_CASE("steps leave nothing behind for those after them") {
