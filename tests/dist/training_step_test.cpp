@@ -52,11 +52,11 @@ struct Trained {
     return Music::terms(forward_backward(samples, 0).readings);
   }
   // Five LARS steps, the last of them short.
-  void train() {
+  void train(double rate = 0.5) {
     for (std::uint32_t k = 0; k < 5; ++k) {
       const std::int64_t samples = k == 4 ? kLast : kBatch;
       const auto x = pixels(samples, k);
-      step.run((communicator ? shard(x) : x).data(), samples, 0.5);
+      step.run((communicator ? shard(x) : x).data(), samples, rate);
     }
   }
 };
@@ -181,8 +181,10 @@ TEST_SUITE("training_step") {
       check("gradient in two passes", gradients(many.model.parameters(),
                                                 one.model.parameters()));
     }
-    one.train();
-    many.train();
+    // At 0.5 the second step of these has a ReLU so near its kink that rounding
+    // decides: 1e-6 on the weights of one process moves its gradient by 2 %.
+    one.train(0.1);
+    many.train(0.1);
     const Parameters& p = many.model.parameters();
     check("weights after five steps in two passes",
           worst(p, one.model.parameters(), p.table(), &Parameters::value));
