@@ -47,16 +47,21 @@ GradientReducer::Schedule GradientReducer::schedule(const Graph& graph) const {
   return s;
 }
 
+void GradientReducer::start(const Bucket& bucket, void* stream) {
+  const Tensor range{parameters_.flat_gradients() + bucket.begin,
+                     Shape{bucket.end - bucket.begin}, DType::kF32};
+  started_.push_back(
+      communicator_.start(Collective::all_reduce(range, range), stream));
+}
+
 void GradientReducer::after_node(const Schedule& schedule, std::size_t node,
                                  void* stream) {
-  for (const std::size_t b : schedule.after_[node]) {
-    const Bucket& bucket = buckets_[b];
-    const Tensor range{parameters_.flat_gradients() + bucket.begin,
-                       Shape{bucket.end - bucket.begin}, DType::kF32};
-    started_.push_back(
-        communicator_.start(Collective::all_reduce(range, range), stream));
-  }
+  for (const std::size_t b : schedule.after_[node]) start(buckets_[b], stream);
   if (!started_.empty()) communicator_.poll();
+}
+
+void GradientReducer::start_all(void* stream) {
+  for (const Bucket& bucket : buckets_) start(bucket, stream);
 }
 
 void GradientReducer::finish(void* stream) {

@@ -53,10 +53,14 @@ class GradientReducer {
 
   // After each node of the graph, in order: starts what is complete.
   void after_node(const Schedule& schedule, std::size_t node, void* stream);
+  // In place of it, for gradients that are complete all at once: starts all.
+  void start_all(void* stream);
   // Until the gradient block holds the sums.
   void finish(void* stream);
 
  private:
+  void start(const Bucket& bucket, void* stream);
+
   Communicator& communicator_;
   const Parameters& parameters_;
   std::vector<Bucket> buckets_;

@@ -16,6 +16,8 @@ struct ForwardMode {
   // The target network's weights; in training only, and running statistics,
   // which are the trained network's, stay.
   bool target = false;
+  // False: running statistics stay, the second time that a batch passes.
+  bool moves_statistics = true;
   int groups = 1;        // statistics groups on the batch axis (2 = two views)
   // Groups are of this process alone, whatever communicator: samples and not
   // views. Running statistics are of all groups together, of all processes.

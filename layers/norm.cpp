@@ -32,8 +32,9 @@ Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
   if (!mode.training)
     return batch_norm_inference(graph, x, gamma, beta, graph.buffer(mean_),
                                 graph.buffer(var_), residual, spec);
-  const Value mean = mode.target ? Value{} : graph.buffer(mean_);
-  const Value var = mode.target ? Value{} : graph.buffer(var_);
+  const bool moves = mode.moves_statistics && !mode.target;
+  const Value mean = moves ? graph.buffer(mean_) : Value{};
+  const Value var = moves ? graph.buffer(var_) : Value{};
   const StatisticsHook over_ranks = dist::over_ranks(
       mode.communicator, dist::Timetable::Account::kNorm);
   if (!mode.own_groups)

@@ -64,6 +64,21 @@ resume() {
     (($(steps "$run") == lines)) ||
       fail "metrics after SIG$signal: $(steps "$run") lines, expected $lines"
   done
+  # In two passes too.
+  train --out "$work/parts" --micro-batch 6 || fail "the run in two passes"
+  "$build/music_train" "${tiny[@]}" --out "$work/stopped" --micro-batch 6 &
+  local parts=$!
+  until [[ -e $work/stopped/metrics.jsonl ]] && (($(steps "$work/stopped") >= 5)); do
+    kill -0 "$parts" 2>/dev/null || break
+    sleep 0.01
+  done
+  kill -KILL "$parts" 2>/dev/null
+  wait "$parts"
+  train --out "$work/stopped" --micro-batch 6 || fail "resuming in two passes"
+  [[ $(weights "$work/stopped") == $(weights "$work/parts") ]] ||
+    fail "weights in two passes after SIGKILL differ"
+  expect 2 'another configuration \(train.micro_batch 6 -> ' \
+    train --out "$work/parts"
   # Going on with a finished run changes nothing.
   train --out "$work/whole" || fail "a second run of a finished one"
   [[ $(weights "$work/whole") == "$expected" ]] || fail "finished run changed"

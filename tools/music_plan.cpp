@@ -57,6 +57,11 @@ int plan_main(int argc, char** argv) {
     throw error(ExitCode::kUsage,
                 "[plan] batch of {} samples for {} processes: expected at "
                 "least one sample each", c.train.batch, processes);
+  if (predicts && c.train.micro_batch > 0 && c.train.micro_batch < c.train.batch)
+    throw error(ExitCode::kUsage,
+                "[plan] train.micro_batch = {} of {} samples: the time of a step "
+                "is known in one pass only, expected 0", c.train.micro_batch,
+                c.train.batch);
   const bool here = c.train.device == DeviceChoice::kAuto || memory_gib == 0;
   // A plan for another machine needs no device of this one.
   const Compute compute =
@@ -79,6 +84,7 @@ int plan_main(int argc, char** argv) {
         {"momentum_mib", mib(m.momentum)},
         {"activations_mib", mib(m.activations)},
         {"workspace_mib", mib(m.workspace)}, {"loss_mib", mib(m.loss)},
+        {"rows_mib", mib(m.rows)},
         {"pixels_mib", mib(m.pixels)},
         {"library_mib", mib(m.library)}, {"total_mib", mib(m.total())},
         {"available_mib", mib(available)}, {"largest_samples", largest}};
@@ -95,7 +101,8 @@ int plan_main(int argc, char** argv) {
     };
     row("parameters", m.parameters, "fp32, running statistics with them");
     row("rounded parameters", m.rounded, "what kernels compute with");
-    row("gradients", m.gradients, "");
+    row("gradients", m.gradients,
+        m.rows > 0 ? "their sum, and those of a micro-batch" : "");
     row("momentum", m.momentum, "");
     const std::string reuse =
         fmt::format("{:.1f} MiB without re-use", mib(m.activations_without_reuse));
@@ -104,6 +111,7 @@ int plan_main(int argc, char** argv) {
         "{}{:.1f} MiB of it for the loss",
         compute.device == Device::kCuda ? "at most, " : "", mib(m.loss));
     row("workspace", m.workspace, loss.c_str());
+    row("rows", m.rows, "between the passes: embeddings and their gradients");
     row("pixels", m.pixels, "this batch and the next");
     row("CUDA libraries", m.library, "typical");
     row("total", m.total(), "");

@@ -6,8 +6,21 @@ void backward(Graph& graph, Value loss, Value seed) {
   MUSIC_CHECK(graph.shape(loss).elements() == 1,
               "[autograd] loss has shape {}, expected one element",
               graph.shape(loss).str());
+  const Seed seeds[] = {{loss, seed}};
+  require_reached(graph.parameters(), backward_part(graph, seeds, {}).reached);
+}
+
+PartialGradients backward_part(Graph& graph, std::span<const Seed> seeds,
+                               std::span<const Value> wanted_inputs) {
   std::vector<GradientParts> gradients(graph.values().size());
-  gradients[static_cast<std::size_t>(loss.id)].push_back(seed);
+  for (const Seed& seed : seeds) {
+    MUSIC_CHECK(graph.shape(seed.gradient) == graph.shape(seed.value) ||
+                    graph.shape(seed.value).elements() == 1,
+                "[autograd] a seed of shape {} for a value of shape {}",
+                graph.shape(seed.gradient).str(),
+                graph.shape(seed.value).str());
+    gradients[static_cast<std::size_t>(seed.value.id)].push_back(seed.gradient);
+  }
 
   for (int n = static_cast<int>(graph.nodes().size()) - 1; n >= 0; --n) {
     // A copy: the callbacks append to the node list.
@@ -38,7 +51,8 @@ void backward(Graph& graph, Value loss, Value seed) {
   }
 
   const auto table = graph.parameters().table();
-  std::vector<bool> written(table.size());
+  PartialGradients result;
+  result.reached.resize(table.size());
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const ValueInfo v = graph.values()[i];
     if (v.storage != Storage::kParameter || gradients[i].empty() ||
@@ -55,10 +69,20 @@ void backward(Graph& graph, Value loss, Value seed) {
                 name_of(g.dtype), g.shape.str(), v.shape.str());
     g.storage = Storage::kGradient;
     g.slot = v.slot;
-    written[static_cast<std::size_t>(v.slot)] = true;
+    result.reached[static_cast<std::size_t>(v.slot)] = true;
   }
+  for (const Value v : wanted_inputs) {
+    const GradientParts& parts = gradients[static_cast<std::size_t>(v.id)];
+    result.wanted.push_back(parts.empty() ? Value{} : graph.sum(parts));
+  }
+  return result;
+}
+
+void require_reached(const Parameters& parameters,
+                     const std::vector<bool>& reached) {
+  const auto table = parameters.table();
   for (std::size_t i = 0; i < table.size(); ++i)
-    MUSIC_CHECK(written[i] || table[i].frozen,
+    MUSIC_CHECK(reached[i] || table[i].frozen,
                 "[autograd] the gradient does not reach {}: expected it to "
                 "reach every parameter that is not frozen", table[i].name);
 }

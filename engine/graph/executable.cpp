@@ -65,7 +65,7 @@ Executable::Executable(Graph graph, Parameters& parameters,
   }
 }
 
-void Executable::bind(void* arena, void* workspace) {
+void Executable::bind(void* arena, void* workspace, float* gradients) {
   MUSIC_CHECK(parameters_->allocated(), "[executable] parameters not allocated");
   workspace_ = workspace;
   tensors_.clear();
@@ -101,7 +101,12 @@ void Executable::bind(void* arena, void* workspace) {
         t.data = p.data;
         break;
       }
-      case Storage::kGradient: t.data = parameters_->gradient(v.slot).data; break;
+      case Storage::kGradient:
+        t.data = parameters_->gradient(v.slot).data;
+        if (gradients)
+          t.data = gradients +
+                   parameters_->table()[static_cast<std::size_t>(v.slot)].offset;
+        break;
       case Storage::kBuffer: t.data = parameters_->buffer(v.slot).data; break;
     }
     tensors_.push_back(t);

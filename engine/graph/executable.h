@@ -39,9 +39,12 @@ class Executable {
   std::size_t arena_bytes() const { return plan_.bytes; }
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   const Plan& plan() const { return plan_; }
-  // Both blocks lie in memory of the device and must outlive the runs. Call
-  // once before the first run, with parameters allocated.
-  void bind(void* arena, void* workspace);
+  // The blocks lie in memory of the device and must outlive the runs. Call
+  // once before the first run, with parameters allocated. gradients: what takes
+  // the place of the parameters' flat gradient block; null: that itself.
+  void bind(void* arena, void* workspace, float* gradients = nullptr);
+
+  bool bound() const { return bound_; }
 
   // Where an input's bytes are, in memory of the device; may change before
   // every run that is not captured.

@@ -223,6 +223,10 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = true expects optim.kind \"sgd\", found \"lars\"",
                 origin_of(config, "optim.nesterov"));
+  if (c.train.micro_batch == 1)
+    throw error(ExitCode::kUsage,
+                "[config] {} = 1 leaves batch norm one sample: expected at least "
+                "2, or 0", origin_of(config, "train.micro_batch"));
   check_keys_of_method(config);
   try {
     check_method(c.method,

@@ -52,6 +52,7 @@ struct TrainConfig {
   std::string out;     // the run directory
   std::int64_t epochs = 100;
   std::int64_t batch = 2048;  // samples a step, over all processes
+  std::int64_t micro_batch = 0;  // samples that pass the network at once; 0 = all
   std::uint64_t seed = 0;
   DeviceChoice device = DeviceChoice::kAuto;
   Precision precision = Precision::kAuto;

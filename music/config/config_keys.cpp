@@ -224,6 +224,12 @@ std::vector<ConfigKey> common_keys() {
       {.name = "train.batch", .field = FIELD(train.batch),
        .help = "samples a step, over all processes", .min = 2, .max = 1 << 24,
        .aliases = {"batch-size"}},
+      {.name = "train.micro_batch", .field = FIELD(train.micro_batch),
+       .help = "samples, over all processes, that pass the network at once, each "
+               "twice: memory for their activations only. The loss is over "
+               "train.batch; batch norm's statistics are over a micro-batch. 0 = "
+               "the batch in one pass", .min = 0, .max = 1 << 24, .added = true,
+       .aliases = {"micro-batch"}},
       {.name = "train.seed", .field = FIELD(train.seed),
        .help = "seed of all randomness", .min = 0, .aliases = {"seed"}},
       {.name = "train.device",

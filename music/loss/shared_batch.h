@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "dist/communicator.h"
+#include "engine/core/shard.h"
 
 namespace music {
 
@@ -12,6 +13,12 @@ namespace music {
 struct SharedBatch {
   dist::Communicator* communicator = nullptr;
   std::int64_t samples = 0;  // of all processes
+
+  std::int64_t here() const {  // of this process
+    return communicator ? shard_size(samples, communicator->rank(),
+                                     communicator->size())
+                        : samples;
+  }
 };
 
 }  // namespace music

@@ -67,6 +67,12 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
   // are whole groups, its keys the same share of each.
   std::int64_t mine = 1;  // groups of queries of this process
   if (settings_.group > 0) {
+    if (inputs.batch.samples % settings_.group != 0)
+      throw error(ExitCode::kUsage,
+                  "[moco_v2] {} samples pass the network at once "
+                  "(train.micro_batch), in groups of moco_v2.group = {}: expected "
+                  "a multiple, or moco_v2.group = 0", inputs.batch.samples,
+                  settings_.group);
     const std::int64_t groups = inputs.batch.samples / settings_.group;
     const std::int64_t size =
         inputs.batch.communicator ? inputs.batch.communicator->size() : 1;

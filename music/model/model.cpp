@@ -1,6 +1,5 @@
 #include "music/model/model.h"
 
-#include "engine/core/shard.h"
 #include "engine/graph/autograd.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/image_normalize.h"
@@ -40,30 +39,37 @@ const Method& Model::method() const {
   return *method_;
 }
 
+Model::Images Model::images(Graph& g, const SharedBatch& batch,
+                            const TrainingStepSpec& step) const {
+  const std::int64_t n = needs_of(spec_.method).views * batch.here();
+  const Value pixels = g.input(
+      "pixels", {n, step.image_size, step.image_size, 3}, DType::kU8);
+  return {pixels, normalised(g, pixels, step.pixels)};
+}
+
+// All views in one pass, normalised by their own statistics: the same numbers
+// as a pass each, with fewer launches.
+ForwardMode Model::training_mode(dist::Communicator* communicator) const {
+  return {.training = true,
+          .groups = needs_of(spec_.method).views,
+          .communicator = communicator};
+}
+
 StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
                             dist::Communicator* communicator,
                             int phase) const {
   const Method& method = this->method();
-  const Needs needs = needs_of(spec_.method);
   StepGraph step{Graph(parameters_), {}, {}, {}, {}};
   Graph& g = step.graph;
-  const std::int64_t n =
-      communicator ? shard_size(samples, communicator->rank(),
-                                communicator->size())
-                   : samples;
-  step.pixels = g.input(
-      "pixels", {needs.views * n, spec.image_size, spec.image_size, 3},
-      DType::kU8);
-  if (needs.labels) step.labels = g.input("labels", {n}, DType::kI32);
-  // All views in one pass, normalised by their own statistics: the same numbers
-  // as a pass each, with fewer launches.
-  const ForwardMode mode{.training = true,
-                         .groups = needs.views,
-                         .communicator = communicator};
-  const Inputs inputs{normalised(g, step.pixels, spec.pixels), step.labels,
-                      {communicator, samples}, phase};
+  const SharedBatch batch{communicator, samples};
+  const Images x = images(g, batch, spec);
+  step.pixels = x.pixels;
+  if (needs_of(spec_.method).labels)
+    step.labels = g.input("labels", {batch.here()}, DType::kI32);
+  const Inputs inputs{x.normalised, step.labels, batch, phase};
 
-  const std::vector<Value> embedded = method.embed(g, encoder_, inputs, mode);
+  const std::vector<Value> embedded =
+      method.embed(g, encoder_, inputs, training_mode(communicator));
   step.loss_begin = g.nodes().size();
   step.objective = method.objective(g, embedded, inputs);
   step.loss_scale = g.input("loss_scale", {1}, DType::kF32);

@@ -10,6 +10,7 @@
 #include "layers/resnet.h"
 #include "music/method/methods.h"
 #include "music/model/step_spec.h"
+#include "music/model/two_pass.h"
 
 namespace music {
 
@@ -57,6 +58,19 @@ class Model {
   StepGraph step_graph(std::int64_t samples, const TrainingStepSpec& step,
                        dist::Communicator* communicator = nullptr,
                        int phase = 0) const;
+  // The same in two passes, part by part. samples: of a part, over all
+  // processes; of objective_graph(), of the batch.
+  EmbedGraph embed_graph(std::int64_t samples, const TrainingStepSpec& step,
+                         dist::Communicator* communicator = nullptr) const;
+  ObjectiveGraph objective_graph(std::int64_t samples,
+                                 const std::vector<EmbeddedRows>& rows,
+                                 dist::Communicator* communicator = nullptr,
+                                 int phase = 0) const;
+  // towards: of the gradients that objective_graph() has.
+  EmbedBackwardGraph embed_backward_graph(
+      std::int64_t samples, const TrainingStepSpec& step,
+      const ObjectiveGraph& towards,
+      dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels) const;
 
@@ -67,6 +81,15 @@ class Model {
   const Method& method() const;
 
  private:
+  // The input of a batch or part, and what the network takes.
+  struct Images {
+    Value pixels, normalised;
+  };
+  Images images(Graph& graph, const SharedBatch& batch,
+                const TrainingStepSpec& step) const;
+  // How a training step passes the network.
+  ForwardMode training_mode(dist::Communicator* communicator) const;
+
   ModelSpec spec_;
   Parameters parameters_;
   ResNet encoder_;

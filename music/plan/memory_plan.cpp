@@ -9,9 +9,17 @@
 #include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
 #include "engine/graph/planner.h"
+#include "music/model/micro_batches.h"
 
 namespace music {
 namespace {
+
+// Of all views of a sample.
+std::size_t pixel_bytes(const ModelSpec& model, const TrainingStepSpec& step) {
+  return static_cast<std::size_t>(needs_of(model.method).views) * 3 *
+         static_cast<std::size_t>(step.image_size) *
+         static_cast<std::size_t>(step.image_size);
+}
 
 double gib(std::size_t bytes) {
   return static_cast<double>(bytes) / (std::size_t{1} << 30);
@@ -21,15 +29,50 @@ double gib(std::size_t bytes) {
 struct Recorded {
   std::unique_ptr<dist::Communicator> place;
   Model model;
-  StepGraph step;
+  std::vector<Graph> network;  // they take turns in the arena
+  // In two passes, with an arena of its own.
+  std::optional<ObjectiveGraph> objective;
+  std::size_t rows = 0;
 
   Recorded(const ModelSpec& model_spec, const TrainingStepSpec& spec,
            std::int64_t batch, const Compute& compute, int processes, int rank)
       : place(dist::make_planned_communicator(rank, processes)),
         model(model_spec, {.training = true,
                            .device = compute.device,
-                           .compute = compute.dtype}),
-        step(model.step_graph(batch * processes, spec, place.get())) {}
+                           .compute = compute.dtype}) {
+    const std::int64_t samples = batch * processes;
+    if (spec.micro_batch > 0 && spec.micro_batch < samples)
+      record_two_passes(spec, samples);
+    else
+      network.push_back(model.step_graph(samples, spec, place.get()).graph);
+  }
+
+  void record_two_passes(const TrainingStepSpec& spec, std::int64_t samples) {
+    const auto parts = micro_batches(samples, spec.micro_batch, place->rank(),
+                                     place->size());
+    std::vector<EmbeddedRows> embedded;
+    std::int64_t largest = 0, recorded = 0;
+    for (const MicroBatch& part : parts) {
+      if (part.samples == recorded) continue;
+      recorded = part.samples;
+      largest = std::max(largest, part.here);
+      EmbedGraph forward = model.embed_graph(part.samples, spec, place.get());
+      if (!objective) {
+        embedded = forward.rows;
+        objective.emplace(
+            model.objective_graph(samples, embedded, place.get()));
+      }
+      network.push_back(std::move(forward.graph));
+      EmbedBackwardGraph backward = model.embed_backward_graph(
+          part.samples, spec, *objective, place.get());
+      if (backward.needed()) network.push_back(std::move(backward.graph));
+    }
+    rows = TwoPassLayout(embedded, *objective,
+                         plan_memory(objective->graph).bytes,
+                         parts.back().first + parts.back().here, largest,
+                         pixel_bytes(model.spec(), spec))
+               .bytes;
+  }
 };
 
 // What nodes say that they take of the workspace: the most, and on which of the
@@ -38,14 +81,17 @@ struct LargestWorkspace {
   std::size_t bytes = 0;
   int rank = 0;
 };
-LargestWorkspace largest_workspace(const Graph& graph, Device device) {
-  LargestWorkspace most;
+void note_workspace(const Graph& graph, Device device, LargestWorkspace& most) {
   for (const Node& node : graph.nodes()) {
     if (!node.workspace) continue;
     const std::size_t bytes = node.workspace(request_for(graph, node, device));
     if (bytes > most.bytes) most = {bytes, node.largest_rank};
   }
-  return most;
+}
+
+// Of a graph on the CPU: making its kernels asks for it.
+std::size_t workspace_of(Graph graph, Parameters& parameters) {
+  return Executable(std::move(graph), parameters, {}).workspace_bytes();
 }
 
 }  // namespace
@@ -57,33 +103,44 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   LargestWorkspace loss;
   const auto record = [&](int rank) {
     recorded.emplace(model_spec, spec, batch, compute, processes, rank);
-    loss = largest_workspace(recorded->step.graph, compute.device);
+    loss = {};
+    for (const Graph& g : recorded->network)
+      note_workspace(g, compute.device, loss);
+    if (recorded->objective)
+      note_workspace(recorded->objective->graph, compute.device, loss);
   };
   record(0);
   if (loss.rank != 0) record(loss.rank);
-  Model& model = recorded->model;
-  StepGraph& step = recorded->step;
-  const Parameters& p = model.parameters();
-  const Plan plan = plan_memory(step.graph);
+  const bool two_passes = recorded->objective.has_value();
+  Parameters& p = recorded->model.parameters();
   const auto flat = static_cast<std::size_t>(p.flat_elements());
   MemoryPlan m;
-  m.gradients = m.momentum = flat * sizeof(float);
+  m.momentum = flat * sizeof(float);
+  m.gradients = two_passes ? 2 * m.momentum : m.momentum;
   const std::size_t networks = p.has_target() ? 2 : 1;
   m.parameters = networks * flat * sizeof(float);
   for (const auto& b : p.buffers())
     m.parameters += static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
   if (compute.dtype != DType::kF32)
     m.rounded = networks * flat * size_of(compute.dtype);
-  m.activations = plan.bytes;
-  m.activations_without_reuse = plan.bytes_without_reuse;
+  for (const Graph& g : recorded->network) {
+    const Plan plan = plan_memory(g);
+    m.activations = std::max(m.activations, plan.bytes);
+    m.activations_without_reuse =
+        std::max(m.activations_without_reuse, plan.bytes_without_reuse);
+  }
+  m.rows = recorded->rows;
   m.loss = loss.bytes;
   if (compute.device == Device::kCpu) {
-    // Without kernels: making them asks for their workspace.
-    m.workspace = Executable(std::move(step.graph), model.parameters(), {})
-                      .workspace_bytes();
+    for (Graph& g : recorded->network)
+      m.workspace = std::max(m.workspace, workspace_of(std::move(g), p));
+    if (two_passes)
+      m.workspace = std::max(
+          m.workspace, workspace_of(std::move(recorded->objective->graph), p));
   } else {
     m.workspace = std::max(cuda::kMostWorkspace, m.loss);
-    m.pixels = 2 * static_cast<std::size_t>(step.graph.shape(step.pixels).elements());
+    m.pixels = 2 * static_cast<std::size_t>(batch) *
+               pixel_bytes(model_spec, spec);
     m.library = cuda::kLibraryMemory;
   }
   return m;
@@ -92,8 +149,8 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
 std::int64_t largest_batch(const ModelSpec& model, const TrainingStepSpec& step,
                            const Compute& compute, std::size_t bytes,
                            int processes) {
-  // Activations grow evenly with the batch; the rest hardly: two plans tell
-  // about where the limit is, a few more exactly.
+  // Activations grow evenly with the batch, in two passes embeddings; the rest
+  // hardly: two plans tell about where the limit is, a few more exactly.
   const auto total = [&](std::int64_t n) {
     return plan_memory(model, step, n, compute, processes).total();
   };
@@ -105,6 +162,7 @@ std::int64_t largest_batch(const ModelSpec& model, const TrainingStepSpec& step,
   std::int64_t high = std::max<std::int64_t>(
       3, static_cast<std::int64_t>(
              2 * (static_cast<double>(bytes) - at2) / std::max(1.0, each)) + 4);
+  for (; fits(high); high *= 2) low = high;  // two passes take less
   while (high - low > 1) {
     const std::int64_t middle = low + (high - low) / 2;
     (fits(middle) ? low : high) = middle;
@@ -134,9 +192,11 @@ void require_memory(const ModelSpec& model, const TrainingStepSpec& step,
       largest_batch(model, step, compute, available, processes);
   throw error(ExitCode::kUsage,
               "[memory] {} samples a process need {:.2f} GiB, {:.2f} GiB are "
-              "free: {}", batch, gib(needed), gib(available),
+              "free: {}; {} --micro-batch takes less", batch, gib(needed),
+              gib(available),
               largest > 0 ? fmt::format("at most {} fit", largest)
-                          : std::string("not even 2 fit"));
+                          : std::string("not even 2 fit"),
+              step.micro_batch > 0 ? "a smaller" : "a batch in two passes with");
 }
 
 }  // namespace music

@@ -17,17 +17,21 @@ namespace music {
 struct MemoryPlan {
   std::size_t parameters = 0;      // fp32 values, target, running statistics
   std::size_t rounded = 0;         // 16-bit copies of values and target
-  std::size_t gradients = 0, momentum = 0;
+  std::size_t gradients = 0;       // in two passes also those of a part
+  std::size_t momentum = 0;
   std::size_t activations = 0;     // the arena
   std::size_t activations_without_reuse = 0;
   std::size_t workspace = 0;       // on a GPU the most that a kernel may take
   std::size_t loss = 0;            // what the loss takes of it
+  // In two passes: embeddings of the batch, their gradients and what the
+  // objective keeps, pixels of a part.
+  std::size_t rows = 0;
   std::size_t pixels = 0;          // a GPU's: this batch and the next
   std::size_t library = 0;         // a GPU's: context, cuDNN, cuBLASLt; typical
 
   std::size_t total() const {
     return parameters + rounded + gradients + momentum + activations +
-           workspace + pixels + library;
+           workspace + rows + pixels + library;
   }
 };
 

@@ -151,10 +151,14 @@ void Run::describe() const {
   spdlog::info("[threads] {}; while they wait they {}", trainer_.threads().why,
                wait_policy());
   spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
-               "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB",
+               "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB{}",
                static_cast<double>(p.count()) / 1e6,
                mib(3 * static_cast<std::size_t>(p.flat_elements()) * sizeof(float)),
-               mib(memory.arena), mib(memory.workspace));
+               mib(memory.arena), mib(memory.workspace),
+               memory.rows > 0
+                   ? fmt::format("; between the two passes {:.0f} MiB",
+                                 mib(memory.rows))
+                   : "");
 }
 
 // Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,

@@ -14,6 +14,7 @@
 #include "engine/io/file.h"
 #include "engine/io/state_dict.h"
 #include "layers/projector.h"
+#include "music/model/micro_batches.h"
 #include "music/plan/memory_plan.h"
 
 namespace music {
@@ -60,7 +61,8 @@ ModelSpec model_spec(const Config& config, std::int64_t classes) {
 TrainingStepSpec training_step_spec(const Config& config) {
   return {.image_size = config.augment.size,
           .pixels = config.pixels,
-          .optimizer = config.optim.optimizer};
+          .optimizer = config.optim.optimizer,
+          .micro_batch = config.train.micro_batch};
 }
 
 Compute choose_compute(const TrainConfig& config,
@@ -88,6 +90,8 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
     throw error(ExitCode::kUsage,
                 "[train] batch of {} samples for {} processes: expected at "
                 "least one sample each", batch, communicator.size());
+  // Throws where a process would have no sample of a part.
+  micro_batches(batch, config.train.micro_batch, 0, communicator.size());
   if (needs_.labels) require_labels(dataset);
   omp_set_num_threads(threads_.compute);
   model_ = std::make_unique<Model>(
@@ -340,15 +344,27 @@ void Trainer::compare_weights() {
   dist::require_agreement(communicator_, weights, ExitCode::kNumerical);
 }
 
+// Parts of batches that passed the network; a batch in one pass is one.
+std::int64_t Trainer::parts_done() const {
+  const auto parts = [&](std::int64_t batch) {
+    return static_cast<std::int64_t>(
+        micro_batches(loader_->batch_total(batch), config_.train.micro_batch, 0,
+                      communicator_.size())
+            .size());
+  };
+  const std::int64_t full = parts(0), last = parts(steps_per_epoch_ - 1);
+  return step_ * full + step_ / steps_per_epoch_ * (last - full);
+}
+
 EncoderInfo Trainer::encoder_info() const {
   return {config_.model.encoder, config_.augment.size, config_.pixels};
 }
 
 void Trainer::save_weights(const std::filesystem::path& directory,
                            std::map<std::string, std::string> provenance) const {
-  // A batch of statistics a view and step.
+  // A batch of statistics a view and part of a batch.
   music::save_weights(*model_, directory, encoder_info(),
-                      needs_.views * step_,
+                      needs_.views * parts_done(),
                       std::move(provenance));
 }
 

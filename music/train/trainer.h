@@ -102,6 +102,7 @@ class Trainer {
   dist::Communicator& exchange();
   void fetch();
   void seek();
+  std::int64_t parts_done() const;
 
   Config config_;
   dist::Communicator& communicator_;

@@ -7,6 +7,9 @@
 #include <string_view>
 #include <thread>
 
+#include "music/train/one_pass.h"
+#include "music/train/two_pass.h"
+
 namespace music {
 namespace {
 
@@ -16,21 +19,33 @@ struct StepScalars {
   UpdateState state;
 };
 
-// Where the numbers of a step lie one behind the other: the total, then the
-// readings. Calls fn(value, offset); returns the bytes.
+// Where the numbers of a step lie one behind the other. Calls
+// fn(tensor, offset); returns the bytes.
 template <typename F>
-std::size_t for_each_number(const Graph& graph, const Objective& objective,
-                            F&& fn) {
+std::size_t for_each_number(const StepBody& body, F&& fn) {
   std::size_t offset = 0;
-  const auto take = [&](Value v) {
-    fn(v, offset);
-    const ValueInfo& info = graph.info(v);
-    offset += aligned(static_cast<std::size_t>(info.shape.elements()) *
-                      size_of(info.dtype));
-  };
-  take(objective.total);
-  for (const Reading& r : objective.readings) take(r.value);
+  for (const auto& [name, tensor] : body.numbers()) {
+    fn(tensor, offset);
+    offset += aligned(tensor.bytes());
+  }
   return offset;
+}
+
+// Of labels, behind the pixels in a buffer of a batch.
+std::size_t label_offset(const StepBody& body) {
+  return aligned(body.pixel_bytes());
+}
+std::size_t batch_bytes(const StepBody& body) {
+  return label_offset(body) + body.label_bytes();
+}
+
+// Pixels and labels from the host, into a buffer of a batch.
+void upload_batch(const StepBody& body, const Buffer& to, const void* pixels,
+                  const int* labels, void* stream) {
+  cuda::copy(to.data(), pixels, body.pixel_bytes(), stream);
+  if (body.label_bytes() > 0)
+    cuda::copy(to.as<std::byte>() + label_offset(body), labels,
+               body.label_bytes(), stream);
 }
 
 bool capture_wanted(const ExecutableOptions& options) {
@@ -68,38 +83,36 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
                                                              : nullptr) {
   options_.device = device_;
   if (communicator_) reducer_.emplace(*communicator_, model.parameters());
-  std::size_t arena = 0, workspace = 0, batch = 0, numbers = 0;
+  if (reducer_) around_.reducer = &*reducer_;
+  const bool two_passes =
+      spec.micro_batch > 0 &&
+      std::ranges::any_of(batch_sizes, [&](std::int64_t n) {
+        return n > spec.micro_batch;
+      });
+  if (two_passes)
+    passes_ = std::make_shared<NetworkPasses>(model, spec, options_,
+                                              communicator_, around_);
   const int phases = model.method().phases();
-  std::vector<PreparedKey> keys;
   for (const std::int64_t n : batch_sizes)
-    for (int phase = 0; phase < phases; ++phase) keys.emplace_back(n, phase);
-  for (const auto& [n, phase] : keys) {
-    if (prepared_.contains({n, phase})) continue;
-    StepGraph step = model.step_graph(n, spec, communicator_, phase);
-    Prepared& p = prepared_[{n, phase}];
-    p.pixels = step.pixels, p.labels = step.labels;
-    p.loss_scale = step.loss_scale;
-    p.objective = step.objective;
-    p.loss_begin = step.loss_begin, p.backward_begin = step.backward_begin;
-    p.executable = std::make_unique<Executable>(std::move(step.graph),
-                                                model.parameters(), options_);
-    batch = std::max(batch, label_offset(p) + label_bytes(p));
-    numbers = std::max(numbers, for_each_number(p.executable->graph(),
-                                                p.objective,
-                                                [](Value, std::size_t) {}));
-    arena = std::max(arena, p.executable->arena_bytes());
-    workspace = std::max(workspace, p.executable->workspace_bytes());
+    for (int phase = 0; phase < phases; ++phase)
+      if (!prepared_.contains({n, phase}))
+        prepared_[{n, phase}].body = make_body({n, phase}, spec);
+  StepMemory most;
+  std::size_t batch = 0, numbers = 0;
+  for (const auto& [key, p] : prepared_) {
+    const StepMemory m = p.body->memory();
+    most = {std::max(most.arena, m.arena), std::max(most.workspace, m.workspace),
+            std::max(most.rows, m.rows)};
+    batch = std::max(batch, batch_bytes(*p.body));
+    numbers = std::max(numbers, for_each_number(*p.body, [](auto&&...) {}));
   }
-  arena_ = Buffer(arena, memory_of(device_));
-  workspace_ = Buffer(workspace, memory_of(device_));
+  arena_ = Buffer(most.arena, memory_of(device_));
+  workspace_ = Buffer(most.workspace, memory_of(device_));
+  rows_ = Buffer(most.rows, memory_of(device_));
   state_ = Buffer(sizeof(UpdateState), memory_of(device_));
-  for (auto& [key, p] : prepared_) {
-    p.executable->bind(arena_.data(), workspace_.data());
-    p.executable->set_input(p.loss_scale,
-                            &state_.as<UpdateState>()->loss_scale);
-    if (reducer_) p.schedule = reducer_->schedule(p.executable->graph());
-    observe(p);
-  }
+  for (auto& [key, p] : prepared_)
+    p.body->bind(arena_.data(), workspace_.data(), rows_.data(),
+                 &state_.as<UpdateState>()->loss_scale);
   LossScaleSpec scale;
   scale.dynamic = model.parameters().storage().compute == DType::kF16;
   set_update_state({.loss_scale = scale.dynamic ? scale.initial : 1.0f});
@@ -108,37 +121,28 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   gpu_ = std::make_unique<Gpu>(batch, numbers);
   gpu_->capture = capture_wanted(options_) &&
                   (!communicator_ || communicator_->capturable());
-  for (auto& [key, p] : prepared_) {
-    p.executable->set_input(p.pixels, gpu_->input.data());
-    if (p.labels)
-      p.executable->set_input(p.labels,
-                              gpu_->input.as<std::byte>() + label_offset(p));
-  }
+  for (auto& [key, p] : prepared_)
+    p.body->set_batch(gpu_->input.data(),
+                      reinterpret_cast<const int*>(
+                          gpu_->input.as<std::byte>() + label_offset(*p.body)));
 }
 
 TrainingStep::~TrainingStep() = default;
 
-void TrainingStep::observe(Prepared& p) {
-  if (!reducer_ && !timeline_) return p.executable->set_observer(nullptr);
-  p.executable->set_observer([this, &p](std::size_t node) {
-    if (timeline_) record(p, node);
-    if (reducer_) reducer_->after_node(p.schedule, node, stream());
-    if (timeline_) node_begin_ = dist::Timeline::Clock::now();
-  });
+std::unique_ptr<StepBody> TrainingStep::make_body(
+    PreparedKey key, const TrainingStepSpec& spec) {
+  const auto [samples, phase] = key;
+  if (passes_)
+    return std::make_unique<TwoPass>(model_, spec, samples, phase, options_,
+                                     communicator_, around_, passes_);
+  return std::make_unique<OnePass>(model_, spec, samples, phase, options_,
+                                   communicator_, around_);
 }
 
 void TrainingStep::trace(dist::Timeline* timeline) {
   timeline_ = timeline;
-  for (auto& [key, p] : prepared_) observe(p);
-}
-
-void TrainingStep::record(const Prepared& p, std::size_t node) {
-  const Node& n = p.executable->graph().nodes()[node];
-  timeline_->add({dist::Timeline::Lane::kCompute, n.op,
-                  node < p.loss_begin       ? "forward"
-                  : node < p.backward_begin ? "loss"
-                                            : "backward",
-                  node_begin_, dist::Timeline::Clock::now(), n.scope, -1});
+  around_.trace.set(timeline);
+  for (auto& [key, p] : prepared_) p.body->observe();
 }
 
 void* TrainingStep::stream() const {
@@ -153,38 +157,17 @@ TrainingStep::Prepared& TrainingStep::prepared(std::int64_t samples,
   return it->second;
 }
 
-std::size_t TrainingStep::label_offset(const Prepared& p) const {
-  return aligned(static_cast<std::size_t>(
-      p.executable->graph().shape(p.pixels).elements()));
-}
-
-std::size_t TrainingStep::label_bytes(const Prepared& p) const {
-  if (!p.labels) return 0;
-  return static_cast<std::size_t>(
-             p.executable->graph().shape(p.labels).elements()) *
-         sizeof(std::int32_t);
-}
-
-// Pixels and labels from the host, into a buffer of a batch.
-void TrainingStep::upload_batch(const Prepared& p, const Buffer& to,
-                                const void* pixels, const int* labels,
-                                void* stream) const {
-  cuda::copy(to.data(), pixels, p.executable->tensor(p.pixels).bytes(), stream);
-  if (p.labels)
-    cuda::copy(to.as<std::byte>() + label_offset(p), labels, label_bytes(p),
-               stream);
-}
-
 void TrainingStep::stage(const void* pixels, std::int64_t samples,
                          const int* labels) {
-  const Prepared& p = prepared(samples);
-  MUSIC_CHECK(labels || !p.labels, "[step] stage() without labels");
+  const StepBody& body = *prepared(samples).body;
+  MUSIC_CHECK(labels || body.label_bytes() == 0,
+              "[step] stage() without labels");
   staged_ = pixels;
   staged_labels_ = labels;
   staged_samples_ = samples;
   if (!gpu_) return;
   gpu_->consumed.wait_in(gpu_->copies.get());
-  upload_batch(p, gpu_->staging, pixels, labels, gpu_->copies.get());
+  upload_batch(body, gpu_->staging, pixels, labels, gpu_->copies.get());
   gpu_->copied.record(gpu_->copies.get());
 }
 
@@ -197,8 +180,7 @@ void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
   Prepared& p = prepared(staged_samples_, phase);
   submitted_ = &p;
   if (!gpu_) {
-    p.executable->set_input(p.pixels, staged_);
-    if (p.labels) p.executable->set_input(p.labels, staged_labels_);
+    p.body->set_batch(staged_, staged_labels_);
     state_.as<UpdateState>()->knobs = knobs;
     loss_scale_ = state_.as<UpdateState>()->loss_scale;
     queue(p, true);
@@ -206,7 +188,7 @@ void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
     void* stream = gpu_->compute.get();
     gpu_->copied.wait_in(stream);
     cuda::copy(gpu_->input.data(), gpu_->staging.data(),
-               label_offset(p) + label_bytes(p), stream);
+               batch_bytes(*p.body), stream);
     gpu_->consumed.record(stream);
     gpu_->host().knobs = knobs;
     if (!gpu_->capture || !p.ran) {
@@ -227,11 +209,9 @@ void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
 
 // The work of a step; on a GPU with the exchange of its numbers.
 void TrainingStep::queue(Prepared& p, bool update) {
-  const Tensor total = p.executable->tensor(p.objective.total);
+  const Tensor total = p.body->numbers()[0].second;
   if (!gpu_) {
-    if (timeline_) node_begin_ = dist::Timeline::Clock::now();
-    p.executable->run();
-    if (reducer_) reducer_->finish(nullptr);
+    p.body->run(nullptr);
     if (!update) return;
     const dist::Timeline::Scope scope(
         timeline_, dist::Timeline::Lane::kCompute, "optimizer", "optimizer");
@@ -241,15 +221,12 @@ void TrainingStep::queue(Prepared& p, bool update) {
   auto* state = state_.as<UpdateState>();
   StepScalars& host = gpu_->host();
   if (update) cuda::copy(&state->knobs, &host.knobs, sizeof host.knobs, stream());
-  p.executable->run(stream());
-  if (reducer_) reducer_->finish(stream());
+  p.body->run(stream());
   if (update) optimizer_->step(state, total.f32(), stream());
-  for_each_number(p.executable->graph(), p.objective,
-                  [&](Value v, std::size_t offset) {
-                    const Tensor t = p.executable->tensor(v);
-                    cuda::copy(gpu_->numbers.as<std::byte>() + offset, t.data,
-                               t.bytes(), stream());
-                  });
+  for_each_number(*p.body, [&](const Tensor& t, std::size_t offset) {
+    cuda::copy(gpu_->numbers.as<std::byte>() + offset, t.data, t.bytes(),
+               stream());
+  });
   cuda::copy(&host.state, state, sizeof host.state, stream());
 }
 
@@ -277,16 +254,14 @@ StepOutcome TrainingStep::finish() {
 StepOutcome TrainingStep::outcome(const Prepared& p) const {
   StepOutcome result;
   std::size_t i = 0;
-  for_each_number(p.executable->graph(), p.objective,
-                  [&](Value v, std::size_t offset) {
-                    Tensor t = p.executable->tensor(v);
-                    if (gpu_) t.data = gpu_->numbers.as<std::byte>() + offset;
-                    if (i == 0)
-                      result.total = static_cast<double>(*t.f32());
-                    else
-                      result.readings.add(p.objective.readings[i - 1].name, t);
-                    ++i;
-                  });
+  for_each_number(*p.body, [&](Tensor t, std::size_t offset) {
+    if (gpu_) t.data = gpu_->numbers.as<std::byte>() + offset;
+    if (i == 0)
+      result.total = static_cast<double>(*t.f32());
+    else
+      result.readings.add(p.body->numbers()[i].first, t);
+    ++i;
+  });
   return result;
 }
 
@@ -294,15 +269,15 @@ StepOutcome TrainingStep::forward_backward(const void* pixels,
                                            std::int64_t samples,
                                            const int* labels) {
   Prepared& p = prepared(samples);
-  MUSIC_CHECK(labels || !p.labels, "[step] forward_backward() without labels");
+  MUSIC_CHECK(labels || p.body->label_bytes() == 0,
+              "[step] forward_backward() without labels");
   if (!gpu_) {
-    p.executable->set_input(p.pixels, pixels);
-    if (p.labels) p.executable->set_input(p.labels, labels);
+    p.body->set_batch(pixels, labels);
     queue(p, false);
     return outcome(p);
   }
   void* stream = gpu_->compute.get();
-  upload_batch(p, gpu_->input, pixels, labels, stream);
+  upload_batch(*p.body, gpu_->input, pixels, labels, stream);
   queue(p, false);
   cuda::synchronize(stream);
   return outcome(p);
@@ -320,7 +295,7 @@ void TrainingStep::set_update_state(const UpdateState& state) {
 }
 
 const Executable& TrainingStep::executable(std::int64_t samples) const {
-  return *prepared_.at({samples, 0}).executable;
+  return prepared_.at({samples, 0}).body->executable();
 }
 
 }  // namespace music

@@ -26,8 +26,11 @@
 #include "engine/optim/optimizer.h"
 #include "music/model/model.h"
 #include "music/model/step_spec.h"
+#include "music/train/step_body.h"
 
 namespace music {
+
+class NetworkPasses;
 
 struct StepOutcome {
   double total = 0;      // the loss of the batch
@@ -84,8 +87,11 @@ class TrainingStep {
   UpdateState update_state() const;
   void set_update_state(const UpdateState& state);
 
-  struct Memory { std::size_t arena, workspace; };
-  Memory memory() const { return {arena_.bytes(), workspace_.bytes()}; }
+  // rows: of a step in two passes, with the gradients of its parts.
+  using Memory = StepMemory;
+  Memory memory() const {
+    return {arena_.bytes(), workspace_.bytes(), rows_.bytes()};
+  }
   // Where the nodes of each step on the CPU are recorded; null: nowhere.
   void trace(dist::Timeline* timeline);
   // The executable of a batch size, for profiles.
@@ -93,26 +99,17 @@ class TrainingStep {
 
  private:
   struct Prepared {
-    Value pixels, labels, loss_scale;
-    Objective objective;
-    std::size_t loss_begin = 0, backward_begin = 0;  // nodes
-    std::unique_ptr<Executable> executable;
-    dist::GradientReducer::Schedule schedule;
+    std::unique_ptr<StepBody> body;
     cuda::CapturedGraph graph;
     bool ran = false;  // once as separate launches, which load the kernels
   };
   struct Gpu;  // streams, staged pixels, results
   using PreparedKey = std::pair<std::int64_t, int>;  // samples, phase
+  std::unique_ptr<StepBody> make_body(PreparedKey key,
+                                      const TrainingStepSpec& spec);
   Prepared& prepared(std::int64_t samples, int phase = 0);
-  void observe(Prepared& p);
-  void record(const Prepared& p, std::size_t node);
   void queue(Prepared& p, bool update);
   StepOutcome outcome(const Prepared& p) const;
-  // Of labels, behind the pixels in a buffer of a batch.
-  std::size_t label_offset(const Prepared& p) const;
-  std::size_t label_bytes(const Prepared& p) const;
-  void upload_batch(const Prepared& p, const Buffer& to, const void* pixels,
-                    const int* labels, void* stream) const;
   void* stream() const;  // null on the CPU
 
   Model& model_;
@@ -121,9 +118,10 @@ class TrainingStep {
   dist::Communicator* communicator_;  // null: a process on its own
   std::optional<dist::GradientReducer> reducer_;
   dist::Timeline* timeline_ = nullptr;
-  dist::Timeline::Time node_begin_;
+  StepSurroundings around_;  // of the bodies
+  std::shared_ptr<NetworkPasses> passes_;  // null: steps in one pass
   std::map<PreparedKey, Prepared> prepared_;
-  Buffer arena_, workspace_;
+  Buffer arena_, workspace_, rows_;
   Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Gpu> gpu_;

@@ -19,17 +19,23 @@ namespace {
 using namespace music;
 using namespace music::test;
 
+TrainingStepSpec in_parts(std::int64_t micro) {
+  TrainingStepSpec spec = step_spec();
+  spec.micro_batch = micro;
+  return spec;
+}
+
 struct Trained {
   Model model;
   TrainingStep step;
   bool shared;
 
   explicit Trained(dist::Communicator* c, DType dtype = DType::kF32,
-                   const ModelSpec& spec = kSpec)
+                   const ModelSpec& spec = kSpec, std::int64_t micro = 0)
       : model(spec,
               ParameterStorage{
                   .training = true, .device = Device::kCuda, .compute = dtype}),
-        step((model.allocate(), model), step_spec(), {kBatch, kLast}, {}, c),
+        step((model.allocate(), model), in_parts(micro), {kBatch, kLast}, {}, c),
         shared(c != nullptr) {
     model.parameters().initialise(1);
     if (dtype == DType::kF16)  // small enough for these gradients
@@ -136,6 +142,24 @@ TEST_SUITE("cuda_training_step") {
       many.train();
       check(name + ", weights after six steps",
             worst(a, b, false, &Parameters::value), kBound);
+    }
+  }
+
+  TEST_CASE("two passes of many are two passes of one") {
+    if (!select_device()) return;
+    for (const auto& [name, comm] : device_communicators()) {
+      CAPTURE(name);
+      Trained one(nullptr, DType::kF32, kSpec, 12),
+          many(comm.get(), DType::kF32, kSpec, 12);
+      for (const std::int64_t samples : {kBatch, kLast}) {
+        CAPTURE(samples);
+        CHECK(near(many.terms(samples).total, one.terms(samples).total,
+                   kBound));
+        check(name + ", gradient in two passes",
+              worst(many.model.parameters(), one.model.parameters(), false,
+                    &Parameters::gradient),
+              kBound);
+      }
     }
   }
 

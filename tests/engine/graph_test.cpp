@@ -20,6 +20,7 @@
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
 #include "engine/ops/stop_gradient.h"
+#include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/margin.h"
 
@@ -166,6 +167,78 @@ TEST_SUITE("graph") {
     });
     CHECK(d[0] == std::vector<float>(9, 1));
     CHECK(d[1] == std::vector<float>(9, 5));
+  }
+
+  // y = relu(m0 x), loss = sum(m1 y) in one graph, and cut at y in two.
+  TEST_CASE("a graph in two parts has the gradients of the whole") {
+    Matrices p(2);
+    const std::vector<float> data = hashed("x", 15, 1);
+    const auto head = [](Graph& g, Value y) {
+      return reduce(g, linear(g, y, g.parameter(1), Value{}), ReduceKind::kSum);
+    };
+    const auto body = [](Graph& g, Value* input) {
+      *input = g.input("x", {5, 3}, DType::kF32);
+      return relu(g, linear(g, *input, g.parameter(0), Value{}));
+    };
+    Value in;
+    Graph whole(p);
+    backward(whole, head(whole, body(whole, &in)), whole.constant({1}, 2));
+    BoundExecutable all(std::move(whole), p);
+    all->set_input(in, data.data());
+    all->run();
+    const auto d0 = floats(p.gradient(0)), d1 = floats(p.gradient(1));
+
+    Graph first(p);
+    const Value y = body(first, &in);
+    first.keep(y);
+    BoundExecutable forward(std::move(first), p);
+    forward->set_input(in, data.data());
+    forward->run();
+
+    Graph second(p);
+    const Value rows = second.input("rows", {5, 3}, DType::kF32);
+    second.info(rows).needs_gradient = true;
+    const Value unused = second.input("unused", {5, 3}, DType::kF32);
+    second.info(unused).needs_gradient = true;
+    const Seed loss[] = {{head(second, rows), second.constant({1}, 2)}};
+    const Value wanted[] = {rows, unused};
+    const PartialGradients g = backward_part(second, loss, wanted);
+    CHECK(g.reached == std::vector<bool>{false, true});
+    REQUIRE(g.wanted.size() == 2);
+    CHECK_FALSE(g.wanted[1]);
+    CHECK_THROWS_AS(require_reached(p, g.reached), Error);
+    second.keep(g.wanted[0]);
+    BoundExecutable middle(std::move(second), p);
+    middle->set_input(rows, forward->tensor(y).data);
+    middle->run();
+    CHECK(floats(p.gradient(1)) == d1);
+
+    // Two seeds of one value add up; the gradient goes to another block.
+    Graph third(p);
+    const Value again = body(third, &in);
+    const Value dy = third.input("dy", {5, 3}, DType::kF32);
+    const Value none = third.constant({5, 3}, 0);
+    const Seed seeds[] = {{again, dy}, {again, none}};
+    CHECK(backward_part(third, seeds, {}).reached ==
+          std::vector<bool>{true, false});
+    Executable back(std::move(third), p, {});
+    const Buffer arena(back.arena_bytes()), workspace(back.workspace_bytes());
+    Buffer block(static_cast<std::size_t>(p.flat_elements()) * sizeof(float));
+    back.bind(arena.data(), workspace.data(), block.as<float>());
+    back.set_input(in, data.data());
+    back.set_input(dy, middle->tensor(g.wanted[0]).data);
+    const auto before = floats(p.gradient(0));
+    back.run();
+    CHECK(floats(p.gradient(0)) == before);
+    const float* written = block.as<float>() + p.table()[0].offset;
+    CHECK(std::vector<float>(written, written + 9) == d0);
+
+    Graph wrong(p);
+    const Value z = body(wrong, &in);
+    const Seed short_of[] = {{z, wrong.input("dy", {4, 3}, DType::kF32)}};
+    CHECK_THROWS_WITH_AS(
+        backward_part(wrong, short_of, {}),
+        "[autograd] a seed of shape [4,3] for a value of shape [5,3]", Error);
   }
 
   TEST_CASE("data needs no gradient: no node computes one") {

@@ -264,6 +264,9 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {{"MUSIC_OPTIM_BASE_LR", "fast"}}, {}}),
                    "MUSIC_OPTIM_BASE_LR: optim.base_lr expects a number >= 0, "
                    "found \"fast\""));
+    CHECK(contains(failure({{}, {}, {{"train.micro_batch", "1"}}}),
+                   " = 1 leaves batch norm one sample: expected "
+                   "at least 2, or 0"));
     CHECK(contains(failure({{}, {}, {{"train.batch", "1"}}}),
                    "--train.batch: train.batch expects an integer >= 2"));
     const std::vector<std::string> broken{

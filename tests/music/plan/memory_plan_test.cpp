@@ -41,6 +41,29 @@ TEST_SUITE("memory_plan") {
     CHECK(plan.rounded == 0);
   }
 
+  TEST_CASE("the plan of two passes is what they take") {
+    for (const char* method : {"music", "byol", "vicreg", "simclr"}) {
+      CAPTURE(method);
+      ModelSpec spec = kModel;
+      spec.method.name = method;
+      TrainingStepSpec parts = step_spec();
+      parts.micro_batch = 6;
+      const MemoryPlan whole = plan_memory(spec, step_spec(), 20, {});
+      const MemoryPlan plan = plan_memory(spec, parts, 20, {});
+      Model model(spec, true);
+      const TrainingStep step(model, parts, {20}, {});
+      CHECK(plan.activations == step.memory().arena);
+      CHECK(plan.workspace == step.memory().workspace);
+      CHECK(plan.rows == step.memory().rows);
+      CHECK(2 * plan.activations < whole.activations);
+      CHECK(plan.gradients == 2 * whole.gradients);
+      CHECK(whole.rows == 0);
+      // A batch that passes at once, whatever the parts.
+      parts.micro_batch = 20;
+      CHECK(plan_memory(spec, parts, 20, {}).total() == whole.total());
+    }
+  }
+
   TEST_CASE("the plan of several is that of the one with the widest slab") {
     ModelSpec uneven = kModel;
     uneven.method.of<Music>().segments = {2, 14};
@@ -127,6 +150,13 @@ TEST_SUITE("memory_plan") {
       CHECK(total(largest + 1) > total(n));
     }
     CHECK(largest_batch(kModel, step_spec(), compute, 1 << 20) == 0);
+    TrainingStepSpec parts = step_spec();
+    parts.micro_batch = 8;
+    const std::size_t room = total(500);
+    const std::int64_t largest = largest_batch(kModel, parts, compute, room);
+    CHECK(largest > 5000);
+    CHECK(plan_memory(kModel, parts, largest, compute).total() <= room);
+    CHECK(plan_memory(kModel, parts, largest + 1, compute).total() > room);
   }
 
   TEST_CASE("what does not fit is one line with what would") {
@@ -143,6 +173,7 @@ TEST_SUITE("memory_plan") {
       const std::string what = e.what();
       CHECK(what.starts_with("[memory] 4096 samples a process need "));
       CHECK(what.find("GiB are free: at most 1") != std::string::npos);
+      CHECK(what.ends_with("; a batch in two passes with --micro-batch takes less"));
     }
   }
 }

@@ -43,9 +43,10 @@ std::vector<std::uint8_t> pixels(std::int64_t views, std::uint32_t key) {
   return v;
 }
 
-TrainingStepSpec step_spec() {
+TrainingStepSpec step_spec(std::int64_t micro = 0) {
   TrainingStepSpec s;
   s.image_size = kSize;
+  s.micro_batch = micro;
   return s;
 }
 
@@ -54,11 +55,11 @@ struct Trained {
   TrainingStep step;
 
   explicit Trained(Device device, DType dtype = DType::kF32,
-                   ExecutableOptions options = {})
+                   ExecutableOptions options = {}, std::int64_t micro = 0)
       : model(kSpec, ParameterStorage{.training = true,
                                       .device = device,
                                       .compute = dtype}),
-        step((model.allocate(), model), step_spec(), {6, 5}, options) {
+        step((model.allocate(), model), step_spec(micro), {6, 5}, options) {
     model.parameters().initialise(1);
   }
   // Weights, momentum and running statistics.
@@ -138,18 +139,35 @@ TEST_SUITE("cuda_step") {
     CHECK(near(sum, 8, 1e-5));
   }
 
+  TEST_CASE("two passes of the GPU are two passes of the CPU") {
+    if (!have_device()) return;
+    Trained cpu(Device::kCpu, DType::kF32, {}, 3),
+        gpu(Device::kCuda, DType::kF32, {}, 3);
+    const auto a = train(cpu, 4), b = train(gpu, 4);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      CAPTURE(i);
+      CHECK(b[i].applied);
+      CHECK(near(b[i].total, a[i].total, 1e-4));
+    }
+    CHECK(within(norm_relative(gpu.state(), cpu.state()), 1e-4));
+  }
+
   TEST_CASE("a captured step and separate launches give the same bits") {
     if (!have_device()) return;
-    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-      CAPTURE(std::string(name_of(dtype)));
-      Trained captured(Device::kCuda, dtype);
-      train(captured, 6);  // captures at the second step of each size
-      setenv("MUSIC_CUDA_GRAPH", "0", 1);
-      Trained launched(Device::kCuda, dtype);
-      unsetenv("MUSIC_CUDA_GRAPH");
-      train(launched, 6);
-      CHECK(same_bits(captured.state(), launched.state()));
-    }
+    // In one pass, and in two with parts of 3 and 3, of 3 and 2.
+    for (const std::int64_t micro : {0, 3})
+      for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+        if (kShort && micro > 0 && dtype != DType::kF16) continue;
+        CAPTURE(micro);
+        CAPTURE(std::string(name_of(dtype)));
+        Trained captured(Device::kCuda, dtype, {}, micro);
+        train(captured, 6);  // captures at the second step of each size
+        setenv("MUSIC_CUDA_GRAPH", "0", 1);
+        Trained launched(Device::kCuda, dtype, {}, micro);
+        unsetenv("MUSIC_CUDA_GRAPH");
+        train(launched, 6);
+        CHECK(same_bits(captured.state(), launched.state()));
+      }
   }
 
 #ifdef MUSIC_EMULATED
@@ -157,10 +175,11 @@ TEST_SUITE("cuda_step") {
   // first computes, the second copies) as early: a copy or a result that
   // nothing waits for shows.
   TEST_CASE("streams that run late or early change no bit") {
-    const auto state = [](emulator::Schedule schedule, int early, bool ahead) {
+    const auto state = [](emulator::Schedule schedule, int early, bool ahead,
+                          std::int64_t micro) {
       emulator::set_schedule(schedule);
       emulator::set_early_stream(early);
-      Trained t(Device::kCuda, DType::kF16);
+      Trained t(Device::kCuda, DType::kF16, {}, micro);
       std::vector<float> result;
       const auto note = [&](const StepOutcome& o) {
         CHECK(o.applied);
@@ -187,14 +206,17 @@ TEST_SUITE("cuda_step") {
       emulator::set_early_stream(-1);
       return result;
     };
-    for (const bool ahead : {true, false}) {
+    for (const auto& [ahead, micro] :
+         {std::pair{true, 0}, {false, 0}, {true, 3}}) {
       if (kShort && !ahead) continue;
       CAPTURE(ahead);
-      const auto expected = state(emulator::Schedule::kForward, -1, ahead);
+      CAPTURE(micro);
+      const auto expected = state(emulator::Schedule::kForward, -1, ahead, micro);
       for (const int early : {-1, 1}) {
         CAPTURE(early);
         CHECK(same_bits(expected,
-                        state(emulator::Schedule::kReverse, early, ahead)));
+                        state(emulator::Schedule::kReverse, early, ahead,
+                              micro)));
       }
     }
   }
