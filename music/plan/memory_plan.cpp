@@ -41,10 +41,12 @@ struct Recorded {
                            .device = compute.device,
                            .compute = compute.dtype}) {
     const std::int64_t samples = batch * processes;
-    if (spec.micro_batch > 0 && spec.micro_batch < samples)
-      record_two_passes(spec, samples);
-    else
-      network.push_back(model.step_graph(samples, spec, place.get()).graph);
+    const int phases = model.method().phases();
+    for (int phase = 0; phase < phases; ++phase)
+      if (spec.micro_batch == 0 || spec.micro_batch >= samples)
+        network.push_back(
+            model.step_graph(samples, spec, place.get(), phase).graph);
+    if (network.empty()) record_two_passes(spec, samples);
   }
 
   void record_two_passes(const TrainingStepSpec& spec, std::int64_t samples) {
@@ -149,13 +151,33 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
 std::int64_t largest_batch(const ModelSpec& model, const TrainingStepSpec& step,
                            const Compute& compute, std::size_t bytes,
                            int processes) {
-  // Activations grow evenly with the batch, in two passes embeddings; the rest
-  // hardly: two plans tell about where the limit is, a few more exactly.
   const auto total = [&](std::int64_t n) {
     return plan_memory(model, step, n, compute, processes).total();
   };
   const auto fits = [&](std::int64_t n) { return total(n) <= bytes; };
+  // A method may refuse sizes: batch norm by groups, a queue that the batch must
+  // divide. Then of the powers of two.
+  const auto takes = [&](std::int64_t n) {
+    try {
+      total(n);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  if (!takes(2) || !takes(3)) {
+    constexpr std::int64_t kMost = 1 << 20;
+    std::int64_t largest = 0;
+    for (std::int64_t n = 2; n <= kMost; n *= 2) {
+      if (!takes(n)) continue;
+      if (!fits(n)) break;
+      largest = n;
+    }
+    return largest;
+  }
   if (!fits(2)) return 0;
+  // Activations grow evenly with the batch, in two passes embeddings; the rest
+  // hardly: two plans tell about where the limit is, a few more exactly.
   const double at2 = static_cast<double>(total(2));
   const double each = (static_cast<double>(total(34)) - at2) / 32;
   std::int64_t low = 2;

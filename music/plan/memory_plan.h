@@ -41,7 +41,8 @@ MemoryPlan plan_memory(const ModelSpec& model, const TrainingStepSpec& step,
                        std::int64_t batch, const Compute& compute,
                        int processes = 1);
 
-// The largest batch, at least 2, whose plan fits into `bytes`; 0: none.
+// The largest batch, at least 2, whose plan fits into `bytes`; 0: none. Of a
+// method that refuses sizes the largest power of two.
 std::int64_t largest_batch(const ModelSpec& model, const TrainingStepSpec& step,
                            const Compute& compute, std::size_t bytes,
                            int processes = 1);

@@ -124,6 +124,31 @@ TEST_SUITE("memory_plan") {
     }
   }
 
+  TEST_CASE("the largest batch of a method that refuses sizes") {
+    ModelSpec moco = kModel;
+    moco.method.name = MocoV2::kName;
+    moco.method.of<MocoV2>() = {.queue = 64, .group = 4};
+    const auto total = [&](std::int64_t n) {
+      return plan_memory(moco, step_spec(), n, {}).total();
+    };
+    CHECK(largest_batch(moco, step_spec(), {}, total(16)) == 16);
+    CHECK(largest_batch(moco, step_spec(), {}, total(32) - 1) == 16);
+    CHECK(largest_batch(moco, step_spec(), {}, total(64) * 10) == 64);
+    CHECK(largest_batch(moco, step_spec(), {}, 1000) == 0);
+  }
+
+  TEST_CASE("a plan has room for every phase of a method") {
+    ModelSpec swav = kModel;
+    swav.method.name = Swav::kName;
+    swav.method.of<Swav>() = {.prototypes = 500, .queue = 24};
+    swav.samples = 6;
+    const MemoryPlan plan = plan_memory(swav, step_spec(), 6, {});
+    Model model(swav, true);
+    const TrainingStep step(model, step_spec(), {6}, {});
+    CHECK(plan.activations == step.memory().arena);
+    CHECK(plan.workspace == step.memory().workspace);
+  }
+
   TEST_CASE("16 bits halve the activations and need no device to plan") {
     const Compute half{Device::kCuda, DType::kF16};
     const Compute full{Device::kCuda, DType::kF32};
