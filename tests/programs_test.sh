@@ -183,9 +183,9 @@ methods() {
     "${b[@]}" --method moco_v2 --moco_v2.queue 64 --moco_v2.group 5
   expect 2 'swav.queue .*of 20 .*of 16: expected a multiple' \
     "${b[@]}" --method swav --swav.queue 20
-  expect 2 'has no label: expected one' \
+  expect 2 'data with labels of 0 classes: expected at least 2' \
     "${b[@]}" --method supervised --data "$work/flat" --batch-size 4
-  expect 2 'with 1 classes: expected labels of at least 2' \
+  expect 2 'labels of 1 classes: expected at least 2' \
     "${b[@]}" --method supervised --data "$work/one" --batch-size 4
   expect 2 '\[vicreg\] a batch of 1 sample .*expected at least 2' \
     "${b[@]}" --method vicreg --data "$work/flat" --batch-size \

@@ -39,7 +39,7 @@ void for_each_state(const Parameters& p, F&& fn) {
 void require_labels(const data::Dataset& dataset) {
   if (dataset.classes().size() < 2)
     throw error(ExitCode::kUsage,
-                "[train] data with {} classes: expected labels of at least 2",
+                "[train] data with labels of {} classes: expected at least 2",
                 dataset.classes().size());
   for (std::int64_t i = 0; i < dataset.size(); ++i)
     if (dataset.label(i) < 0)
