@@ -39,9 +39,19 @@ std::vector<std::string> differences(const std::string& from,
     }
     return values;
   };
-  auto before = settings(from);
+  auto before = settings(from), after = settings(deciding_settings(to));
+  // Of a key that stands only where it is not the default, that is known.
+  const Config defaults;
+  for (const ConfigKey& key : config_keys())
+    if (key.added && key.decides && key.of(to.method))
+      for (auto* side : {&before, &after})
+        side->try_emplace(key.name, field_text(key, defaults));
+  // Two methods differ in all of their settings.
+  if (before.at("method.name") != after.at("method.name"))
+    for (const ConfigKey& key : config_keys())
+      if (!key.method.empty()) before.erase(key.name), after.erase(key.name);
   std::vector<std::string> out;
-  for (const auto& [name, now] : settings(deciding_settings(to))) {
+  for (const auto& [name, now] : after) {
     const auto was = before.extract(name);
     if (was.empty())
       out.push_back(fmt::format("{} not known -> {}", name, now));

@@ -146,6 +146,26 @@ TEST_SUITE("config") {
                                    "loss.gone 3 -> not known"});
   }
 
+  TEST_CASE("differences in keys that came later and between methods") {
+    const auto config = [](std::vector<std::pair<std::string, std::string>> f) {
+      return resolve({{}, {}, std::move(f)}).value;
+    };
+    const Config music = config({});
+    using Texts = std::vector<std::string>;
+    CHECK(differences(deciding_settings(music),
+                      config({{"method.name", "byol"}})) ==
+          Texts{"method.name \"music\" -> \"byol\""});
+    CHECK(differences(deciding_settings(config({{"train.micro_batch", "64"}})),
+                      music) == Texts{"train.micro_batch 64 -> 0"});
+    const Config blocks = config({{"model.projector", "32-4"},
+                                  {"loss.segment", "2"},
+                                  {"loss.blocks", "1,0,0,1"}});
+    Config without = blocks;
+    without.method.of<Music>().entropy.blocks.clear();
+    CHECK(differences(deciding_settings(without), blocks) ==
+          Texts{"loss.blocks [] -> [1, 0, 0, 1]"});
+  }
+
   TEST_CASE("the hash covers what decides the weights and nothing else") {
     CHECK(config_hash(resolve({}).value).size() == 32);
     for (const ConfigKey& key : config_keys()) {
