@@ -159,7 +159,7 @@ void Progress::update(const ProgressState& state) {
     started_ = true;
     first_ = last_ = state;
     first_time_ = last_time_ = time;
-    if (style_ == ProgressStyle::kPlain)
+    if (style_ == ProgressStyle::kPlain && !state.legend.empty())
       put(out_, state.legend + "\n");
   } else if (time - last_time_ < every_ && state.step < state.steps) {
     return;

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "music/loss/barlow_twins.h"
-#include "music/method/parts.h"
 
 namespace music {
 
@@ -21,21 +20,11 @@ std::vector<Setting<BarlowTwinsSpec>> BarlowTwins::settings() {
   };
 }
 
-void BarlowTwins::check(const Settings&, const HeadSizes&,
-                        std::vector<std::string>&) {}
-
 BarlowTwins::BarlowTwins(Parameters& parameters, const Settings& settings,
                          const HeadSizes& sizes)
-    : settings_(settings),
-      projector_(parameters, "projector", sizes.features,
-                 {.widths = sizes.projector, .bias = false}) {}
-
-std::vector<Value> BarlowTwins::embed(Graph& g, const ResNet& encoder,
-                                      const Inputs& inputs,
-                                      ForwardMode mode) const {
-  const Value h = encoder.forward(g, inputs.images, mode);
-  return {projector_.forward(g, h, mode)};
-}
+    : ProjectedMethod(parameters, sizes,
+                      {.widths = sizes.projector, .bias = false}),
+      settings_(settings) {}
 
 Objective BarlowTwins::objective(Graph& g, std::span<const Value> embedded,
                                  const Inputs& inputs) const {

@@ -18,9 +18,6 @@ std::vector<Setting<ByolSettings>> Byol::settings() {
   };
 }
 
-void Byol::check(const Settings&, const HeadSizes&,
-                 std::vector<std::string>&) {}
-
 Byol::Byol(Parameters& parameters, const Settings& settings,
            const HeadSizes& sizes)
     : settings_(settings),

@@ -21,8 +21,6 @@ class Byol : public Method {
   using Settings = ByolSettings;
   static constexpr Needs kNeeds = {};
   static std::vector<Setting<Settings>> settings();
-  static void check(const Settings& settings, const HeadSizes& sizes,
-                    std::vector<std::string>& warnings);
 
   Byol(Parameters& parameters, const Settings& settings,
        const HeadSizes& sizes);

@@ -135,9 +135,9 @@ class Method {
 
   virtual Report report(const Readings& readings, double total,
                         std::int64_t samples) const = 0;
-  // What stands before the first progress line, of its start and best.
+  // What stands before the first progress line, of its brackets; "": nothing.
   virtual std::string legend() const {
-    return "[a, b] beside a value: a where training starts, b at best";
+    return "[a, b] beside a value: a by chance, b at best";
   }
 };
 

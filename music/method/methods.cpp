@@ -46,7 +46,8 @@ std::unique_ptr<Method> make_method(Parameters& parameters,
 void check_method(const MethodSpec& spec, const HeadSizes& sizes,
                   std::vector<std::string>& warnings) {
   with_method(spec, [&]<typename M>(std::type_identity<M>) {
-    M::check(spec.of<M>(), sizes, warnings);
+    if constexpr (requires { M::check(spec.of<M>(), sizes, warnings); })
+      M::check(spec.of<M>(), sizes, warnings);
   });
 }
 

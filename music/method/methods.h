@@ -7,7 +7,7 @@
 //   kNeeds              what it asks of the batch
 //   Settings            what can be set, with defaults
 //   settings()          the same as a list of Setting<Settings>
-//   check(settings, sizes, warnings)
+//   check(settings, sizes, warnings), if it has any
 //                       throws kUsage for what no single setting can say; names
 //                       of settings in messages are given their origin
 //   M(parameters, settings, sizes)

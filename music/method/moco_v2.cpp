@@ -70,7 +70,7 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
     if (inputs.batch.samples % settings_.group != 0)
       throw error(ExitCode::kUsage,
                   "[moco_v2] {} samples pass the network at once "
-                  "(train.micro_batch), in groups of moco_v2.group = {}: expected "
+                  "(train.batch or train.micro_batch), in groups of moco_v2.group = {}: expected "
                   "a multiple, or moco_v2.group = 0", inputs.batch.samples,
                   settings_.group);
     const std::int64_t groups = inputs.batch.samples / settings_.group;
@@ -79,7 +79,7 @@ std::vector<Value> MocoV2::embed(Graph& g, const ResNet& encoder,
     if (settings_.group % size != 0 || groups % size != 0)
       throw error(ExitCode::kUsage,
                   "[moco_v2] {} processes and {} groups of moco_v2.group = {} "
-                  "samples in a batch: expected a divisor of both, or "
+                  "samples at once: expected a divisor of both, or "
                   "moco_v2.group = 0", size, groups, settings_.group);
     mine = groups / size;
     query.groups = static_cast<int>(mine);

@@ -2,7 +2,6 @@
 
 #include "music/loss/joint_entropy.h"
 #include "music/method/health.h"
-#include "music/method/parts.h"
 
 namespace music {
 
@@ -76,15 +75,9 @@ void Music::check(const Settings& s, const HeadSizes& sizes,
 
 Music::Music(Parameters& parameters, const Settings& settings,
              const HeadSizes& sizes)
-    : settings_(settings),
-      projector_(parameters, "projector", sizes.features, sizes.projector),
+    : ProjectedMethod(parameters, sizes, {.widths = sizes.projector}),
+      settings_(settings),
       segments_(make_segments(settings, projector_.units())) {}
-
-std::vector<Value> Music::embed(Graph& g, const ResNet& encoder,
-                                const Inputs& inputs, ForwardMode mode) const {
-  const Value h = encoder.forward(g, inputs.images, mode);
-  return {projector_.forward(g, h, mode)};
-}
 
 Objective Music::objective(Graph& g, std::span<const Value> embedded,
                            const Inputs& inputs) const {

@@ -4,10 +4,9 @@
 
 #include <memory>
 
-#include "layers/projector.h"
 #include "music/loss/joint_entropy_spec.h"
 #include "music/loss/segments.h"
-#include "music/method/method.h"
+#include "music/method/parts.h"
 #include "music/method/setting.h"
 
 namespace music {
@@ -22,7 +21,7 @@ struct MusicSettings {
 // do not fit.
 Segments make_segments(const MusicSettings& settings, std::int64_t units);
 
-class Music : public Method {
+class Music : public ProjectedMethod {
  public:
   static constexpr const char* kName = "music";
   static constexpr const char* kSection = "loss";
@@ -34,9 +33,6 @@ class Music : public Method {
 
   Music(Parameters& parameters, const Settings& settings,
         const HeadSizes& sizes);
-  std::vector<Value> embed(Graph& graph, const ResNet& encoder,
-                           const Inputs& inputs,
-                           ForwardMode mode) const override;
   Objective objective(Graph& graph, std::span<const Value> embedded,
                       const Inputs& inputs) const override;
   Report report(const Readings& readings, double total,
@@ -51,7 +47,6 @@ class Music : public Method {
 
  private:
   Settings settings_;
-  Projector projector_;
   Segments segments_;
 };
 

@@ -15,6 +15,17 @@
 
 namespace music {
 
+ProjectedMethod::ProjectedMethod(Parameters& parameters, const HeadSizes& sizes,
+                                 const HeadSpec& head)
+    : projector_(parameters, "projector", sizes.features, head) {}
+
+std::vector<Value> ProjectedMethod::embed(Graph& g, const ResNet& encoder,
+                                          const Inputs& inputs,
+                                          ForwardMode mode) const {
+  const Value h = encoder.forward(g, inputs.images, mode);
+  return {projector_.forward(g, h, mode)};
+}
+
 Value over_processes(Graph& g, Value x, const SharedBatch& batch) {
   if (!batch.communicator || batch.communicator->size() == 1) return x;
   return dist::sum_over_ranks(g, x, *batch.communicator);
@@ -85,7 +96,7 @@ Report spread_report(const Readings& readings, double total, double collapse,
   gauges.push_back({"spread", "health/spread", spread});
   return {.loss = total,
           .gauges = std::move(gauges),
-          .lines = {{"loss", total, collapse, best}, {"spread", spread, 0, 1}},
+          .lines = {{"loss", total, collapse, best}, {"spread", spread, std::nan(""), 1}},
           .verdict = verdict_of(
               total, spread < kCollapsed,
               fmt::format("the embeddings spread over {:.0f} % of what they "

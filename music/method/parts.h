@@ -3,9 +3,24 @@
 
 #include <string>
 
+#include "layers/projector.h"
 #include "music/method/method.h"
 
 namespace music {
+
+// A method that is an objective on what one projector makes of every view.
+class ProjectedMethod : public Method {
+ public:
+  std::vector<Value> embed(Graph& graph, const ResNet& encoder,
+                           const Inputs& inputs,
+                           ForwardMode mode) const override;
+
+ protected:
+  ProjectedMethod(Parameters& parameters, const HeadSizes& sizes,
+                  const HeadSpec& head);
+
+  Projector projector_;
+};
 
 // An objective whose `share`, [1], is a sum over this process's samples.
 Objective sum_of_shares(Graph& graph, Value share, const SharedBatch& batch,

@@ -16,9 +16,6 @@ std::vector<Setting<SimClrSettings>> SimClr::settings() {
            .help = "of the similarities", .min = 0, .above = true}};
 }
 
-void SimClr::check(const Settings&, const HeadSizes&,
-                   std::vector<std::string>&) {}
-
 SimClr::SimClr(Parameters& parameters, const Settings& settings,
                const HeadSizes& sizes)
     : settings_(settings),

@@ -21,8 +21,6 @@ class SimClr : public Method {
   using Settings = SimClrSettings;
   static constexpr Needs kNeeds = {};
   static std::vector<Setting<Settings>> settings();
-  static void check(const Settings& settings, const HeadSizes& sizes,
-                    std::vector<std::string>& warnings);
 
   SimClr(Parameters& parameters, const Settings& settings,
          const HeadSizes& sizes);

@@ -19,9 +19,6 @@ std::vector<Setting<SimSiamSettings>> SimSiam::settings() {
   };
 }
 
-void SimSiam::check(const Settings&, const HeadSizes&,
-                    std::vector<std::string>&) {}
-
 SimSiam::SimSiam(Parameters& parameters, const Settings& settings,
                  const HeadSizes& sizes)
     : settings_(settings),

@@ -22,8 +22,6 @@ class SimSiam : public Method {
   using Settings = SimSiamSettings;
   static constexpr Needs kNeeds = {};
   static std::vector<Setting<Settings>> settings();
-  static void check(const Settings& settings, const HeadSizes& sizes,
-                    std::vector<std::string>& warnings);
 
   SimSiam(Parameters& parameters, const Settings& settings,
           const HeadSizes& sizes);

@@ -26,9 +26,6 @@ std::vector<Setting<SupervisedSettings>> Supervised::settings() {
   };
 }
 
-void Supervised::check(const Settings&, const HeadSizes&,
-                       std::vector<std::string>&) {}
-
 Supervised::Supervised(Parameters& parameters, const Settings& settings,
                        const HeadSizes& sizes)
     : settings_(settings) {

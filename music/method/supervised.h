@@ -22,8 +22,6 @@ class Supervised : public Method {
   using Settings = SupervisedSettings;
   static constexpr Needs kNeeds = {.views = 1, .labels = true};
   static std::vector<Setting<Settings>> settings();
-  static void check(const Settings& settings, const HeadSizes& sizes,
-                    std::vector<std::string>& warnings);
 
   Supervised(Parameters& parameters, const Settings& settings,
              const HeadSizes& sizes);
@@ -35,6 +33,7 @@ class Supervised : public Method {
   UpdateKnobs knobs(const Position& position, double rate) const override;
   Report report(const Readings& readings, double total,
                 std::int64_t samples) const override;
+  std::string legend() const override { return ""; }
 
  private:
   Settings settings_;

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "music/loss/vicreg.h"
-#include "music/method/parts.h"
 
 namespace music {
 
@@ -33,15 +32,8 @@ void Vicreg::check(const Settings& s, const HeadSizes&,
 
 Vicreg::Vicreg(Parameters& parameters, const Settings& settings,
                const HeadSizes& sizes)
-    : settings_(settings),
-      projector_(parameters, "projector", sizes.features, sizes.projector) {}
-
-std::vector<Value> Vicreg::embed(Graph& g, const ResNet& encoder,
-                                 const Inputs& inputs,
-                                 ForwardMode mode) const {
-  const Value h = encoder.forward(g, inputs.images, mode);
-  return {projector_.forward(g, h, mode)};
-}
+    : ProjectedMethod(parameters, sizes, {.widths = sizes.projector}),
+      settings_(settings) {}
 
 Objective Vicreg::objective(Graph& g, std::span<const Value> embedded,
                             const Inputs& inputs) const {

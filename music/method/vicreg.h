@@ -2,14 +2,13 @@
 // VICReg (arXiv 2105.04906): views alike, every unit with variance, no two units
 // correlated. No batch, and no short last one, may have a single sample.
 
-#include "layers/projector.h"
 #include "music/loss/vicreg_spec.h"
-#include "music/method/method.h"
+#include "music/method/parts.h"
 #include "music/method/setting.h"
 
 namespace music {
 
-class Vicreg : public Method {
+class Vicreg : public ProjectedMethod {
  public:
   static constexpr const char* kName = "vicreg";
   static constexpr const char* kSection = "vicreg";
@@ -21,17 +20,16 @@ class Vicreg : public Method {
 
   Vicreg(Parameters& parameters, const Settings& settings,
          const HeadSizes& sizes);
-  std::vector<Value> embed(Graph& graph, const ResNet& encoder,
-                           const Inputs& inputs,
-                           ForwardMode mode) const override;
   Objective objective(Graph& graph, std::span<const Value> embedded,
                       const Inputs& inputs) const override;
   Report report(const Readings& readings, double total,
                 std::int64_t samples) const override;
+  std::string legend() const override {
+    return "[a, b] beside a value: a for embeddings that are all alike, b at best";
+  }
 
  private:
   Settings settings_;
-  Projector projector_;
 };
 
 }  // namespace music
