@@ -196,6 +196,18 @@ methods() {
     "${w[@]}" "$work/vicreg/projector.safetensors"
   expect 3 'conv1.weight is F32 \[4,3,3,3\], expected F32 \[8,3,3,3\]' \
     "${w[@]}" "$work/vicreg/encoder.safetensors" --model.width 8
+
+  # A run goes on from the weights it was started from, wherever they lie.
+  cp "$work/vicreg/encoder.safetensors" "$work/start"
+  w=("${b[@]}" --method vicreg --out "$work/started")
+  "${w[@]}" --weights "$work/start" 2>/dev/null || fail "a run from weights"
+  mv "$work/start" "$work/moved"
+  "${w[@]}" --weights "$work/moved" 2>/dev/null || fail "weights elsewhere"
+  "${w[@]}" --weights "$work/start" 2>/dev/null || fail "weights that are gone"
+  cp "$work/byol/encoder.safetensors" "$work/start"
+  expect 2 'was started from weights .*found .*expected the same' \
+    "${w[@]}" --weights "$work/start"
+  expect 2 'was started from weights .*found none named' "${w[@]}"
 }
 
 workers() {

@@ -173,8 +173,9 @@ std::vector<ConfigKey> common_keys() {
        .help = "output widths of the projector's layers; the last is D",
        .aliases = {"projector", "mlp"}},
       {.name = "model.weights", .field = FIELD(model.weights),
-       .help = "encoder.safetensors to start from; \"\" = weights drawn by seed",
-       .added = true, .aliases = {"weights"}},
+       .help = "encoder.safetensors to start from; \"\" = weights drawn by seed. "
+               "Its contents, wherever it lies, belong to the run",
+       .decides = false, .aliases = {"weights"}},
 
       {.name = "method.name",
        .field = [](Config& c) { return method_choice(c.method.name); },

@@ -185,4 +185,10 @@ Metrics metrics_header(const Config& config,
           {"config_hash", config_hash(config)}};
 }
 
+bool RunDirectory::has_checkpoint(const std::filesystem::path& run) {
+  std::error_code problem;
+  const bool empty = std::filesystem::is_empty(run / "ckpt", problem);
+  return !problem && !empty;
+}
+
 }  // namespace music

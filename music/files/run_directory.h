@@ -35,6 +35,8 @@ class RunDirectory {
   }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return path_ / "tb"; }
+  // Whether a run in that folder could go on.
+  static bool has_checkpoint(const std::filesystem::path& run);
   std::filesystem::path checkpoints() const { return path_ / "ckpt"; }
   std::filesystem::path eval() const { return path_ / "eval"; }
   std::filesystem::path quarantine() const {

@@ -49,6 +49,7 @@ class Run {
             config_.data.limit, config_.train.seed)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         trainer_(config_, *dataset_, communicator_) {
+    weights_ = trainer_.weights();
     if (communicator_.rank() != 0) return;
     if (config_.train.knn_every > 0) score_.emplace(config_);
     files_.emplace(config, argv, trainer_.threads());
@@ -73,6 +74,7 @@ class Run {
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> dataset_;
   std::string fingerprint_;  // of the data set
+  std::string weights_;      // hash of the file it was started from, or ""
   Trainer trainer_;
   std::optional<RunFiles> files_;     // rank 0
   std::optional<RunScore> score_;     // rank 0, where asked for
@@ -129,6 +131,17 @@ void Run::resume() {
                 "[run] {} is not the data this run was started on ({}, was {}): "
                 "use another train.out", config_.data.path, fingerprint_,
                 it->second);
+  if (const auto it = s.extra.find("weights"); it != s.extra.end())
+    weights_ = it->second;
+  const std::string& named = config_.model.weights;
+  const std::string& found = trainer_.weights();  // "": no longer there
+  if (named.empty() ? !weights_.empty() : !found.empty() && found != weights_)
+    throw error(ExitCode::kUsage,
+                "[run] {} was started from {}, found {}: expected the same "
+                "model.weights, or a new --out",
+                checkpoint->directory.string(),
+                weights_.empty() ? "drawn weights" : "weights " + weights_,
+                named.empty() ? "none named" : named + ", " + found);
   trainer_.restore(*checkpoint, files_->quarantine.samples());
   files_->metrics.truncate_to(s.metrics_bytes);
   if (const auto it = s.extra.find("seconds"); it != s.extra.end())
@@ -196,6 +209,7 @@ void Run::save() {
   state.metrics_bytes = files_->metrics.bytes();
   state.world_size = communicator_.size();
   state.extra["data"] = fingerprint_;
+  state.extra["weights"] = weights_;
   state.extra["settings"] = deciding_settings(config_);
   state.extra["seconds"] =
       fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
@@ -237,6 +251,11 @@ int Run::train() {
   start_ = Clock::now();
   if (files_) resume();
   trainer_.follow_first_rank();
+  if (trainer_.steps_done() == 0) {
+    const std::pair<std::string, std::string> file[] = {
+        {"the file of model.weights", trainer_.weights()}};
+    dist::require_agreement(communicator_, file);
+  }
   describe();
   if (files_)
     files_->tensorboard = std::make_unique<TensorBoardWriter>(

@@ -14,6 +14,7 @@
 #include "engine/io/file.h"
 #include "engine/io/state_dict.h"
 #include "layers/projector.h"
+#include "music/files/run_directory.h"
 #include "music/model/micro_batches.h"
 #include "music/plan/memory_plan.h"
 
@@ -127,18 +128,30 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
 
   model_->allocate();
   model_->parameters().initialise(config.train.seed);
-  if (!config.model.weights.empty()) {
-    HostParameters parameters(model_->parameters());
-    import_state(*parameters, Model::kEncoder,
-                 SafetensorsFile::open(config.model.weights),
-                 config.model.weights);
-    parameters.write_back();
-  }
+  if (!config.model.weights.empty()) start_from(config.model.weights);
   training_step_ = std::make_unique<TrainingStep>(
       *model_, training_step_spec(config),
       std::vector<std::int64_t>{loader_->batch_total(0),
                                 loader_->batch_total(steps_per_epoch_ - 1)},
       executable_options_from_environment(), &exchange());
+}
+
+void Trainer::start_from(const std::string& path) {
+  FileDigest digest;
+  SafetensorsFile file;
+  try {
+    file = SafetensorsFile::open(path, &digest);
+  } catch (const Error&) {
+    // A run that goes on has its weights in the checkpoint.
+    if (config_.train.resume != Resume::kNever &&
+        RunDirectory::has_checkpoint(config_.train.out))
+      return;
+    throw;
+  }
+  HostParameters parameters(model_->parameters());
+  import_state(*parameters, Model::kEncoder, file, path);
+  parameters.write_back();
+  weights_ = digest.xxh3_128;
 }
 
 // What the step's tensors travel by.

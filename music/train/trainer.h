@@ -92,6 +92,8 @@ class Trainer {
   const data::Loader& loader() const { return *loader_; }
   TrainingStep::Memory memory() const { return training_step_->memory(); }
   const Compute& compute() const { return compute_; }
+  // Hash of the file that model.weights names, XXH3-128; "" where there is none.
+  const std::string& weights() const { return weights_; }
   // Of this process, set when the trainer was made.
   const dist::Threads& threads() const { return threads_; }
 
@@ -99,6 +101,7 @@ class Trainer {
   struct Scalars;
   Scalars scalars() const;
   void set_scalars(const Scalars& s);
+  void start_from(const std::string& weights);
   dist::Communicator& exchange();
   void fetch();
   void seek();
@@ -113,6 +116,7 @@ class Trainer {
   Schedule schedule_;
   std::int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Model> model_;
+  std::string weights_;
   std::unique_ptr<TrainingStep> training_step_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<HostParameters> saved_;  // what tensors() points to

@@ -70,7 +70,7 @@ TEST_SUITE("methods") {
     CHECK_THROWS_WITH_AS(
         MethodRun(problem, &world()),
         fmt::format("[moco_v2] {} processes and 1 groups of moco_v2.group = 20 "
-                    "samples in a batch: expected a divisor of both, or "
+                    "samples at once: expected a divisor of both, or "
                     "moco_v2.group = 0", world().size()).c_str(),
         Error);
   }
