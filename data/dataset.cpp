@@ -129,6 +129,11 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path,
   }
 }
 
+std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
+                              std::vector<std::uint32_t> numbers) {
+  return std::make_unique<Subset>(std::move(dataset), std::move(numbers));
+}
+
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
                                 std::int64_t n, std::uint64_t seed) {
   if (n <= 0 || n >= dataset->size()) return dataset;
@@ -137,7 +142,7 @@ std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
       permutation(dataset->size(), seed, 0xFFFFFFFFu);
   chosen.resize(static_cast<std::size_t>(n));
   std::sort(chosen.begin(), chosen.end());
-  return std::make_unique<Subset>(std::move(dataset), std::move(chosen));
+  return pick(std::move(dataset), std::move(chosen));
 }
 
 }  // namespace music::data

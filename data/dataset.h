@@ -59,6 +59,10 @@ enum class Split { kTrain, kTest, kPretrain };
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 
+// The images of those numbers, in that order.
+std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
+                              std::vector<std::uint32_t> numbers);
+
 // n images drawn by seed, in their original order; all of them for n <= 0 or
 // n >= size.
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
