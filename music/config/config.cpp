@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include "engine/core/text.h"
@@ -206,6 +207,36 @@ void check_keys_of_method(const ResolvedConfig& config) {
   }
 }
 
+// The keys of optim.schedule "steps" go together.
+void check_schedule(ResolvedConfig& config) {
+  const ScheduleSpec& s = config.value.optim.schedule;
+  if (s.kind == ScheduleKind::kSteps && s.milestones.empty())
+    throw error(ExitCode::kUsage,
+                "[config] {} = \"steps\" without optim.milestones: expected "
+                "epochs, as 60,80", origin_of(config, "optim.schedule"));
+  if (s.kind != ScheduleKind::kSteps && !s.milestones.empty())
+    throw error(ExitCode::kUsage,
+                "[config] {} is for optim.schedule \"steps\", found {}",
+                origin_of(config, "optim.milestones"),
+                field_text(*find_config_key("optim.schedule"), config.value));
+  if (std::ranges::adjacent_find(s.milestones, std::greater_equal()) !=
+      s.milestones.end())
+    throw error(ExitCode::kUsage,
+                "[config] {} expects epochs in rising order, found [{}]",
+                origin_of(config, "optim.milestones"),
+                fmt::join(s.milestones, ", "));
+  if (s.warmup_epochs > static_cast<double>(config.value.train.epochs))
+    config.warnings.push_back(fmt::format(
+        "the warm-up of {} epochs is longer than the {} epochs of the run: "
+        "the learning rate never reaches its peak",
+        s.warmup_epochs, config.value.train.epochs));
+  if (!s.milestones.empty() &&
+      s.milestones.back() >= config.value.train.epochs)
+    config.warnings.push_back(fmt::format(
+        "the milestone at epoch {} is not reached in {} epochs",
+        s.milestones.back(), config.value.train.epochs));
+}
+
 // What no single key can say.
 void validate(ResolvedConfig& config) {
   const Config& c = config.value;
@@ -237,11 +268,7 @@ void validate(ResolvedConfig& config) {
   } catch (const Error& e) {
     throw error(e.code(), "{}", with_origins(config, e.what()));
   }
-  if (c.optim.schedule.warmup_epochs > static_cast<double>(c.train.epochs))
-    config.warnings.push_back(fmt::format(
-        "the warm-up of {} epochs is longer than the {} epochs of the run: "
-        "the learning rate never reaches its peak",
-        c.optim.schedule.warmup_epochs, c.train.epochs));
+  check_schedule(config);
 }
 
 ResolvedConfig resolve_sources(const ConfigSources& sources) {

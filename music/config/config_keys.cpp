@@ -197,6 +197,18 @@ std::vector<ConfigKey> common_keys() {
        .field = FIELD(optim.schedule.final_absolute),
        .help = "last learning rate itself; below 0 = use final_ratio",
        .min = -1},
+      {.name = "optim.schedule",
+       .field = WORDS(optim.schedule.kind, "cosine", "epoch_cosine", "steps"),
+       .help = "after the warm-up: half a cosine down to the last rate, step by "
+               "step; its values at the beginning of each epoch; or the peak, "
+               "times optim.factor from each of optim.milestones on",
+       .added = true},
+      {.name = "optim.milestones", .field = FIELD(optim.schedule.milestones),
+       .help = "epochs at whose beginning the rate is multiplied by optim.factor "
+               "(optim.schedule \"steps\")", .min = 1, .added = true},
+      {.name = "optim.factor", .field = FIELD(optim.schedule.factor),
+       .help = "of optim.milestones", .min = 0, .max = 1, .above = true,
+       .added = true},
       {.name = "optim.momentum", .field = FIELD(optim.optimizer.momentum),
        .help = "momentum", .min = 0, .max = 1},
       {.name = "optim.weight_decay",
