@@ -294,12 +294,12 @@ class EvalLoader::Source : public BatchSource {
 
   bool plan(Batch& batch) override {
     const std::int64_t first = index * spec.batch;
-    if (first >= dataset.size()) return false;
+    const std::int64_t mine = shard_size(dataset.size(), spec.rank, spec.world);
+    if (first >= mine) return false;
     batch.index = index++;
     batch.samples.clear();
-    for (std::int64_t i = first;
-         i < std::min(first + spec.batch, dataset.size()); ++i)
-      batch.samples.push_back(i);
+    for (std::int64_t i = first; i < std::min(first + spec.batch, mine); ++i)
+      batch.samples.push_back(spec.rank + i * spec.world);
     return true;
   }
 

@@ -49,8 +49,9 @@ struct EvalSpec {
 
 struct EvalLoaderSpec {
   EvalSpec eval;
-  std::int64_t batch = 256;
+  std::int64_t batch = 256;  // images of this rank
   int workers = 1;
+  int rank = 0, world = 1;  // images rank, rank + world, ... of the data set
   BadImage bad_image = BadImage::kSkip;
   double bad_share = 0.1;
   double slow_seconds = 2;

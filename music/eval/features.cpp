@@ -11,6 +11,13 @@ data::EvalSpec eval_spec_for(int size) {
   return spec;
 }
 
+data::EvalSpec eval_spec_of(const Config& config) {
+  data::EvalSpec spec = eval_spec_for(config.augment.size);
+  if (config.data.eval_resize > 0) spec.resize = config.data.eval_resize;
+  spec.interpolation = config.data.eval_interpolation;
+  return spec;
+}
+
 Features extract_features(Model& model, const data::Dataset& dataset,
                           const FeatureSpec& spec) {
   const std::int64_t batch = std::min(spec.batch, dataset.size());

@@ -7,6 +7,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "music/config/config.h"
 #include "music/model/model.h"
 
 namespace music {
@@ -22,6 +23,8 @@ struct FeatureSpec {
 // are resized to 8/7 of the size and centre-cropped (256 -> 224); small images
 // (up to 64 pixels) are taken at their own size.
 data::EvalSpec eval_spec_for(int size);
+// The same where the configuration does not say otherwise.
+data::EvalSpec eval_spec_of(const Config& config);
 
 struct Features {
   std::int64_t count = 0, width = 0;

@@ -41,6 +41,13 @@ struct FeatureGraph {
   Value features;  // f32 [n, spec.encoder.features()], kept
 };
 
+// Pixels to the logits of the method's classifiers.
+struct ClassifierGraph {
+  Graph graph;
+  Value pixels;  // input, u8 [n, size, size, 3]
+  std::vector<Method::Classified> classifiers;  // kept; none: it has none
+};
+
 class Model {
  public:
   static constexpr const char* kEncoder = "backbone";
@@ -73,6 +80,8 @@ class Model {
       dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels) const;
+  ClassifierGraph classifier_graph(std::int64_t images, int image_size,
+                                   const data::PixelStats& pixels) const;
 
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
