@@ -89,7 +89,7 @@ TEST_SUITE("optim") {
     for (const int group : {-1, kMostGroups})
       CHECK_THROWS_WITH_AS(
           p.set_group(0, group),
-          fmt::format("[parameters] group {}, expected 0 to 3", group).c_str(),
+          fmt::format("[parameters] group {}, expected 0 to 63", group).c_str(),
           Error);
     p.allocate(true);
     CHECK_FALSE(p.has_target());
