@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,8 +31,8 @@ struct LabelledRows {
 struct KnnSpec {
   std::vector<int> k{20, 200};
   std::vector<double> temperatures{0.07};
-  // Rows of the bank that may be neighbours, ascending; empty: all.
-  std::span<const std::int64_t> chosen = {};
+  // Rows of the bank that may be neighbours, ascending; nothing: all.
+  std::optional<std::span<const std::int64_t>> chosen = {};
   bool predictions = false;
   NeighbourBlocks blocks = {};
   std::function<void(double)> done = nullptr;  // share of the work

@@ -162,17 +162,16 @@ class NeighbourSearch::Shortlist {
 };
 
 NeighbourSearch::NeighbourSearch(const Rows& bank, const std::string& what,
-                                 std::span<const std::int64_t> chosen,
+                                 std::optional<std::span<const std::int64_t>> chosen,
                                  const NeighbourBlocks& blocks)
     : bank_(bank), chosen_(chosen), blocks_(blocks),
-      size_(chosen.empty() ? bank.count
-                           : static_cast<std::int64_t>(chosen.size())),
+      size_(chosen ? static_cast<std::int64_t>(chosen->size()) : bank.count),
       squares_(squares(bank, size_, [this](std::int64_t i) { return bank_row(i); },
                        what)) {}
 
 // Rows begin to begin + rows of those that may be neighbours, one after another.
 const float* NeighbourSearch::block(std::int64_t begin, std::int64_t rows) {
-  if (chosen_.empty()) return bank_.row(begin);
+  if (!chosen_) return bank_.row(begin);
   copy_.resize(static_cast<std::size_t>(blocks_.bank * bank_.width));
 #pragma omp parallel for schedule(static)
   for (std::int64_t i = 0; i < rows; ++i)

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,11 +46,11 @@ struct NeighbourBlocks {
 
 class NeighbourSearch {
  public:
-  // chosen: rows that may be neighbours, ascending; empty: all. The bank must
+  // chosen: rows that may be neighbours, ascending; nothing: all. Both must
   // stay. Throws kData, naming it `what` ("training"), for a row with a value
   // that is not finite, or of a length beyond 1e-30 to 1e30 (but 0).
   NeighbourSearch(const Rows& bank, const std::string& what,
-                  std::span<const std::int64_t> chosen = {},
+                  std::optional<std::span<const std::int64_t>> chosen = {},
                   const NeighbourBlocks& blocks = {});
 
   // Rows that may be neighbours.
@@ -67,12 +68,12 @@ class NeighbourSearch {
   class Shortlist;
 
   std::int64_t bank_row(std::int64_t i) const {
-    return chosen_.empty() ? i : chosen_[static_cast<std::size_t>(i)];
+    return chosen_ ? (*chosen_)[static_cast<std::size_t>(i)] : i;
   }
   const float* block(std::int64_t begin, std::int64_t rows);
 
   Rows bank_;
-  std::span<const std::int64_t> chosen_;
+  std::optional<std::span<const std::int64_t>> chosen_;
   NeighbourBlocks blocks_;
   std::int64_t size_, compared_ = 0;
   std::vector<double> squares_;       // |row|^2, of each that may be a neighbour
