@@ -170,6 +170,8 @@ EncoderWeights import_encoder(const SafetensorsFile& file,
   for (const auto& [name, tensor] : keys.tensors)
     if (name.ends_with(kTracked)) batches = std::max(batches, integer(*tensor));
   out.doubts = signs_of_random(out.tensors, batches);
+  out.misfits = require_fit(out.tensors, file_name);
+  out.batches = std::max<std::int64_t>(batches, 0);
   out.hash = hash_of(out.tensors);
   return out;
 }
@@ -198,6 +200,10 @@ void log_report(const EncoderWeights& weights, bool keys) {
   if (!weights.doubts.empty())
     spdlog::warn("[weights] {} LOOKS RANDOMLY INITIALISED: {}", report.file,
                  fmt::join(weights.doubts, "; "));
+  if (!weights.misfits.empty())
+    spdlog::warn("[weights] {}: DO NOT FIT THE BATCH NORMS AROUND THEM: {}: are "
+                 "tensors exchanged?", report.file,
+                 fmt::join(weights.misfits, ", "));
 }
 
 }  // namespace music

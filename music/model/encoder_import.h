@@ -22,6 +22,9 @@ struct EncoderWeights {
   KeyReport report;
   // Why they look as drawn at random; empty: they look trained.
   std::vector<std::string> doubts;
+  // Convolutions that do not fit their batch norms (weight_checks.h).
+  std::vector<std::string> misfits;
+  std::int64_t batches = 0;  // num_batches_tracked, 0 where there is none
   // XXH3-128 of names, shapes and fp32 values: equal weights have equal hashes,
   // whatever the file's prefix, order and heads.
   std::string hash;
