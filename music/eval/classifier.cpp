@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/core/shard.h"
 #include "engine/graph/executable.h"
 
 namespace music {
@@ -39,9 +38,10 @@ const ClassifierScore& ClassifierScores::best() const {
 ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
                                    const FeatureSpec& spec,
                                    dist::Communicator& communicator) {
-  const std::int64_t batch = std::clamp<std::int64_t>(
-      shard_size(dataset.size(), communicator.rank(), communicator.size()), 1,
-      spec.batch);
+  // No part is larger than this.
+  const std::int64_t batch = std::min(
+      spec.batch,
+      (dataset.size() + communicator.size() - 1) / communicator.size());
   ClassifierGraph graph =
       model.classifier_graph(batch, spec.eval.size, spec.pixels);
   const auto& classifiers = graph.classifiers;
