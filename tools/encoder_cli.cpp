@@ -2,25 +2,30 @@
 
 #include <omp.h>
 
-#include <set>
+#include <algorithm>
 
 #include "dist/threads.h"
-#include "engine/io/state_dict.h"
 
 namespace music {
 
 void EncoderOptions::add_to(CLI::App& app) {
   app.add_option("encoder", encoder,
-                 "a run directory, or an encoder.safetensors")->required();
-  app.add_option("--depth", depth, "ResNet depth, where the file does not say")
-      ->check(CLI::IsMember(std::set<int>(ResNetSpec::kDepths.begin(),
-                                          ResNetSpec::kDepths.end())));
-  app.add_option("--width", width, "ResNet stem width, likewise")
-      ->check(CLI::Range(1, ResNetSpec::kMostWidth));
-  app.add_option("--stem", stem, "imagenet or cifar, likewise")
-      ->check(CLI::IsMember({"imagenet", "cifar"}));
-  app.add_option("--image-size", size, "crop size, likewise")
+                 "a run directory, or a .safetensors of any origin: torchvision, "
+                 "timm, VICReg, ...")->required();
+  app.add_option("--prefix", prefix,
+                 "of the encoder's keys, where the file holds several encoders");
+  app.add_option("--report", report,
+                 "on the file's keys: compact, one line, or keys, all of them")
+      ->check(CLI::IsMember({"compact", "keys"}));
+  app.add_option("--image-size", size,
+                 "crop size, where the file does not say (default: 224, or 32 "
+                 "with a CIFAR stem)")
       ->check(CLI::Range(1, EncoderInfo::kMostSize));
+  app.add_option("--mean", mean,
+                 "of pixels, r,g,b from 0 to 1, likewise (default: ImageNet's)")
+      ->delimiter(',')->expected(3)->check(CLI::Range(0.0, 1.0));
+  app.add_option("--std", std, "likewise")
+      ->delimiter(',')->expected(3)->check(CLI::Range(1e-3, 10.0));
   app.add_option("--resize", resize,
                  "short side before the centre crop (default: 8/7 of the crop; "
                  "images up to 64 pixels: their own size)")
@@ -43,7 +48,7 @@ std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
 
 void OpenedEncoder::load_into(Model& model) const {
   HostParameters parameters(model.parameters());
-  import_state(*parameters, Model::kEncoder, file, path.string());
+  weights.load_into(*parameters, Model::kEncoder);
   parameters.write_back();
 }
 
@@ -74,13 +79,13 @@ OpenedEncoder open_encoder(const EncoderOptions& o) {
   e.compute = choose_compute(o.device, o.precision);
   e.path = o.encoder;
   if (o.is_run()) e.path /= "encoder.safetensors";
-  e.file = SafetensorsFile::open(e.path);
-  EncoderInfo assumed;
-  assumed.encoder.depth = o.depth;
-  assumed.encoder.width = o.width;
-  assumed.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
-  assumed.image_size = o.size;
-  e.info = read_encoder_info(e.file, e.path.string(), assumed);
+  EncoderImport import{.prefix = o.prefix};
+  import.assumed.image_size = o.size;
+  if (!o.mean.empty()) std::ranges::copy(o.mean, import.assumed.pixels.mean.begin());
+  if (!o.std.empty()) std::ranges::copy(o.std, import.assumed.pixels.std.begin());
+  e.weights = open_encoder_file(e.path, import);
+  e.info = e.weights.info;
+  log_report(e.weights, o.report == "keys");
   e.features.eval = eval_spec_for(e.info.image_size);
   if (o.resize > 0) e.features.eval.resize = o.resize;
   e.features.pixels = e.info.pixels;

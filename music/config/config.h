@@ -29,7 +29,10 @@ enum class ProgressStyle { kAuto, kPlain, kBar, kNone };
 struct DataConfig {
   std::string path;
   data::DatasetFormat format = data::DatasetFormat::kAuto;
-  std::string eval_train, eval_test;  // labelled, for kNN; "" = none
+  std::string eval_train, eval_test;  // labelled, for kNN; "" = none. A
+                                      // classifier is scored on eval_test
+  int eval_resize = 0;  // shorter side of a test image; 0 = by augment.size
+  data::Interpolation eval_interpolation = data::Interpolation::kBilinear;
   std::int64_t limit = 0;             // images, drawn by seed; 0 = all
   int workers = 0;                    // loader threads; 0 = share of the cores
   data::BadImage bad_image = data::BadImage::kSkip;
@@ -63,6 +66,7 @@ struct TrainConfig {
   double watchdog = 600;   // seconds without progress; 0 = off
   double log_every = 30;               // seconds between progress lines
   std::int64_t knn_every = 0;          // epochs; 0 = off
+  std::int64_t score_every = 0;        // epochs; 0 = off
   std::string trace;                   // file for the timeline; "" = none
   Resume resume = Resume::kAuto;
   ProgressStyle progress = ProgressStyle::kAuto;

@@ -26,6 +26,16 @@ std::vector<Setting<SupervisedSettings>> Supervised::settings() {
   };
 }
 
+void Supervised::check(const Settings& settings, const HeadSizes&,
+                       std::vector<std::string>&) {
+  if (settings.encoder == Settings::Encoder::kFrozen &&
+      settings.encoder_rate != 1)
+    throw error(ExitCode::kUsage,
+                "[config] supervised.encoder_rate is {}, and supervised.encoder "
+                "is \"frozen\", which has no rate: expected one of the two",
+                settings.encoder_rate);
+}
+
 Supervised::Supervised(Parameters& parameters, const Settings& settings,
                        const HeadSizes& sizes)
     : settings_(settings) {
@@ -50,12 +60,22 @@ std::vector<Value> Supervised::embed(Graph& g, const ResNet& encoder,
   return {encoder.forward(g, inputs.images, mode)};
 }
 
+Value Supervised::logits(Graph& g, Value h) const {
+  const DType dtype = g.info(h).dtype;
+  return linear(g, h, g.parameter(weight_, dtype), g.parameter(bias_, dtype),
+                DType::kF32);
+}
+
+std::vector<Method::Classified> Supervised::classify(Graph& g,
+                                                     const ResNet& encoder,
+                                                     Value images) const {
+  const Value h = encoder.forward(g, images, {.training = false, .groups = 1});
+  return {{"", logits(g, h)}};
+}
+
 Objective Supervised::objective(Graph& g, std::span<const Value> embedded,
                                 const Inputs& inputs) const {
-  const Value h = embedded[0];
-  const DType dtype = g.info(h).dtype;
-  const Value logits = linear(g, h, g.parameter(weight_, dtype),
-                              g.parameter(bias_, dtype), DType::kF32);
+  const Value h = embedded[0], logits = this->logits(g, h);
   const Value loss = cross_entropy(g, logits, inputs.labels);
   const double mine = static_cast<double>(g.shape(h)[0]) /
                       static_cast<double>(inputs.batch.samples);

@@ -20,8 +20,12 @@ class Supervised : public Method {
   static constexpr const char* kName = "supervised";
   static constexpr const char* kSection = "supervised";
   using Settings = SupervisedSettings;
-  static constexpr Needs kNeeds = {.views = 1, .labels = true};
+  static constexpr Needs kNeeds = {.views = 1, .labels = true,
+                                   .projector = false};
   static std::vector<Setting<Settings>> settings();
+
+  static void check(const Settings& settings, const HeadSizes& sizes,
+                    std::vector<std::string>& warnings);
 
   Supervised(Parameters& parameters, const Settings& settings,
              const HeadSizes& sizes);
@@ -30,12 +34,16 @@ class Supervised : public Method {
                            ForwardMode mode) const override;
   Objective objective(Graph& graph, std::span<const Value> embedded,
                       const Inputs& inputs) const override;
+  std::vector<Classified> classify(Graph& graph, const ResNet& encoder,
+                                   Value images) const override;
   UpdateKnobs knobs(const Position& position, double rate) const override;
   Report report(const Readings& readings, double total,
                 std::int64_t samples) const override;
   std::string legend() const override { return ""; }
 
  private:
+  Value logits(Graph& graph, Value features) const;
+
   Settings settings_;
   int weight_, bias_;
 };
