@@ -14,6 +14,7 @@
 #include <functional>
 #include <iterator>
 
+#include "data/label_subset.h"
 #include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
@@ -289,6 +290,7 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = 1 leaves batch norm one sample: expected at least "
                 "2, or 0", origin_of(config, "train.micro_batch"));
+  if (!c.data.labels.empty()) data::parse_label_choice(c.data.labels);
   check_keys_of_method(config);
   try {
     check_method(c.method,
@@ -304,6 +306,10 @@ void validate(ResolvedConfig& config) {
 
 ResolvedConfig resolve_sources(const ConfigSources& sources) {
   std::vector<Entry> entries;
+  for (const auto& [name, text, origin] : sources.known) {
+    const ConfigKey& key = known_key(name, origin);
+    entries.push_back({&key, parse_value(key, text), origin, origin});
+  }
   for (const std::string& path : sources.files) {
     std::vector<Entry> file = parse_toml(read_file(path), path);
     std::move(file.begin(), file.end(), std::back_inserter(entries));

@@ -94,6 +94,11 @@ std::vector<ConfigKey> common_keys() {
       {.name = "data.eval_interpolation",
        .field = WORDS(data.eval_interpolation, "bilinear", "bicubic"),
        .help = "filter of that resize", .decides = false},
+      {.name = "data.labels", .field = FIELD(data.labels),
+       .help = "learn from these labelled images only: a share as 1%, a number as "
+               "10-per-class, both drawn by seed from every class alike, or a file "
+               "with the name of an image a line; \"\" = all",
+       .added = true, .aliases = {"labels"}},
       {.name = "data.limit", .field = FIELD(data.limit),
        .help = "learn from so many images only, drawn by seed; 0 = all",
        .min = 0},

@@ -23,6 +23,10 @@ std::vector<Setting<SupervisedSettings>> Supervised::settings() {
        .help = "times the learning rate, for the encoder", .min = 0},
       {.name = "head_rate", .field = MUSIC_FIELD(head_rate),
        .help = "times the learning rate, for the classifier", .min = 0},
+      {.name = "batch_norm", .field = MUSIC_WORDS(batch_norm, "shared", "own"),
+       .help = "an encoder that is trained normalises a batch by the statistics "
+               "of all its samples, or each process by those of its own, which "
+               "is not the same with several", .added = true},
   };
 }
 
@@ -34,6 +38,12 @@ void Supervised::check(const Settings& settings, const HeadSizes&,
                 "[config] supervised.encoder_rate is {}, and supervised.encoder "
                 "is \"frozen\", which has no rate: expected one of the two",
                 settings.encoder_rate);
+  if (settings.encoder == Settings::Encoder::kFrozen &&
+      settings.batch_norm == Settings::Statistics::kOwn)
+    throw error(ExitCode::kUsage,
+                "[config] supervised.batch_norm is \"own\", and supervised.encoder "
+                "is \"frozen\", which takes no statistics: expected one of the "
+                "two");
 }
 
 Supervised::Supervised(Parameters& parameters, const Settings& settings,
@@ -57,6 +67,7 @@ std::vector<Value> Supervised::embed(Graph& g, const ResNet& encoder,
                                      const Inputs& inputs,
                                      ForwardMode mode) const {
   mode.training = settings_.encoder == Settings::Encoder::kTrained;
+  mode.own_groups = settings_.batch_norm == Settings::Statistics::kOwn;
   return {encoder.forward(g, inputs.images, mode)};
 }
 

@@ -11,6 +11,10 @@ namespace music {
 struct SupervisedSettings {
   enum class Encoder { kTrained, kFrozen };
   Encoder encoder = Encoder::kTrained;  // kFrozen: in evaluation mode
+  // Training: of all processes' samples, or of those of each. Running statistics
+  // are of all.
+  enum class Statistics { kShared, kOwn };
+  Statistics batch_norm = Statistics::kShared;
   double encoder_rate = 1;  // times the learning rate
   double head_rate = 1;
 };

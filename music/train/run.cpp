@@ -42,12 +42,7 @@ class Run {
         argv_(argv),
         observe_(observe),
         communicator_(communicator),
-        dataset_(data::subset(
-            data::open_dataset(config_.data.path, config_.data.format,
-                               needs_of(config_.method).labels
-                                   ? data::Split::kTrain
-                                   : data::Split::kPretrain),
-            config_.data.limit, config_.train.seed)),
+        dataset_(open_training_data(config_)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         trainer_(config_, *dataset_, communicator_) {
     weights_ = trainer_.weights();

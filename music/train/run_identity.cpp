@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "data/label_subset.h"
 #include "dist/text.h"
 #include "engine/io/file.h"
 #include "music/config/config_keys.h"
@@ -28,6 +29,18 @@ std::string fingerprint(const data::Dataset& dataset) {
 }
 
 }  // namespace
+
+std::unique_ptr<data::Dataset> open_training_data(const Config& config) {
+  const DataConfig& c = config.data;
+  const bool labels = needs_of(config.method).labels || !c.labels.empty();
+  auto dataset = data::open_dataset(
+      c.path, c.format, labels ? data::Split::kTrain : data::Split::kPretrain);
+  if (!c.labels.empty())
+    dataset = data::label_subset(std::move(dataset),
+                                 data::parse_label_choice(c.labels),
+                                 config.train.seed);
+  return data::subset(std::move(dataset), c.limit, config.train.seed);
+}
 
 ResolvedConfig settled(ResolvedConfig config,
                        const dist::Communicator& communicator) {
