@@ -63,6 +63,14 @@ struct Schedule {
     return peak * q + final * (1 - q);
   }
 
+  // The same where the peak is 1.
+  double share(std::int64_t step) const {
+    Schedule unit = *this;
+    unit.peak = 1;
+    unit.final = peak > 0 ? final / peak : 0;
+    return unit.rate(step);
+  }
+
  private:
   double steps_factor(std::int64_t step) const {
     const std::int64_t epoch = step / steps_per_epoch_;

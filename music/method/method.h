@@ -105,6 +105,7 @@ struct Report {
 struct Position {
   std::int64_t step = 0, total_steps = 1, steps_per_epoch = 1;
   double peak_rate = 0;  // of the schedule
+  double share = 1;      // of the peak, that the schedule says
 };
 
 class Method {

@@ -14,6 +14,7 @@
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
 #include "music/train/classifier_scores.h"
+#include "music/train/frozen_encoder.h"
 #include "music/train/interrupt.h"
 #include "music/train/run_files.h"
 #include "music/train/run_identity.h"
@@ -272,6 +273,7 @@ int Run::train() {
     dist::require_agreement(communicator_, file);
   }
   describe();
+  const std::string frozen = frozen_encoder(trainer_);
   if (files_)
     files_->tensorboard = std::make_unique<TensorBoardWriter>(
         files_->directory.tensorboard(), trainer_.steps_done());
@@ -321,6 +323,7 @@ int Run::train() {
       verdict = progress.report.verdict;
       spdlog::info("[health] epoch {}: {}", epoch, verdict);
     }
+    if (epoch_end) require_unchanged(trainer_, frozen);
     save_if_due();
     if (epoch_end && config_.train.knn_every > 0 &&
         epoch % config_.train.knn_every == 0)

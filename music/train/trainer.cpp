@@ -152,6 +152,7 @@ void Trainer::start_from(const std::string& path) {
   log_report(weights);
   parameters.write_back();
   weights_ = weights.digest.xxh3_128;
+  batches_before_ = weights.batches;
 }
 
 // What the step's tensors travel by.
@@ -202,7 +203,7 @@ StepReport Trainer::step() {
   communicator_.activity().stage("step");
   const Method& method = model_->method();
   const Position position{step_, schedule_.total_steps, steps_per_epoch_,
-                          schedule_.peak};
+                          schedule_.peak, schedule_.share(step_)};
   training_step_->submit(method.knobs(position, report.rate),
                          method.phase(position));
   fetched_ = false;
@@ -272,6 +273,8 @@ CheckpointState Trainer::state() const {
   scalars.visit([&](const char* name, const auto& value) {
     s.extra[name] = fmt::format("{}", value);
   });
+  if (batches_before_ > 0)
+    s.extra["batches_before"] = std::to_string(batches_before_);
   return s;
 }
 
@@ -304,7 +307,7 @@ void Trainer::restore(const Checkpoint& checkpoint,
   scalars.step = checkpoint.state.step;
   scalars.loss_scale = this->scalars().loss_scale;
   // A value that the checkpoint does not have stays.
-  scalars.visit([&](const char* name, auto& value) {
+  const auto read = [&](const char* name, auto& value) {
     const auto it = checkpoint.state.extra.find(name);
     if (it == checkpoint.state.extra.end()) return;
     const std::string& text = it->second;
@@ -314,7 +317,9 @@ void Trainer::restore(const Checkpoint& checkpoint,
       throw error(ExitCode::kNoCheckpoint,
                   "[train] {}: {} is {}, expected a number",
                   checkpoint.directory.string(), name, in_quotes(text));
-  });
+  };
+  scalars.visit(read);
+  read("batches_before", batches_before_);
   set_scalars(scalars);
   known_bad_.assign(bad_images.begin(), bad_images.end());
   seek();
@@ -369,15 +374,30 @@ std::int64_t Trainer::parts_done() const {
   return step_ * full + step_ / steps_per_epoch_ * (last - full);
 }
 
+// A batch of statistics a view and part of a batch.
+std::int64_t Trainer::new_batches() const {
+  return needs_.views * parts_done();
+}
+
+bool Trainer::encoder_frozen() const {
+  return std::ranges::all_of(
+      model_->parameters().table(), [](const ParameterInfo& p) {
+        return p.frozen || !p.name.starts_with(Model::kEncoder);
+      });
+}
+
+std::int64_t Trainer::encoder_batches() const {
+  return batches_before_ + (encoder_frozen() ? 0 : new_batches());
+}
+
 EncoderInfo Trainer::encoder_info() const {
   return {config_.model.encoder, config_.augment.size, config_.pixels};
 }
 
 void Trainer::save_weights(const std::filesystem::path& directory,
                            std::map<std::string, std::string> provenance) const {
-  // A batch of statistics a view and part of a batch.
   music::save_weights(*model_, directory, encoder_info(),
-                      needs_.views * parts_done(),
+                      {.encoder = encoder_batches(), .heads = new_batches()},
                       std::move(provenance));
 }
 
