@@ -90,6 +90,7 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("queue_contrastive") { check_op("queue_contrastive"); }
   TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
+  TEST_CASE("roi_align") { check_op("roi_align"); }
   TEST_CASE("row_inner") { check_op("row_inner"); }
   TEST_CASE("scale") { check_op("scale"); }
   TEST_CASE("segment_softmax") { check_op("segment_softmax"); }

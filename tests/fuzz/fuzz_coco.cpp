@@ -10,7 +10,7 @@
 
 namespace {
 
-// Digits beyond a number's fourth are left out; so are exponents' letters
+// Digits beyond a number's third are left out; so are exponents' letters
 // behind a digit.
 std::vector<std::uint8_t> shorten_numbers(std::span<const std::uint8_t> text) {
   std::vector<std::uint8_t> kept;
