@@ -126,14 +126,16 @@ TEST_SUITE("boxes") {
   }
 
   TEST_CASE("classes far apart do not round each other's boxes") {
-    // .6 and .7 of a pixel: with an offset of 1e5 times a class they are the same.
-    const std::vector<Box> two{{0, 0, 1, 1}, {0, 0, 1, 0.706f}};
-    const std::vector<float> scores{0.9f, 0.8f};
-    for (const std::int32_t c : {0, 90})
-      CHECK(nms_by_class(two, scores, std::vector<std::int32_t>{c, c}, 0.705)
-                .size() == 1);
-    CHECK(nms_by_class(two, scores, std::vector<std::int32_t>{90, 90}, 0.707)
-              .size() == 2);
+    // Moved by 90 x 1001, .706 would be .703.
+    const std::vector<Box> all{
+        {0, 0, 1, 1}, {0, 0, 1, 0.706f}, {999, 999, 1000, 1000}};
+    const std::vector<float> scores{0.9f, 0.8f, 0.7f};
+    const std::vector<std::int32_t> classes{90, 90, 0}, expected{0, 2};
+    CHECK(nms_by_class(all, scores, classes, 0.705) == expected);
+    std::vector<Box> moved = all;
+    for (Box& b : moved)
+      if (b.x1 == 0) b = {b.x1 + 90090, b.y1 + 90090, b.x2 + 90090, b.y2 + 90090};
+    CHECK(nms(moved, scores, 0.705).size() == 3);
   }
 
   TEST_CASE("the coder is torchvision's") {
