@@ -85,6 +85,11 @@ toy() {
   grep -q 'area=   all | maxDets=100 \] = 0.000' "$work/stdout" || fail "--pycocotools matches the id 0"
   says 'area of a detection is its mask' \
     "$eval" --gt "$work/zero.json" --results "$work/r0.json" --iou segm
+  # More than a hundred in one image and category.
+  local i many=""
+  for ((i = 0; i < 103; ++i)); do many+=${many:+,}$(hit 0.$((100 + i)) 1 $((i % 40)) 0 9); done
+  echo "[$many]" >"$work/many.json"
+  says 'note: 3 detections past the 100 best' "$eval" --gt "$work/gt.json" --results "$work/many.json"
   # A crowd forgives what is not found on it.
   gt "$(object 1 1 10 10 20),$(object 2 3 0 0 30 1)" >"$work/crowd.json"
   echo "[$(hit 0.9 3 5 5 9),$(hit 0.7 1 10 10 20),$(hit 0.9 3 5 6 9)]" >"$work/rc.json"

@@ -47,7 +47,9 @@ Rle rectangle(double x0, double y0, double x1, double y1, std::uint32_t side) {
 
 TEST_SUITE("rle") {
   TEST_CASE("polygons are filled as by pycocotools") {
-    for (const auto& g : goldens()["single"]) {
+    const auto all = goldens();
+    CHECK(all["single"].size() == 80);
+    for (const auto& g : all["single"]) {
       const std::uint32_t h = g["size"][0], w = g["size"][1];
       const std::vector<double> points = g["polygon"];
       CAPTURE(g["polygon"].dump());
@@ -58,15 +60,17 @@ TEST_SUITE("rle") {
       const std::array<double, 4> box = g["box"];
       CHECK(rle_box(mask) == box);
       Pixels pixels;
-      for (const std::string row : g["rows"])
-        for (const char c : row) pixels.push_back(c == '1');
+      for (const auto& row : g["rows"])
+        for (const char c : row.get<std::string>()) pixels.push_back(c == '1');
       CHECK(rle_to_pixels(mask) == pixels);
       CHECK(rle_to_pixels(rle_from_pixels(pixels, h, w)) == pixels);
     }
   }
 
   TEST_CASE("union, intersection and overlap of pairs are pycocotools'") {
-    for (const auto& g : goldens()["pairs"]) {
+    const auto all = goldens();
+    CHECK(all["pairs"].size() == 40);
+    for (const auto& g : all["pairs"]) {
       const std::uint32_t h = g["size"][0], w = g["size"][1];
       const auto read = [&](const char* key) {
         return rle_from_text(g[key].get<std::string>(), h, w);
