@@ -207,7 +207,7 @@ TEST_SUITE("boxes") {
       const float v[] = {all[i].x1, all[i].y1, all[i].x2, all[i].y2};
       const double expected[] = {x1, y1, x2, y2};
       for (int k = 0; k < 4; ++k)
-        CHECK(near(static_cast<double>(v[k]), expected[k], 1e-7));
+        CHECK(near(static_cast<double>(v[k]), expected[k], 1e-6));
     };
     is(0, -22.627417, -11.313708, 22.627417, 11.313708);
     is(15, -6.627417, -11.313708, 38.627418, 11.313708);
