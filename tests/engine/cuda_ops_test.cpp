@@ -108,6 +108,36 @@ TEST_SUITE("cuda_ops") {
     });
   }
 
+  TEST_CASE("a box on no image becomes NaN and has no gradient") {
+    on_device([] {
+      for (const float bad : {2.0f, 0.5f, -2.0f, std::nanf("")}) {
+        Parameters p;
+        const int slot = p.add("x", {2, 3, 3, 1}, Init::constant(1));
+        p.set_storage({.training = true, .device = Device::kCuda});
+        p.allocate();
+        p.initialise(0);
+        Graph g(p);
+        const Value rois = g.input("rois", {3, 5}, DType::kF32);
+        const Value y = roi_align(g, g.parameter(slot), rois, {1, 1});
+        g.keep(y);
+        backward(g, inject_gradient(g, y, g.constant({3, 1, 1, 1}, 1)),
+                 g.constant({1}, 1));
+        BoundExecutable run(std::move(g), p);
+        const std::vector<float> boxes{bad, 1, 1, 2, 2, -1, 1, 1, 2, 2,
+                                       1,   1, 1, 2, 2};
+        run.set_input(rois, boxes.data());
+        run.run();
+        const auto result = floats(run->tensor(y), Device::kCuda);
+        CHECK(is_nan(result[0]));
+        CHECK(result[1] == 0);
+        CHECK(result[2] == 1);
+        const auto d = floats(p.gradient(slot), Device::kCuda);
+        CHECK(std::count(d.begin(), d.begin() + 9, 0.0f) == 9);
+        CHECK(d[9 + 4] == 1);
+      }
+    });
+  }
+
   TEST_CASE("a position outside the queue becomes NaN, the queue stays") {
     on_device([] {
       for (const float bad : {-1.0f, 6.0f, std::nanf("")}) {
