@@ -46,6 +46,29 @@ std::string text(const ProgressLine& l) {
                               : fmt::format(" [{:.2f}, {:.2f}]", l.start, l.best));
 }
 
+std::string task_text(const ProgressState& now, const ProgressState& then,
+                      double window) {
+  std::string out = fmt::format("{} {}/{}", now.task, now.step, now.steps);
+  if (window > 0 && now.step > then.step)
+    out += fmt::format("  {:.0f} {}/s",
+                       static_cast<double>(now.step - then.step) / window,
+                       now.unit);
+  return out;
+}
+
+std::string run_text(const ProgressState& now, const ProgressState& then,
+                     double window) {
+  std::string out = fmt::format("epoch {:.2f}/{}  step {}/{}", now.epoch,
+                                now.epochs, now.step, now.steps);
+  for (const ProgressLine& line : now.lines) out += text(line);
+  if (window > 0 && now.views > then.views)
+    out += fmt::format(
+        "  {:.0f} views/s  data wait {:.0f}%",
+        static_cast<double>(now.views - then.views) / window,
+        100 * std::clamp((now.data_wait - then.data_wait) / window, 0.0, 1.0));
+  return out;
+}
+
 }  // namespace
 
 struct Progress::Screen {
@@ -113,14 +136,8 @@ std::string duration_text(double seconds) {
 
 std::string progress_text(const ProgressState& now, const ProgressState& then,
                           double window, double remaining) {
-  std::string out = fmt::format("epoch {:.2f}/{}  step {}/{}", now.epoch,
-                                now.epochs, now.step, now.steps);
-  for (const ProgressLine& line : now.lines) out += text(line);
-  if (window > 0 && now.views > then.views)
-    out += fmt::format(
-        "  {:.0f} views/s  data wait {:.0f}%",
-        static_cast<double>(now.views - then.views) / window,
-        100 * std::clamp((now.data_wait - then.data_wait) / window, 0.0, 1.0));
+  std::string out = now.task.empty() ? run_text(now, then, window)
+                                     : task_text(now, then, window);
   if (remaining >= 0)
     out += fmt::format("  ETA {}", duration_text(remaining));
   return out;
@@ -155,7 +172,7 @@ Progress::~Progress() {
 void Progress::update(const ProgressState& state) {
   if (style_ == ProgressStyle::kNone) return;
   const double time = clock_();
-  if (!started_) {
+  if (!started_ || state.task != last_.task) {  // a new task counts anew
     started_ = true;
     first_ = last_ = state;
     first_time_ = last_time_ = time;

@@ -1,5 +1,5 @@
 #pragma once
-// The progress display of a training run: a bar on a terminal, a plain line
+// The progress display of a run or a task: a bar on a terminal, a plain line
 // every so often elsewhere, nothing on ranks other than 0. Escape codes reach a
 // file only when kBar is asked for.
 
@@ -16,6 +16,11 @@
 namespace music {
 
 struct ProgressState {
+  // What is counted where it is not a training run: "features of the test
+  // images"; step and steps are then images (or whatever it counts in), and
+  // epochs, data_wait and lines are not shown.
+  std::string task;
+  std::string unit = "images";
   double epoch = 0;              // passes done, 2.5 = half of the third
   std::int64_t epochs = 0;
   std::int64_t step = 0, steps = 0;  // done, and in the whole run
@@ -31,7 +36,7 @@ ProgressStyle choose_style(ProgressStyle asked, int rank, bool terminal,
                            const char* term, const char* ci);
 
 // "epoch 2.5/12  step 230/936  loss -8.12 [-4.49, -13.15]  DE ...", rates over
-// the window since `then`; remaining is in seconds, < 0 when unknown.
+// the window since `then`; of a task "TASK 1200/5000  340 images/s". remaining is in seconds, < 0 when unknown.
 std::string progress_text(const ProgressState& now, const ProgressState& then,
                           double window, double remaining);
 
