@@ -59,7 +59,7 @@ def main():
             'torchvision.resnet50': seen(torchvision.models.resnet50())}
     try:
         import timm
-        nets['timm.resnet34'] = seen(timm.create_model('resnet34'))
+        nets['timm.resnet18'] = seen(timm.create_model('resnet18'))
     except ImportError:
         print('skipped: no timm')
     for name, net in nets.items():
@@ -72,7 +72,9 @@ def main():
                             'optimizer': {'state': {0: {'mu': torch.zeros(3)}}}},
                  'moco': {'state_dict': {f'module.encoder_{e}.{k}': v * (1 if e == 'q' else 0.5)
                                          for e in 'qk' for k, v in state.items()}}}
-        if 'timm' not in name:  # whose children are not a chain
+        if 'resnet50' in name:
+            forms = {'vicreg': forms['vicreg']}
+        if name == 'torchvision.resnet18':  # timm's children are no chain
             forms['lightly'] = {'state_dict': {'backbone.' + k: v for k, v in cut.items()}}
         for form, value in forms.items():
             label = f'{name}.{form}'
@@ -93,8 +95,7 @@ def main():
             found = np.load(os.path.join(work, label, 'features.npy'))
             error = np.abs(found - expected).max() / np.abs(expected).max()
             check(label, error < 1e-5, f'features differ by {error:.1e}, at most 1e-05')
-            check(label, 'FIT' not in result.stderr and 'RANDOM' in result.stderr,
-                  'convolutions as drawn are said, batch norms fit')
+            check(label, 'warning' not in result.stderr, 'batch norms fit')
     # Names exchanged among equal shapes.
     state = load_file(os.path.join(work, 'torchvision.resnet18.bare.safetensors'))
     keys = {}

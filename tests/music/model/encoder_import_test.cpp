@@ -415,14 +415,22 @@ TEST_SUITE("encoder_import") {
     CHECK(counters.import().doubts ==
           std::vector<std::string>{"num_batches_tracked is 0: batch norms have "
                                    "seen no batch"});
+    // Scales hardly move in a short run: those of the convolutions say nothing
+    // alone, and are said beside another sign.
     State drawn = trained();
     for (auto& t : drawn.entries)
       if (t.shape.size() == 4) {
         float* v = drawn.values(t.name);
         for (std::int64_t i = 0; i < elements(t.shape); ++i) v[i] /= 1.3f;
       }
-    REQUIRE(drawn.import().doubts.size() == 1);
-    CHECK(drawn.import().doubts[0].find("initialisation") != std::string::npos);
+    CHECK(drawn.import().doubts.empty());
+    for (auto& t : drawn.entries)
+      if (t.name.ends_with("num_batches_tracked")) {
+        drawn.storage.emplace_back(8);
+        t.data = drawn.storage.back();
+      }
+    REQUIRE(drawn.import().doubts.size() == 2);
+    CHECK(drawn.import().doubts[1].find("initialisation") != std::string::npos);
   }
 
   TEST_CASE("exchanged tensors of equal shape are found by the batch norms") {
