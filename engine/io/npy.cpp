@@ -75,27 +75,32 @@ bool parse_header(std::string_view text, NpyArray& array) {
 
 }  // namespace
 
-void write_npy(const std::filesystem::path& path, DType dtype,
-               std::span<const std::int64_t> shape,
-               std::span<const std::byte> data) {
+std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
   std::string_view descr;
   for (const auto& [name, type] : kTypes)
     if (type == dtype) descr = name;
-  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims &&
-                  byte_size(shape, dtype) == data.size(),
-              "[npy] cannot write {} bytes as {} {}", data.size(),
-              name_of(dtype), shape);
+  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims,
+              "[npy] cannot write {} {}", name_of(dtype), shape);
   std::string header = fmt::format(
       "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
       fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   const std::size_t end = (kFront + header.size() + 1 + 63) / 64 * 64;
   header.resize(end - kFront - 1, ' ');
   header += '\n';
-
-  FileWriter file(path);
-  file.write(kMagic);
   const auto length = static_cast<std::uint16_t>(header.size());
-  file.write(std::as_bytes(std::span(&length, 1)));
+  std::string out(kMagic);
+  out.append(reinterpret_cast<const char*>(&length), sizeof length);
+  return out + header;
+}
+
+void write_npy(const std::filesystem::path& path, DType dtype,
+               std::span<const std::int64_t> shape,
+               std::span<const std::byte> data) {
+  const std::string header = npy_header(dtype, shape);
+  MUSIC_CHECK(byte_size(shape, dtype) == data.size(),
+              "[npy] cannot write {} bytes as {} {}", data.size(),
+              name_of(dtype), shape);
+  FileWriter file(path);
   file.write(header);
   file.write(data);
   file.commit();

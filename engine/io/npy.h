@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/core/buffer.h"
@@ -27,6 +28,10 @@ void write_npy(const std::filesystem::path& path,
                std::span<const T> values) {
   write_npy(path, DTypeOf<T>::value, shape, std::as_bytes(values));
 }
+
+// What stands before the data in such a file. kInternal for another dtype or
+// more than 8 dimensions.
+std::string npy_header(DType dtype, std::span<const std::int64_t> shape);
 
 struct NpyArray {
   DType dtype = DType::kF32;
