@@ -115,9 +115,11 @@ class Scoring {
   void score_encoder() {
     const std::string train = options_.train.empty() ? options_.data : options_.train;
     const std::string test = options_.test.empty() ? options_.data : options_.test;
-    const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
+    // What is wrong with them is said before the encoder's report.
     const EvalData data = open_eval_data(train, test, data::DatasetFormat::kAuto);
     describe(data, train, test);
+    draw_sample(data.train->size());
+    const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
     const data::EvalSpec& eval = encoder.features.eval;
     record_.settings.update({{"features", "pooled"}, {"resize", eval.resize},
                              {"interpolation", eval.interpolation ==
@@ -126,7 +128,6 @@ class Scoring {
                              {"crop", eval.size}});
     record_.encoder = {{"path", encoder.path.string()}, {"hash", encoder.hash()}};
     record_.compute = describe_compute(encoder);
-    draw_sample(data.train->size());
 
     std::vector<KnnScore> whole, part;
     {
