@@ -59,6 +59,11 @@ enum class Split { kTrain, kTest, kPretrain };
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 
+// Image files without labels, in this order; paths are relative to root, or
+// absolute.
+std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
+                                    const std::string& root);
+
 // n images drawn by seed, in their original order; all of them for n <= 0 or
 // n >= size.
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
