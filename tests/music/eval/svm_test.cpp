@@ -43,11 +43,17 @@ struct SvmGolden {
                            all.begin() + static_cast<std::ptrdiff_t>((c + 1) * n));
     return targets;
   }
+  // Its features live in this object.
   SvmTask task() const {
     return {features("features/train"), features("features/test"),
             {"a", "b", "c"}, targets("targets/train"), targets("targets/test")};
   }
 };
+
+const SvmGolden& golden() {
+  static const SvmGolden opened;
+  return opened;
+}
 
 double hinge_objective(const SvmTask& task, std::size_t c, const SvmSpec& spec,
                        const std::vector<double>& w, double bias) {
@@ -84,11 +90,10 @@ struct Threads {
 
 TEST_SUITE("svm") {
   TEST_CASE("decisions and average precision are scikit-learn's") {
-    const SvmGolden golden;
-    const SvmTask task = golden.task();
-    const auto decisions = golden.values<double>("decisions");
-    const auto precision = golden.values<double>("average_precision");
-    const auto envelope = golden.values<double>("envelope");
+    const SvmTask task = golden().task();
+    const auto decisions = golden().values<double>("decisions");
+    const auto precision = golden().values<double>("average_precision");
+    const auto envelope = golden().values<double>("envelope");
     const SvmProtocol protocol;
     std::size_t at = 0, cell = 0;
     for (std::size_t c = 0; c < task.classes.size(); ++c) {
@@ -123,10 +128,9 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("costs are chosen as scikit-learn's cross_val_score would") {
-    const SvmGolden golden;
-    const SvmTask task = golden.task();
-    const auto folds = golden.values<std::int64_t>("folds");
-    const auto validated = golden.values<double>("cross_validated");
+    const SvmTask task = golden().task();
+    const auto folds = golden().values<std::int64_t>("folds");
+    const auto validated = golden().values<double>("cross_validated");
     std::size_t at = 0;
     const SvmProtocol protocol;
     const auto scores = svm_scores(task, protocol);
@@ -148,7 +152,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("no small step from the solution makes the objective smaller") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     SvmSpec spec;
     spec.cost = 5;
     spec.tolerance = 1e-9;
@@ -170,7 +174,7 @@ TEST_SUITE("svm") {
 
   // LIBLINEAR calls the label of the first row +1, whatever it is.
   TEST_CASE("the order of rows and labels turns no sign") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     SvmSpec spec;
     spec.tolerance = 1e-8;
     std::vector<double> expected;
@@ -202,7 +206,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("a problem that is not solved in time says so") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     SvmSpec spec;
     spec.cost = 1000;
     spec.iterations = 2;
@@ -214,7 +218,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("the same to the bit for any number of threads") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     std::vector<std::vector<double>> results;
     for (const int threads : {1, 2, 5}) {
       const Threads set(threads);
@@ -233,7 +237,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("a difficult image is a negative in training and left out of a test") {
-    SvmTask task = SvmGolden().task();
+    SvmTask task = golden().task();
     const double with = svm_scores(task, {})[0].ap;
     SvmTask negatives = task;
     for (auto& t : negatives.train_targets[0])
@@ -251,7 +255,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("what cannot be scored is refused by name") {
-    const SvmTask good = SvmGolden().task();
+    const SvmTask good = golden().task();
     SvmTask task = good;
     std::ranges::fill(task.test_targets[1], std::int8_t{-1});
     CHECK_THROWS_WITH(svm_scores(task, {}),
@@ -297,7 +301,7 @@ TEST_SUITE("svm") {
   }
 
   TEST_CASE("low shot: other draws, other scores; more examples score better") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     const auto scores = low_shot_scores(task, {}, {{1, 16}, 2, 4});
     REQUIRE(scores.size() == 2);
     CHECK(scores[0].positives == 1);
@@ -311,7 +315,7 @@ TEST_SUITE("svm") {
 
   // As one process or as several of a job.
   TEST_CASE("processes that share out the classes get the scores of one") {
-    const SvmTask task = SvmGolden().task();
+    const SvmTask task = golden().task();
     SvmProtocol shared;
     shared.communicator = &test::world();
     const auto alone = svm_scores(task, {}), together = svm_scores(task, shared);
