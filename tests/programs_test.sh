@@ -183,9 +183,9 @@ methods() {
     "${b[@]}" --method moco_v2 --moco_v2.queue 64 --moco_v2.group 5
   expect 2 'swav.queue .*of 20 .*of 16: expected a multiple' \
     "${b[@]}" --method swav --swav.queue 20
-  expect 2 'data with labels of 0 classes: expected at least 2' \
+  expect 2 'classes among the labels of the data: 0, expected at least 2' \
     "${b[@]}" --method supervised --data "$work/flat" --batch-size 4
-  expect 2 'labels of 1 classes: expected at least 2' \
+  expect 2 'among the labels of the data: 1, expected at least 2' \
     "${b[@]}" --method supervised --data "$work/one" --batch-size 4
   expect 2 '\[vicreg\] a batch of 1 sample .*expected at least 2' \
     "${b[@]}" --method vicreg --data "$work/flat" --batch-size \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -153,11 +154,20 @@ std::vector<Entry> from_environment(
   return entries;
 }
 
+bool too_large(const ConfigValue& value) {
+  const double* v = std::get_if<double>(&value.value);
+  return v && std::isfinite(*v) && std::abs(*v) > ConfigKey::kLargest;
+}
+
 void merge_into(const std::vector<Entry>& entries, ResolvedConfig& config) {
   for (const Entry& e : entries) {
     if (!assign(*e.key, config.value, e.value))
-      throw error(ExitCode::kUsage, "[config] {}: {} expects {}, found {}",
-                  e.where, e.key->name, e.key->expected(), e.value.text);
+      throw error(ExitCode::kUsage, "[config] {}: {} expects {}{}, found {}",
+                  e.where, e.key->name, e.key->expected(),
+                  too_large(e.value) ? fmt::format(" of at most {:.0e}",
+                                                   ConfigKey::kLargest)
+                                     : "",
+                  e.value.text);
     config.origins[e.key->name] = e.origin;
   }
 }

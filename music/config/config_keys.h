@@ -15,6 +15,9 @@
 namespace music {
 
 struct ConfigKey {
+  // Of every number: what is computed in fp32 overflows beyond it.
+  static constexpr double kLargest = 1e30;
+
   std::string name;  // "section.key"
   std::function<Field(Config&)> field;
   std::string help;

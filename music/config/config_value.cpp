@@ -45,7 +45,7 @@ bool parse_list(std::string_view s, std::vector<double>& out, bool& integers) {
 }
 
 bool in_range(const ConfigKey& key, double v) {
-  return std::isfinite(v) && v <= key.max &&
+  return std::abs(v) <= ConfigKey::kLargest && v <= key.max &&
          (key.above ? v > key.min : v >= key.min);
 }
 

@@ -58,7 +58,9 @@ Report BarlowTwins::report(const Readings& readings, double,
           .verdict = verdict_of(
               t[2], share > 0.5,
               fmt::format("{:.0f} % of the units hardly vary over the batch",
-                          100 * share))};
+                          100 * share),
+              // Unrelated views: the diagonal is 0.
+              2 * collapse, 0)};
 }
 
 }  // namespace music

@@ -15,7 +15,7 @@ namespace music {
 std::vector<Setting<MocoV2Settings>> MocoV2::settings() {
   return {
       {.name = "temperature", .field = MUSIC_FIELD(temperature),
-       .help = "of the similarities", .min = 0, .above = true},
+       .help = "of the similarities", .min = 1e-4},
       {.name = "target_momentum", .field = MUSIC_FIELD(target_momentum),
        .help = "momentum of the key network", .min = 0, .max = 1},
       {.name = "queue", .field = MUSIC_FIELD(queue),
@@ -34,8 +34,9 @@ void MocoV2::check(const Settings& s, const HeadSizes& sizes,
   const std::int64_t keys = (s.symmetric ? 2 : 1) * sizes.samples;
   if (s.queue % keys != 0)
     throw error(ExitCode::kUsage,
-                "[config] moco_v2.queue of {} keys and {} keys a batch "
-                "(train.batch): expected a multiple", s.queue, keys);
+                "[config] moco_v2.queue of {} keys and {} keys a batch ({}"
+                "train.batch): expected a multiple", s.queue, keys,
+                s.symmetric ? "moco_v2.symmetric: twice " : "");
   if (s.group > 0 && sizes.samples % s.group != 0)
     throw error(ExitCode::kUsage,
                 "[config] moco_v2.group of {} samples and train.batch of {}: "

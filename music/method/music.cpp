@@ -38,7 +38,7 @@ std::vector<Setting<MusicSettings>> Music::settings() {
       {.name = "ti", .field = MUSIC_FIELD(entropy.ti),
        .help = "coefficient of the invariance term"},
       {.name = "temperature", .field = MUSIC_FIELD(entropy.temperature),
-       .help = "temperature of the softmax", .min = 0, .above = true},
+       .help = "temperature of the softmax", .min = 1e-4},
       {.name = "clamp", .field = MUSIC_FIELD(entropy.clamp),
        .help = "lower bound of a probability", .min = 0, .max = 0.1},
       {.name = "scope",

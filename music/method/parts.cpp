@@ -81,9 +81,15 @@ double mean_of(const Tensor& reading) {
   return sum / static_cast<double>(reading.shape.elements());
 }
 
-std::string verdict_of(double total, bool collapsed, const std::string& how) {
+std::string verdict_of(double total, bool collapsed, const std::string& how,
+                       double nothing, double best) {
   if (!std::isfinite(total)) return "diverged: the loss is not finite";
-  return collapsed ? "collapsed: " + how : "healthy";
+  if (collapsed) return "collapsed: " + how;
+  constexpr double kSignal = 0.01;
+  return nothing - total < kSignal * (nothing - best)
+             ? fmt::format("no signal: the loss is {:.4g}, and {:.4g} that of "
+                           "embeddings that say nothing", total, nothing)
+             : "healthy";
 }
 
 Report spread_report(const Readings& readings, double total, double collapse,
@@ -100,7 +106,8 @@ Report spread_report(const Readings& readings, double total, double collapse,
           .verdict = verdict_of(
               total, spread < kCollapsed,
               fmt::format("the embeddings spread over {:.0f} % of what they "
-                          "could", 100 * spread))};
+                          "could", 100 * spread),
+              collapse, best)};
 }
 
 }  // namespace music

@@ -56,8 +56,10 @@ Reading spread_of(Graph& graph, Value z, const SharedBatch& batch);
 double mean_of(const Tensor& reading);  // F32
 
 // "healthy", or why not: a loss that is not finite, a collapse ("collapsed: "
-// and how it shows).
-std::string verdict_of(double total, bool collapsed, const std::string& how);
+// and how it shows), or a loss that is less than 1 % of the way from `nothing`,
+// that of embeddings that say nothing, to `best` ("no signal: ").
+std::string verdict_of(double total, bool collapsed, const std::string& how,
+                       double nothing, double best);
 
 // Reports of methods that compare directions. The spread is 1 where unit rows
 // lie evenly on the sphere, 0 where they are all alike: collapsed.

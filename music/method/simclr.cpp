@@ -13,7 +13,7 @@ namespace music {
 
 std::vector<Setting<SimClrSettings>> SimClr::settings() {
   return {{.name = "temperature", .field = MUSIC_FIELD(temperature),
-           .help = "of the similarities", .min = 0, .above = true}};
+           .help = "of the similarities", .min = 1e-4}};
 }
 
 SimClr::SimClr(Parameters& parameters, const Settings& settings,

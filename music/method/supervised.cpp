@@ -31,8 +31,8 @@ Supervised::Supervised(Parameters& parameters, const Settings& settings,
     : settings_(settings) {
   if (sizes.classes < 2)
     throw error(ExitCode::kUsage,
-                "[supervised] data with {} classes: expected labels of at least "
-                "2", sizes.classes);
+                "[supervised] classes among the labels of the data: {}, expected "
+                "at least 2", sizes.classes);
   if (settings.encoder == Settings::Encoder::kFrozen)
     for (int i = 0; i < static_cast<int>(parameters.table().size()); ++i)
       parameters.freeze(i);

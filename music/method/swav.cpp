@@ -33,7 +33,7 @@ std::vector<Setting<SwavSettings>> Swav::settings() {
       {.name = "iterations", .field = MUSIC_FIELD(iterations),
        .help = "rounds that balance the codes", .min = 1, .max = 100},
       {.name = "temperature", .field = MUSIC_FIELD(temperature),
-       .help = "of the similarities", .min = 0, .above = true},
+       .help = "of the similarities", .min = 1e-4},
       {.name = "freeze", .field = MUSIC_FIELD(freeze),
        .help = "epochs before the prototypes begin to learn", .min = 0},
       {.name = "queue", .field = MUSIC_FIELD(queue),

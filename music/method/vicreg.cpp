@@ -62,7 +62,8 @@ Report Vicreg::report(const Readings& readings, double, std::int64_t) const {
           .verdict = verdict_of(
               t[3], deviation < kCollapsed,
               fmt::format("units deviate by {:.2f} over the batch, and the loss "
-                          "asks for 1", deviation))};
+                          "asks for 1", deviation),
+              collapse, 0)};
 }
 
 }  // namespace music

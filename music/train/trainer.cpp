@@ -40,7 +40,7 @@ void for_each_state(const Parameters& p, F&& fn) {
 void require_labels(const data::Dataset& dataset) {
   if (dataset.classes().size() < 2)
     throw error(ExitCode::kUsage,
-                "[train] data with labels of {} classes: expected at least 2",
+                "[train] classes among the labels of the data: {}, expected at least 2",
                 dataset.classes().size());
   for (std::int64_t i = 0; i < dataset.size(); ++i)
     if (dataset.label(i) < 0)

@@ -284,6 +284,8 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {{"MUSIC_OPTIM_BASE_LR", "fast"}}, {}}),
                    "MUSIC_OPTIM_BASE_LR: optim.base_lr expects a number >= 0, "
                    "found \"fast\""));
+    CHECK(contains(failure({{}, {}, {{"optim.weight_decay", "1e40"}}}),
+                   " of at most 1e+30, found \"1e40\""));
     CHECK(contains(failure({{}, {}, {{"train.micro_batch", "1"}}}),
                    " = 1 leaves batch norm one sample: expected "
                    "at least 2, or 0"));

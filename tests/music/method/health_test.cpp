@@ -10,6 +10,7 @@
 #include "engine/core/buffer.h"
 #include "engine/core/rng.h"
 #include "music/loss/cpu/joint_entropy.h"
+#include "music/method/parts.h"
 #include "tests/support/margin.h"
 
 namespace {
@@ -56,6 +57,16 @@ bool begins(const std::string& text, const std::string& start) {
 }  // namespace
 
 TEST_SUITE("health") {
+  TEST_CASE("a verdict beside the loss of embeddings that say nothing") {
+    CHECK(verdict_of(2, false, "", 4, 0) == "healthy");
+    CHECK(begins(verdict_of(3.97, false, "", 4, 0), "no signal: the loss is 3.97"));
+    CHECK(verdict_of(3.95, false, "", 4, 0) == "healthy");
+    CHECK(begins(verdict_of(24, false, "", 4, 0), "no signal"));
+    CHECK(begins(verdict_of(0, false, "", 0, -1), "no signal"));
+    CHECK(begins(verdict_of(4, true, "flat", 4, 0), "collapsed: flat"));
+    CHECK(begins(verdict_of(std::nan(""), true, "", 4, 0), "diverged"));
+  }
+
   TEST_CASE("reference lines of the paper's size") {
     const Segments segments = Segments::equal(8160, 80);
     const LossLines lines = loss_lines(segments, {}, 2048);
