@@ -192,9 +192,9 @@ methods() {
     "$(($(ls "$work/flat" | wc -l) - 1))"
   local w=("${b[@]}" --method vicreg --model.weights)
   expect 3 'cannot read no/such' "${w[@]}" no/such
-  expect 3 'missing.*expected the weights of this arch' \
+  expect 3 'no convolution: a projector or a head' \
     "${w[@]}" "$work/vicreg/projector.safetensors"
-  expect 3 'conv1.weight is F32 \[4,3,3,3\], expected F32 \[8,3,3,3\]' \
+  expect 3 'a ResNet-18, CIFAR stem, width 4, expected .*conv1.weight \[8,3,3,3\]' \
     "${w[@]}" "$work/vicreg/encoder.safetensors" --model.width 8
 
   # A run goes on from the weights it was started from, wherever they lie.

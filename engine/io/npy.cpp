@@ -144,18 +144,24 @@ std::int64_t NpyWriter::commit() {
   return rows;
 }
 
-void write_npy(const std::filesystem::path& path, DType dtype,
-               std::span<const std::int64_t> shape,
-               std::span<const std::byte> data) {
+std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
   std::string_view descr;
   for (const auto& [name, type] : kTypes)
     if (type == dtype) descr = name;
-  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims &&
-                  byte_size(shape, dtype) == data.size(),
+  MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims,
+              "[npy] cannot write {} {}", name_of(dtype), shape);
+  return make_header(descr, shape);
+}
+
+void write_npy(const std::filesystem::path& path, DType dtype,
+               std::span<const std::int64_t> shape,
+               std::span<const std::byte> data) {
+  const std::string header = npy_header(dtype, shape);
+  MUSIC_CHECK(byte_size(shape, dtype) == data.size(),
               "[npy] cannot write {} bytes as {} {}", data.size(),
               name_of(dtype), shape);
   FileWriter file(path);
-  file.write(make_header(descr, shape));
+  file.write(header);
   file.write(data);
   file.commit();
 }

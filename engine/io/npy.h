@@ -32,6 +32,10 @@ void write_npy(const std::filesystem::path& path,
   write_npy(path, DTypeOf<T>::value, shape, std::as_bytes(values));
 }
 
+// What stands before the data in such a file. kInternal for another dtype or
+// more than 8 dimensions.
+std::string npy_header(DType dtype, std::span<const std::int64_t> shape);
+
 // An array that need not fit into memory: rows come in any pieces, and how many
 // there are is known at the end. The file appears, whole, with commit(); until
 // then and without it there is none.
