@@ -95,4 +95,22 @@ struct NpyArray {
 // writes it), or is shorter or longer than its shape says.
 NpyArray read_npy(const std::filesystem::path& path);
 
+// The same, of which parts are read. Also F16 and I32.
+class NpyReader {
+ public:
+  explicit NpyReader(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  DType dtype() const { return dtype_; }
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+  // Elements from `first` on into out, as they are stored: whole ones.
+  void read(std::int64_t first, std::span<std::byte> out) const;
+
+ private:
+  FileReader file_;
+  DType dtype_ = DType::kF32;
+  std::vector<std::int64_t> shape_;
+  std::uint64_t begin_ = 0;  // of the data
+};
+
 }  // namespace music
