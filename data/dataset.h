@@ -59,6 +59,11 @@ enum class Split { kTrain, kTest, kPretrain };
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 
+// Image files without labels, in this order; paths are relative to root, or
+// absolute.
+std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
+                                    const std::string& root);
+
 // Whether kTest has images of its own there: CIFAR, STL-10, a folder with val/ or
 // test/. False for a path that does not exist.
 bool has_test_split(const std::string& path, DatasetFormat format);

@@ -15,16 +15,27 @@
 
 namespace music {
 
-struct EncoderOptions {
+// Which encoder, and what its file does not say.
+struct EncoderSource {
   std::string encoder;  // a run directory, or a .safetensors of any origin
   std::string prefix, report = "compact";
-  int size = 0, resize = 0;
+  int size = 0;
   std::vector<float> mean, std;
-  int workers = 0, threads = 0;
-  std::string device = "auto", precision = "fp32";
 
   void add_to(CLI::App& app);
   bool is_run() const { return std::filesystem::is_directory(encoder); }
+  std::filesystem::path path() const;  // of the file
+};
+
+// Opens the file, logs what became of its keys and a warning where its weights
+// look untrained.
+EncoderWeights open_source(const EncoderSource& source);
+
+struct EncoderOptions : EncoderSource {
+  int resize = 0, workers = 0, threads = 0;
+  std::string device = "auto", precision = "fp32";
+
+  void add_to(CLI::App& app);
 };
 
 // An encoder with what is needed to run it.
@@ -43,8 +54,7 @@ struct OpenedEncoder {
   void load_into(Model& model) const;
 };
 
-// Opens the file, logs what became of its keys and a warning where its weights
-// look untrained, settles the device and sets the process's compute threads; of
+// open_source(); settles the device and sets the process's compute threads; of
 // one of several processes, on its part of the machine.
 OpenedEncoder open_encoder(const EncoderOptions& options,
                            dist::Communicator* communicator = nullptr);

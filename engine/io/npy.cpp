@@ -2,9 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,7 +78,74 @@ bool parse_header(std::string_view text, DType& dtype,
          text.find_first_not_of(' ') == text.size() - 1;
 }
 
+// Magic, length and text, at least `least` bytes.
+std::string make_header(std::string_view descr,
+                        std::span<const std::int64_t> shape,
+                        std::size_t least = 0) {
+  std::string text = fmt::format(
+      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+      fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  const std::size_t end =
+      (std::max(kFront + text.size() + 1, least) + 63) / 64 * 64;
+  text.resize(end - kFront - 1, ' ');
+  text += '\n';
+  const auto length = static_cast<std::uint16_t>(text.size());
+  return std::string(kMagic) +
+         std::string(reinterpret_cast<const char*>(&length), sizeof(length)) +
+         text;
+}
+
+// As numpy calls it, and its bytes.
+std::pair<std::string_view, std::uint64_t> describe(NpyWriter::Type type) {
+  switch (type) {
+    case NpyWriter::Type::kF32: return {"<f4", 4};
+    case NpyWriter::Type::kF64: return {"<f8", 8};
+    case NpyWriter::Type::kI64: return {"<i8", 8};
+    case NpyWriter::Type::kU8: return {"|u1", 1};
+    case NpyWriter::Type::kU16: return {"<u2", 2};
+  }
+  return {};
+}
+
 }  // namespace
+
+NpyWriter::NpyWriter(const std::filesystem::path& path, Type type,
+                     std::vector<std::int64_t> row)
+    : file_(path), type_(type), row_(std::move(row)),
+      row_bytes_(describe(type).second) {
+  MUSIC_CHECK(row_.size() < kMaxDims, "[npy] rows of {}", row_);
+  for (const std::int64_t dim : row_)
+    MUSIC_CHECK(dim >= 1 && !__builtin_mul_overflow(
+                                row_bytes_, static_cast<std::uint64_t>(dim),
+                                &row_bytes_),
+                "[npy] rows of {}", row_);
+  file_.write(header(0));
+}
+
+// As long for any number of rows.
+std::string NpyWriter::header(std::int64_t rows) const {
+  std::vector<std::int64_t> shape{std::numeric_limits<std::int64_t>::max()};
+  shape.insert(shape.end(), row_.begin(), row_.end());
+  const std::string_view descr = describe(type_).first;
+  const std::size_t longest = make_header(descr, shape).size();
+  shape[0] = rows;
+  return make_header(descr, shape, longest);
+}
+
+void NpyWriter::write_bytes(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+  bytes_ += bytes.size();
+}
+
+std::int64_t NpyWriter::commit() {
+  MUSIC_CHECK(bytes_ % row_bytes_ == 0, "[npy] {} bytes are no whole rows of {}",
+              bytes_, row_bytes_);
+  const auto rows = static_cast<std::int64_t>(bytes_ / row_bytes_);
+  const std::string text = header(rows);
+  file_.rewrite(0, std::as_bytes(std::span(text)));
+  file_.commit();
+  return rows;
+}
 
 std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
   std::string_view descr;
@@ -84,16 +153,7 @@ std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
     if (type == dtype) descr = name;
   MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims,
               "[npy] cannot write {} {}", name_of(dtype), shape);
-  std::string header = fmt::format(
-      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
-      fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  const std::size_t end = (kFront + header.size() + 1 + 63) / 64 * 64;
-  header.resize(end - kFront - 1, ' ');
-  header += '\n';
-  const auto length = static_cast<std::uint16_t>(header.size());
-  std::string out(kMagic);
-  out.append(reinterpret_cast<const char*>(&length), sizeof length);
-  return out + header;
+  return make_header(descr, shape);
 }
 
 void write_npy(const std::filesystem::path& path, DType dtype,
