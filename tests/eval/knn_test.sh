@@ -104,6 +104,12 @@ from_files --features "$work/features"
 from_files --train-features "$work/features/train" \
   --test-features "$work/features/test"
 
+# A copy of a training image has it as its nearest neighbour.
+cp -r "$data/train" "$work/copy"
+"$knn" "$run" --train "$data/train" --test "$work/copy" --k 1 --random-bank 0 \
+  >"$work/table" 2>/dev/null || fail "a copy of the training images"
+grep -q '^1-NN top-1 .* 100\.00 ' "$work/table" || fail "copies: $(cat "$work/table")"
+
 # Defaults that the bank has no images for are left out, and said to be.
 mkdir "$work/few" && cp -r "$data/test" "$work/few/train" && cp -r "$data/train" "$work/few/val"
 "$knn" "$run" --data "$work/few" >"$work/table" 2>/dev/null || fail "a bank of 60"
