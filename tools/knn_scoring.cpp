@@ -266,7 +266,7 @@ class Scoring {
       for (const auto& seeds : by_score) {
         ScoreRow top1{"random init, " + name_of(seeds[0]) + " top-1", {}, chance_};
         ScoreRow top5{"random init, " + name_of(seeds[0]) + " top-5", {},
-                      std::min(100.0, 5 * chance_)};
+                      chance_of_five(seeds[0].k)};
         for (const KnnScore& s : seeds) {
           top1.values.push_back(s.top1);
           top5.values.push_back(s.top5);
@@ -275,6 +275,11 @@ class Scoring {
         record_.scores.push_back(top5);
       }
     }
+  }
+
+  // k neighbours are of k classes at most.
+  double chance_of_five(int k) const {
+    return std::min(100.0, std::min(5, k) * chance_);
   }
 
   std::string name_of(const KnnScore& s) const {
@@ -297,7 +302,7 @@ class Scoring {
       record_.scores.push_back({name_of(scores[i]) + " top-1" + suffix,
                                 {scores[i].top1}, chance_, random1});
       record_.scores.push_back({name_of(scores[i]) + " top-5" + suffix,
-                                {scores[i].top5}, std::min(100.0, 5 * chance_),
+                                {scores[i].top5}, chance_of_five(scores[i].k),
                                 random5});
     }
   }

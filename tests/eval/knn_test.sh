@@ -45,7 +45,13 @@ has() {
 data=$work/data run=$work/run
 "$build/music_train" --preset demo --data "$data/train" --augment.size 16 \
   --model.width 4 --mlp 32-32 --loss.segment 8 --batch-size 40 --epochs 2 \
-  --progress none --train.log_level warn --out "$run" || fail "the run to score"
+  --progress none --train.log_level warn --out "$run" --knn-every 1 \
+  --data.eval_train "$data/test" --data.eval_test "$data/train" ||
+  fail "the run to score"
+# While it trains, of 20 and 200 neighbours those that 60 images suffice for.
+(($(grep -c '"knn20":' "$run/eval/knn_during_training.jsonl") == 2)) ||
+  fail "not a score an epoch"
+grep -q knn200 "$run"/eval/*.jsonl && fail "200 neighbours among 60"
 
 # A run: the table, and its record in the run.
 "$knn" "$run" --data "$data" >"$work/table" 2>"$work/log" || fail "a run: $(cat "$work/log")"
@@ -152,6 +158,10 @@ else
 fi
 
 # Bad input.
+"$build/music_train" --preset demo --data "$data/train" --out "$work/never" \
+  --knn-every 1 --progress none >/dev/null 2>"$work/stderr"
+(($? == 3)) && [[ ! -s $work/never/metrics.jsonl ]] || fail "training before scoring is refused"
+has "$work/stderr" 'has no test images of its own'
 expect 2 'nothing to score: expected an encoder' "$knn"
 expect 2 'no images to score on: expected --data' "$knn" "$run"
 expect 2 'no images to score on' "$knn" "$run" --train "$data/train"
