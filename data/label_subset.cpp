@@ -11,8 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include <spdlog/spdlog.h>
-
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
 
@@ -253,18 +251,6 @@ Numbers listed(const Dataset& dataset, const std::string& path) {
   return chosen;
 }
 
-void log_choice(const Dataset& whole, const Numbers& chosen) {
-  std::vector<std::int64_t> counts(whole.classes().size());
-  for (const std::uint32_t i : chosen)
-    ++counts[static_cast<std::size_t>(whole.label(i))];
-  const auto [least, most] = std::ranges::minmax(counts);
-  spdlog::info("[labels] {} of {} images, {} of each of {} classes",
-               chosen.size(), whole.size(),
-               least == most ? std::to_string(least)
-                             : fmt::format("{} to {}", least, most),
-               counts.size());
-}
-
 }  // namespace
 
 LabelChoice parse_label_choice(const std::string& text) {
@@ -309,8 +295,19 @@ std::unique_ptr<Dataset> label_subset(std::unique_ptr<Dataset> dataset,
                        ? listed(*dataset, choice.list)
                        : drawn(*dataset, choice, seed);
   std::sort(chosen.begin(), chosen.end());
-  log_choice(*dataset, chosen);
   return pick(std::move(dataset), std::move(chosen));
+}
+
+std::string describe_labels(const Dataset& chosen, std::int64_t from) {
+  std::vector<std::int64_t> counts(chosen.classes().size());
+  for (std::int64_t i = 0; i < chosen.size(); ++i)
+    ++counts[static_cast<std::size_t>(chosen.label(i))];
+  const auto [least, most] = std::ranges::minmax(counts);
+  return fmt::format("{} of {} images, {} of each of {} classes", chosen.size(),
+                     from,
+                     least == most ? std::to_string(least)
+                                   : fmt::format("{} to {}", least, most),
+                     counts.size());
 }
 
 }  // namespace music::data

@@ -22,7 +22,7 @@ struct LabelChoice {
 // a number that is none.
 LabelChoice parse_label_choice(const std::string& text);
 
-// The chosen images, in their original order; it logs how many they are.
+// The chosen images, in their original order.
 //
 // A share or a number is drawn by seed, the same number of each class: of a
 // share that does not divide, some classes, drawn too, have one more; a class
@@ -42,5 +42,9 @@ LabelChoice parse_label_choice(const std::string& text);
 std::unique_ptr<Dataset> label_subset(std::unique_ptr<Dataset> dataset,
                                       const LabelChoice& choice,
                                       std::uint64_t seed);
+
+// "12811 of 1281167 images, 12 to 13 of each of 1000 classes": of a subset and
+// the number of images it was chosen from.
+std::string describe_labels(const Dataset& chosen, std::int64_t from);
 
 }  // namespace music::data

@@ -1,75 +1,82 @@
 #include "tools/linear_cached.h"
 
-#include <spdlog/spdlog.h>
+#include <omp.h>
 
-#include <algorithm>
-#include <functional>
-#include <limits>
-
-#include "music/eval/logistic.h"
+#include "music/eval/cached_probe.h"
+#include "music/eval/eval_data.h"
+#include "music/eval/shared_features.h"
+#include "music/model/encoder_import.h"
+#include "music/train/run_identity.h"
+#include "music/train/trainer.h"
 
 namespace music {
 namespace {
 
-ClassifierScore score(const LinearHead& head, const Features& f) {
-  ClassifierScore s;
-  std::vector<float> z(static_cast<std::size_t>(head.classes));
-  LogitCounts counts;
-  for (std::int64_t row = 0; row < f.count; ++row) {
-    const float* x = f.values.data() + row * f.width;
-    for (std::int64_t c = 0; c < head.classes; ++c) {
-      const float* w = head.weight.data() + c * head.width;
-      // A class without training images has no probability.
-      double sum = static_cast<double>(head.bias[static_cast<std::size_t>(c)]);
-      for (std::int64_t i = 0; i < f.width; ++i)
-        sum += static_cast<double>(w[i]) * static_cast<double>(x[i]);
-      z[static_cast<std::size_t>(c)] = static_cast<float>(sum);
-    }
-    counts.add(z, f.labels[static_cast<std::size_t>(row)]);
-  }
-  const double n = static_cast<double>(f.count);
-  s.top1 = 100 * static_cast<double>(counts.top1) / n;
-  s.top5 = 100 * static_cast<double>(counts.top5) / n;
-  s.loss = counts.loss / n;
-  return s;
+// Those that are held out are chosen class by class here.
+std::unique_ptr<data::Dataset> training_images(Config config) {
+  config.data.holdout = 0;
+  return open_training_data(config);
 }
 
 }  // namespace
 
-CachedScores score_cached(Model& model, const data::Dataset& train,
-                          const data::Dataset& test,
-                          const data::Dataset* holdout, int classes,
-                          const CachedSpec& spec) {
-  const Features rows = extract_features(model, train, spec.features);
-  LogisticProblem problem(rows, classes);
-  CachedScores out;
-  out.decays = spec.decays;
-  if (out.decays.empty())
-    for (const double factor : {1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6})
-      out.decays.push_back(factor * problem.mean_variance());
-  std::ranges::sort(out.decays, std::greater());
-  const Features tested = extract_features(model, test, spec.features);
-  Features held;
-  if (holdout) held = extract_features(model, *holdout, spec.features);
-  out.test.images = tested.count, out.test.bad_images = tested.bad_images;
-  out.holdout.images = held.count, out.holdout.bad_images = held.bad_images;
-  LinearHead head;
-  for (std::size_t i = 0; i < out.decays.size(); ++i) {
-    const LogisticFit fit =
-        problem.solve({.decay = out.decays[i]}, i > 0 ? &head : nullptr);
-    head = fit.head;
-    out.converged &= fit.converged;
-    spdlog::info("[linear] weight decay {:.3g}: loss {:.4f}, {} steps{}",
-                 out.decays[i], fit.loss, fit.steps,
-                 fit.converged ? "" : ", NOT CONVERGED");
-    const auto add = [&](ClassifierScores& to, const Features& f) {
-      to.classifiers.push_back(score(head, f));
-      to.classifiers.back().name = fmt::format("wd{:.3g}", out.decays[i]);
-    };
-    add(out.test, tested);
-    if (holdout) add(out.holdout, held);
+double cached_share(const Config& config) {
+  if (config.data.holdout == 0) return CachedProbeSpec().held_out;
+  const std::int64_t all = training_images(config)->size();
+  if (config.data.holdout >= all)
+    throw error(ExitCode::kUsage,
+                "[data] data.holdout of {} images from {}: expected fewer",
+                config.data.holdout, all);
+  return static_cast<double>(config.data.holdout) / static_cast<double>(all);
+}
+
+CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
+                         std::uint64_t seed, dist::Communicator& communicator) {
+  const std::string& path = c.data.eval_test.empty() ? c.data.path
+                                                     : c.data.eval_test;
+  const EvalData eval = open_eval_data(c.data.path, path, c.data.format);
+  const auto train = training_images(c);
+  const Compute compute = choose_compute(c.train, communicator);
+  const dist::Threads threads =
+      dist::choose_threads(communicator, c.train.threads, c.data.workers);
+  omp_set_num_threads(threads.compute);
+  FeatureSpec spec;
+  spec.eval = eval_spec_of(c);
+  spec.pixels = c.pixels;
+  spec.workers = threads.loader;
+  spec.rank = communicator.rank(), spec.world = communicator.size();
+  const auto& method = c.method.of<Supervised>();
+  if (method.features == SupervisedSettings::Features::kRes5)
+    spec.kind = FeatureKind::kRes5;
+
+  Model model({.encoder = c.model.encoder},
+              ParameterStorage{.device = compute.device,
+                               .compute = compute.dtype});
+  model.allocate();
+  model.parameters().initialise(seed);
+  if (!weights.empty()) {
+    HostParameters parameters(model.parameters());
+    open_encoder_file(weights).load_into(*parameters, Model::kEncoder);
+    parameters.write_back();
   }
-  return out;
+  const auto features = [&](const data::Dataset& images) {
+    return gather(extract_features(model, images, spec), communicator);
+  };
+  const Features known = features(*train), asked = features(*eval.test);
+  if (communicator.rank() != 0) return {};
+  CachedProbeSpec solving;
+  solving.decays = method.decays;
+  solving.held_out = cached_share(c), solving.seed = seed;
+  const CachedProbe probe = cached_probe(known, asked, eval.classes, solving);
+  CachedScore score;
+  score.test = {asked.count, asked.bad_images,
+                {{"", probe.test.top1, probe.test.top5, probe.test.loss}}};
+  score.notes = probe.notes;
+  score.notes.push_back(fmt::format(
+      "weight decay {:.3g} of {}, chosen by {} training images held out, then "
+      "solved on all {}", probe.decay, probe.tried.size(), probe.held_out,
+      known.count));
+  return score;
 }
 
 }  // namespace music

@@ -1,34 +1,30 @@
 #pragma once
-// music_linear --cached: features once, without augmentation, and the classifier
-// solved to its optimum for every weight decay. A protocol of its own, in
-// seconds; its numbers are not those of training with crops.
+// music_linear --cached: the cached probe (music/eval/cached_probe.h) of an
+// encoder, its features extracted by all processes.
 
-#include <cstdint>
+#include <filesystem>
+#include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "dist/communicator.h"
+#include "music/config/config.h"
 #include "music/eval/classifier.h"
-#include "music/eval/features.h"
 
 namespace music {
 
-struct CachedSpec {
-  FeatureSpec features;
-  // Weight decays; empty: 1e-6 to 1 times the features' mean variance, in tens.
-  std::vector<double> decays;
+struct CachedScore {
+  ClassifierScores test;           // one classifier
+  std::vector<std::string> notes;  // what a reader of the score must know
 };
 
-struct CachedScores {
-  std::vector<double> decays;  // as solved, descending
-  ClassifierScores test;       // a classifier a decay
-  ClassifierScores holdout;    // images = 0: there are none
-  bool converged = true;       // all
-};
+// The share of each class's training images that a weight decay is chosen by:
+// data.holdout of them, or else a tenth.
+double cached_share(const Config& config);
 
-// holdout may be null. On one process.
-CachedScores score_cached(Model& model, const data::Dataset& train,
-                          const data::Dataset& test,
-                          const data::Dataset* holdout, int classes,
-                          const CachedSpec& spec);
+// weights: an encoder's file; empty: drawn by seed. The score is rank 0's; the
+// others' is empty. Collective.
+CachedScore score_cached(const Config& config,
+                         const std::filesystem::path& weights,
+                         std::uint64_t seed, dist::Communicator& communicator);
 
 }  // namespace music

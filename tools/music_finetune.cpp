@@ -58,13 +58,14 @@ std::string preset_for(const std::string& labels) {
 void add_known(ConfigSources& sources, const Options& o) {
   const std::string path = o.file().string();
   const EncoderInfo info = open_encoder_file(path).info;
-  const std::string labels = resolve(sources).value.data.labels;
   Config c;
   c.model.encoder = info.encoder;
   c.augment.size = info.image_size;
   c.pixels = info.pixels;
   c.model.weights = path;
-  sources.known.push_back({"train.preset", preset_for(labels), "by data.labels"});
+  // Any of the presets, to know the labels.
+  sources.known = {{"train.preset", preset_for(""), "by data.labels"}};
+  sources.known[0].text = preset_for(resolve(sources).value.data.labels);
   for (const char* key : {"model.arch", "model.width", "model.stem",
                           "augment.size", "augment.mean", "augment.std"}) {
     std::string text = field_text(*find_config_key(key), c);
@@ -190,7 +191,7 @@ ScoreRecord record_of(const ResolvedConfig& config,
   r.settings = settings_of(c, compute, communicator);
   r.compute = describe(compute);
   r.processes = communicator.size();
-  r.encoder = describe_encoder(SafetensorsFile::open(o.file()), o.file().string());
+  r.encoder = describe_encoder(open_encoder_file(o.file()));
   r.data["train"] = describe_data(*open_training_data(c), c.data.path);
   r.data["test"] = describe_data(
       *eval.test, c.data.eval_test.empty() ? c.data.path : c.data.eval_test);

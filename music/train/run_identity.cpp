@@ -1,5 +1,7 @@
 #include "music/train/run_identity.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <span>
 #include <utility>
@@ -35,10 +37,13 @@ std::unique_ptr<data::Dataset> open_part(const Config& config, bool held_out) {
   const bool labels = needs_of(config.method).labels || !c.labels.empty();
   auto dataset = data::open_dataset(
       c.path, c.format, labels ? data::Split::kTrain : data::Split::kPretrain);
-  if (!c.labels.empty())
+  if (!c.labels.empty()) {
+    const std::int64_t all = dataset->size();
     dataset = data::label_subset(std::move(dataset),
                                  data::parse_label_choice(c.labels),
                                  config.train.seed);
+    spdlog::info("[labels] {}", data::describe_labels(*dataset, all));
+  }
   dataset = data::subset(std::move(dataset), c.limit, config.train.seed);
   if (c.holdout == 0) return dataset;
   if (c.holdout >= dataset->size())

@@ -87,6 +87,10 @@ TEST_SUITE("label_subset") {
 
   TEST_CASE("a share is the same number of every class, or one more of some") {
     const auto d = choose({100, 100, 100, 100}, "10%");
+    CHECK(describe_labels(*d, 400) ==
+          "40 of 400 images, 10 of each of 4 classes");
+    CHECK(describe_labels(*choose({1, 2, 97}, "100%"), 100) ==
+          "100 of 100 images, 1 to 97 of each of 3 classes");
     CHECK(counts(*d) == std::vector<int>{10, 10, 10, 10});
     CHECK(d->classes().size() == 4);
     const auto names_of = names(*d);

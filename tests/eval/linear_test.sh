@@ -66,7 +66,7 @@ probe=$run/eval/linear/seed-0
 cmp -s <(tail -c 6000 "$run/encoder.safetensors") <(tail -c 6000 "$probe/encoder.safetensors") ||
   fail "the frozen encoder, or its num_batches_tracked, moved"
 # The same command again: nothing to do, the same score.
-"${base[@]}" --preset imagenet >"$work/again" 2>/dev/null || fail "a second time"
+"${base[@]}" --preset imagenet >"$work/again" 2>"$work/log" || fail "a second time: $(cat "$work/log")"
 cmp -s "$work/table" "$work/again" || fail "another score the second time"
 
 # A grid trains each as if alone, to the bit, and says which it chose by what.
@@ -115,7 +115,7 @@ for signal in USR1 KILL; do
   done
   kill -$signal "$pid" 2>/dev/null
   wait "$pid" 2>/dev/null
-  "${one[@]}" --train.checkpoint_every 2 --out "$out" >/dev/null 2>&1 || fail "going on after SIG$signal"
+  "${one[@]}" --train.checkpoint_every 2 --out "$out" >/dev/null 2>"$work/log" || fail "going on after SIG$signal: $(cat "$work/log")"
   [[ $(outcome "$out/seed-0") == "$expected" ]] ||
     fail "another end after SIG$signal: $(diff <(outcome "$out/seed-0") <(echo "$expected"))"
 done

@@ -10,6 +10,7 @@
 
 #include "tests/support/golden.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/logistic_rows.h"
 #include "tests/support/margin.h"
 #include "tests/support/reference_logistic.h"
 
@@ -17,43 +18,6 @@ namespace {
 
 using namespace music;
 using namespace music::test;
-
-struct Case {
-  const char* name;
-  std::int64_t rows, width, classes;
-  double apart;
-};
-constexpr Case kCases[] = {
-    {"many", 240, 24, 6, 0.4}, {"apart", 60, 12, 3, 3.0}, {"few", 10, 40, 5, 0.5}};
-
-// The rows of tools/make_logistic_goldens.py.
-Features rows_of(const Case& c) {
-  const std::string name = c.name;
-  Features f;
-  f.count = c.rows, f.width = c.width;
-  for (std::int64_t i = 0; i < c.rows; ++i)
-    f.labels.push_back(
-        i < c.classes ? static_cast<int>(i)
-                      : static_cast<int>(
-                            hash32(name + "/labels", static_cast<std::uint64_t>(i)) %
-                            static_cast<std::uint64_t>(c.classes)));
-  const auto mean = hashed(name + "/mean", c.width, 2.0, 1.5),
-             scale = hashed(name + "/scale", c.width, 1.8, 1.0),
-             centres = hashed(name + "/centres", c.classes * c.width, 2 * c.apart),
-             noise = hashed(name, c.rows * c.width, 2.0);
-  for (std::int64_t i = 0; i < c.rows; ++i)
-    for (std::int64_t j = 0; j < c.width; ++j) {
-      const auto at = static_cast<std::size_t>(j);
-      const int label = f.labels[static_cast<std::size_t>(i)];
-      f.values.push_back(static_cast<float>(
-          static_cast<double>(mean[at]) +
-          static_cast<double>(scale[at]) *
-              (static_cast<double>(noise[static_cast<std::size_t>(i * c.width + j)]) +
-               static_cast<double>(
-                   centres[static_cast<std::size_t>(label * c.width + j)]))));
-    }
-  return f;
-}
 
 std::vector<double> doubles(const std::vector<float>& v) {
   return {v.begin(), v.end()};
@@ -89,7 +53,7 @@ bool finite(const LinearHead& h) {
 TEST_SUITE_BEGIN("logistic");
 
 TEST_CASE("the gradient of the reference, by finite differences") {
-  const Case c{"many", 20, 7, 4, 0.4};
+  const LogisticCase c{"many", 20, 7, 4, 0.4};
   const Features f = rows_of(c);
   const std::vector<double> x = doubles(f.values);
   std::vector<double> w = doubles(hashed("w", 28)), b = doubles(hashed("b", 4));
@@ -113,7 +77,7 @@ TEST_CASE("the gradient of the reference, by finite differences") {
 }
 
 TEST_CASE("objective and gradient are the reference's, over several blocks") {
-  const Case c{"many", 9000, 12, 5, 0.4};  // a block has at most 4096 rows
+  const LogisticCase c{"many", 9000, 12, 5, 0.4};  // a block has at most 4096 rows
   const Features f = rows_of(c);
   LinearHead head{5, 12, hashed("w", 60, 2), hashed("b", 5)};
   std::vector<double> w(60), b(5);
@@ -127,7 +91,7 @@ TEST_CASE("objective and gradient are the reference's, over several blocks") {
 
 TEST_CASE("the optimum is scikit-learn's") {
   const Golden golden("logistic");
-  for (const Case& c : kCases) {
+  for (const LogisticCase& c : kLogisticCases) {
     const Features f = rows_of(c);
     REQUIRE(std::vector<std::int64_t>(f.labels.begin(), f.labels.end()) ==
             golden.integers(std::string(c.name) + "/labels"));
@@ -155,7 +119,7 @@ TEST_CASE("the optimum is scikit-learn's") {
 }
 
 TEST_CASE("a start elsewhere ends in the same optimum, sooner when near") {
-  const Features f = rows_of(kCases[0]);
+  const Features f = rows_of(kLogisticCases[0]);
   const LogisticFit first = fit_logistic(f, 6, {.decay = 1e-2});
   const LogisticFit cold = fit_logistic(f, 6, {.decay = 5e-3});
   const LogisticFit warm = fit_logistic(f, 6, {.decay = 5e-3}, &first.head);
@@ -166,7 +130,7 @@ TEST_CASE("a start elsewhere ends in the same optimum, sooner when near") {
 }
 
 TEST_CASE("a class without rows gets no probability and changes nothing") {
-  const Features f = rows_of(kCases[1]);
+  const Features f = rows_of(kLogisticCases[1]);
   Features gap = f;
   for (int& label : gap.labels) label = label == 2 ? 3 : label;
   const LogisticFit whole = fit_logistic(f, 3, {.decay = 1e-2});
@@ -196,24 +160,24 @@ TEST_CASE("degenerate rows") {
   CHECK(near(fit.loss, 1.5 * std::log(2.0), 1e-6));
   for (float w : fit.head.weight) CHECK(within(std::abs(w), 1e-6));
   // One column among others, and of large values.
-  Features wide = rows_of(kCases[0]);
+  Features wide = rows_of(kLogisticCases[0]);
   for (std::int64_t i = 0; i < wide.count; ++i)
     wide.values[static_cast<std::size_t>(i * wide.width)] = 1000;
   CHECK(fit_logistic(wide, 6, {.decay = 1e-3}).converged);
   // One row; one class; separable rows with hardly a decay.
-  Features one = rows_of(kCases[2]);
+  Features one = rows_of(kLogisticCases[2]);
   one.count = 1, one.values.resize(40), one.labels.resize(1);
   CHECK(near(fit_logistic(one, 5, {}).loss, 0, 1e-6));
-  Features same = rows_of(kCases[2]);
+  Features same = rows_of(kLogisticCases[2]);
   std::fill(same.labels.begin(), same.labels.end(), 3);
   CHECK(near(fit_logistic(same, 5, {}).loss, 0, 1e-6));
-  const LogisticFit sure = fit_logistic(rows_of(kCases[1]), 3, {.decay = 1e-9});
+  const LogisticFit sure = fit_logistic(rows_of(kLogisticCases[1]), 3, {.decay = 1e-9});
   CHECK(finite(sure.head));
   CHECK(within(sure.loss, 1e-4));
 }
 
 TEST_CASE("any number of threads, the same optimum") {
-  const Features f = rows_of(kCases[0]);
+  const Features f = rows_of(kLogisticCases[0]);
   const int before = omp_get_max_threads();
   std::vector<LogisticFit> fits;
   for (const int threads : {1, 2}) {
@@ -228,7 +192,7 @@ TEST_CASE("any number of threads, the same optimum") {
 }
 
 TEST_CASE("what cannot be solved is refused") {
-  Features f = rows_of(kCases[0]);
+  Features f = rows_of(kLogisticCases[0]);
   CHECK(failure(f, 6, {.decay = 0}).find("expected one above 0") !=
         std::string::npos);
   CHECK(failure(f, 5).find("expected 0 to 4") != std::string::npos);
