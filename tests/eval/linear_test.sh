@@ -135,6 +135,37 @@ if command -v mpirun >/dev/null; then
   done
 fi
 
+# Places205 as it lies on disk, letter/class/image with lists beside, of real
+# photographs: every image is counted.
+photos=${MUSIC_SHARED:-$(cd "$(dirname "$0")/../.." && pwd)/../shared}/data/caltech-101
+if [[ -d $photos ]]; then
+  places=$work/places205
+  label=0
+  for class in $(ls "$photos/train" | head -4); do
+    mkdir -p "$places/${class:0:1}/$class"
+    for split in train val; do
+      for image in $(ls "$photos/$split/$class" | head -20); do
+        cp "$photos/$split/$class/$image" "$places/${class:0:1}/$class/$split-$image"
+        echo "${class:0:1}/$class/$split-$image $label" >>"$places/${split}_places205.csv"
+      done
+    done
+    label=$((label + 1))
+  done
+  "$build/music_train" --preset demo --data "$photos/train" --augment.size 64 \
+    --model.width 4 --mlp 32-32 --loss.segment 8 --batch-size 64 --epochs 1 --data.limit 64 \
+    --progress none --train.log_level warn --out "$work/photos" || fail "a run on photographs"
+  trains=$(wc -l <"$places/train_places205.csv") tests=$(wc -l <"$places/val_places205.csv")
+  "$linear" "$work/photos" --preset places205 --data "$places/train_places205.csv" \
+    --data.eval_test "$places/val_places205.csv" "${quiet[@]}" --batch 32 --epochs 3 \
+    --optim.milestones 1,2 --lr 0.01,0.1 >"$work/table" 2>"$work/log" ||
+    fail "Places205's layout: $(cat "$work/log")"
+  has "$work/table" "train $trains images, 4 classes" "test $tests images, 4 classes" \
+    "$tests test images scored" 'linear.places205' 'features res5'
+  ((trains == 80 && tests >= 20)) || fail "$trains training and $tests test images"
+else
+  echo "[skipped] Places205's layout: no $photos"
+fi
+
 # Bad input.
 bad=("${base[@]}" --out "$work/bad")
 expect 2 'unknown flag --epoch ' "${bad[@]}" --epoch 3
