@@ -2,25 +2,49 @@
 
 #include <omp.h>
 
-#include <set>
+#include <algorithm>
 
 #include "dist/threads.h"
-#include "engine/io/state_dict.h"
 
 namespace music {
 
-void EncoderOptions::add_to(CLI::App& app) {
+void EncoderSource::add_to(CLI::App& app) {
   app.add_option("encoder", encoder,
-                 "a run directory, or an encoder.safetensors")->required();
-  app.add_option("--depth", depth, "ResNet depth, where the file does not say")
-      ->check(CLI::IsMember(std::set<int>(ResNetSpec::kDepths.begin(),
-                                          ResNetSpec::kDepths.end())));
-  app.add_option("--width", width, "ResNet stem width, likewise")
-      ->check(CLI::Range(1, ResNetSpec::kMostWidth));
-  app.add_option("--stem", stem, "imagenet or cifar, likewise")
-      ->check(CLI::IsMember({"imagenet", "cifar"}));
-  app.add_option("--image-size", size, "crop size, likewise")
+                 "a run directory, or a .safetensors of any origin: torchvision, "
+                 "timm, VICReg, ...")->required();
+  app.add_option("--prefix", prefix,
+                 "of the encoder's keys, where the file holds several encoders");
+  app.add_option("--report", report,
+                 "on the file's keys: compact, one line, or keys, all of them")
+      ->check(CLI::IsMember({"compact", "keys"}));
+  app.add_option("--image-size", size,
+                 "crop size, where the file does not say (default: 224, or 32 "
+                 "with a CIFAR stem)")
       ->check(CLI::Range(1, EncoderInfo::kMostSize));
+  app.add_option("--mean", mean,
+                 "of pixels, r,g,b from 0 to 1, likewise (default: ImageNet's)")
+      ->delimiter(',')->expected(3)->check(CLI::Range(0.0, 1.0));
+  app.add_option("--std", std, "likewise")
+      ->delimiter(',')->expected(3)->check(CLI::Range(1e-3, 10.0));
+}
+
+std::filesystem::path EncoderSource::path() const {
+  const std::filesystem::path named = encoder;
+  return is_run() ? named / "encoder.safetensors" : named;
+}
+
+EncoderWeights open_source(const EncoderSource& o) {
+  EncoderImport import{.prefix = o.prefix};
+  import.assumed.image_size = o.size;
+  if (!o.mean.empty()) std::ranges::copy(o.mean, import.assumed.pixels.mean.begin());
+  if (!o.std.empty()) std::ranges::copy(o.std, import.assumed.pixels.std.begin());
+  EncoderWeights weights = open_encoder_file(o.path(), import);
+  log_report(weights, o.report == "keys");
+  return weights;
+}
+
+void EncoderOptions::add_to(CLI::App& app) {
+  EncoderSource::add_to(app);
   app.add_option("--resize", resize,
                  "short side before the centre crop (default: 8/7 of the crop; "
                  "images up to 64 pixels: their own size)")
@@ -43,7 +67,7 @@ std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
 
 void OpenedEncoder::load_into(Model& model) const {
   HostParameters parameters(model.parameters());
-  import_state(*parameters, Model::kEncoder, file, path.string());
+  weights.load_into(*parameters, Model::kEncoder);
   parameters.write_back();
 }
 
@@ -57,30 +81,29 @@ void add_compute_options(CLI::App& app, std::string& device,
 }
 
 Compute choose_compute(const std::string& device,
-                       const std::string& precision) {
+                       const std::string& precision, int index) {
   return choose_compute(device == "cpu"    ? DeviceChoice::kCpu
                         : device == "cuda" ? DeviceChoice::kCuda
                                            : DeviceChoice::kAuto,
                         precision == "fp16"   ? Precision::kF16
                         : precision == "bf16" ? Precision::kBF16
                         : precision == "fp32" ? Precision::kF32
-                                              : Precision::kAuto);
+                                              : Precision::kAuto,
+                        index);
 }
 
-OpenedEncoder open_encoder(const EncoderOptions& o) {
-  const dist::Threads threads = dist::choose_threads(o.threads, o.workers);
+OpenedEncoder open_encoder(const EncoderOptions& o,
+                           dist::Communicator* communicator) {
+  const dist::Threads threads =
+      communicator ? dist::choose_threads(*communicator, o.threads, o.workers)
+                   : dist::choose_threads(o.threads, o.workers);
   omp_set_num_threads(threads.compute);
   OpenedEncoder e;
-  e.compute = choose_compute(o.device, o.precision);
-  e.path = o.encoder;
-  if (o.is_run()) e.path /= "encoder.safetensors";
-  e.file = SafetensorsFile::open(e.path);
-  EncoderInfo assumed;
-  assumed.encoder.depth = o.depth;
-  assumed.encoder.width = o.width;
-  assumed.encoder.stem = o.stem == "cifar" ? Stem::kCifar : Stem::kImageNet;
-  assumed.image_size = o.size;
-  e.info = read_encoder_info(e.file, e.path.string(), assumed);
+  e.compute = choose_compute(o.device, o.precision,
+                             communicator ? communicator->local_rank() : 0);
+  e.path = o.path();
+  e.weights = open_source(o);
+  e.info = e.weights.info;
   e.features.eval = eval_spec_for(e.info.image_size);
   if (o.resize > 0) e.features.eval.resize = o.resize;
   e.features.pixels = e.info.pixels;

@@ -5,45 +5,65 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "dist/communicator.h"
 #include "music/config/compute.h"
 #include "music/eval/features.h"
-#include "music/model/encoder_file.h"
+#include "music/model/encoder_import.h"
 #include "tools/cli.h"
 
 namespace music {
 
-struct EncoderOptions {
-  std::string encoder;  // a run directory, or an encoder.safetensors
-  int depth = 50, width = 64, size = 224, resize = 0;
-  std::string stem = "imagenet";
-  int workers = 0, threads = 0;
-  std::string device = "auto", precision = "fp32";
+// Which encoder, and what its file does not say.
+struct EncoderSource {
+  std::string encoder;  // a run directory, or a .safetensors of any origin
+  std::string prefix, report = "compact";
+  int size = 0;
+  std::vector<float> mean, std;
 
   void add_to(CLI::App& app);
   bool is_run() const { return std::filesystem::is_directory(encoder); }
+  std::filesystem::path path() const;  // of the file
 };
 
-// An encoder file with what is needed to run it.
+// Opens the file, logs what became of its keys and a warning where its weights
+// look untrained.
+EncoderWeights open_source(const EncoderSource& source);
+
+struct EncoderOptions : EncoderSource {
+  int resize = 0, workers = 0, threads = 0;
+  std::string device = "auto", precision = "fp32";
+
+  void add_to(CLI::App& app);
+};
+
+// An encoder with what is needed to run it.
 struct OpenedEncoder {
   std::filesystem::path path;
-  SafetensorsFile file;
+  EncoderWeights weights;  // with the report on the file's keys and the hash
   EncoderInfo info;
   FeatureSpec features;
   Compute compute;
 
+  // Of the encoder's tensors, hexadecimal: the same for the same weights.
+  const std::string& hash() const { return weights.hash; }
   // A model of its shape with random weights.
   std::unique_ptr<Model> random_model(std::uint64_t seed) const;
   // Gives the model the file's weights.
   void load_into(Model& model) const;
 };
 
-// Opens the file, settles the device and sets the process's compute threads.
-OpenedEncoder open_encoder(const EncoderOptions& options);
+// open_source(); settles the device and sets the process's compute threads; of
+// one of several processes, on its part of the machine.
+OpenedEncoder open_encoder(const EncoderOptions& options,
+                           dist::Communicator* communicator = nullptr);
 
 // Options --device and --precision, for programs that compute.
 void add_compute_options(CLI::App& app, std::string& device,
                          std::string& precision);
-Compute choose_compute(const std::string& device, const std::string& precision);
+// index: of the GPU, a process's local rank.
+Compute choose_compute(const std::string& device, const std::string& precision,
+                       int index = 0);
 
 }  // namespace music

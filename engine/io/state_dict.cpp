@@ -1,7 +1,10 @@
 #include "engine/io/state_dict.h"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
+
+#include "engine/core/half.h"
 
 namespace music {
 namespace {
@@ -19,9 +22,20 @@ void for_each_oihw(const Shape& krsc, F&& fn) {
         fn((ik * r * s + rs) * c + ic, (ik * c + ic) * r * s + rs);
 }
 
-std::vector<std::int64_t> file_shape(const Shape& s) {
-  if (s.rank() == 4) return {s[0], s[3], s[1], s[2]};
-  return {s.dims().begin(), s.dims().end()};
+bool is_float(DType dtype) {
+  return dtype == DType::kF64 || dtype == DType::kF32 || dtype == DType::kF16 ||
+         dtype == DType::kBF16;
+}
+
+template <typename T, typename F>
+std::vector<float> converted(std::span<const std::byte> bytes, F&& to) {
+  std::vector<float> out(bytes.size() / sizeof(T));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    T v;  // not aligned in every file
+    std::memcpy(&v, &bytes[i * sizeof(T)], sizeof(T));
+    out[i] = to(v);
+  }
+  return out;
 }
 
 // Calls fn(name without prefix, tensor) for every parameter, then buffer.
@@ -38,6 +52,44 @@ void for_each_under(const Parameters& parameters, const std::string& prefix,
 }
 
 }  // namespace
+
+std::vector<std::int64_t> file_shape(const Shape& s) {
+  if (s.rank() == 4) return {s[0], s[3], s[1], s[2]};
+  return {s.dims().begin(), s.dims().end()};
+}
+
+std::vector<float> float_values(const TensorEntry& entry,
+                                const std::string& file_name) {
+  switch (entry.dtype) {
+    case DType::kF64:
+      return converted<double>(entry.data,
+                               [](double v) { return static_cast<float>(v); });
+    case DType::kF32:
+      return converted<float>(entry.data, [](float v) { return v; });
+    case DType::kF16:
+      return converted<Half>(entry.data, [](Half v) { return to_float(v); });
+    case DType::kBF16:
+      return converted<BFloat16>(entry.data,
+                                 [](BFloat16 v) { return to_float(v); });
+    default:
+      throw error(ExitCode::kData,
+                  "[weights] {}: {} is {}, expected F64, F32, F16 or BF16",
+                  file_name, entry.name, name_of(entry.dtype));
+  }
+}
+
+void set_from_file_order(const Tensor& out, std::span<const float> values) {
+  MUSIC_CHECK(static_cast<std::int64_t>(values.size()) == out.elements(),
+              "[weights] {} values for a tensor of {}", values.size(),
+              out.shape.dims());
+  float* to = out.f32();
+  if (out.shape.rank() == 4)
+    for_each_oihw(out.shape, [&](auto ours, auto theirs) {
+      to[ours] = values[static_cast<std::size_t>(theirs)];
+    });
+  else
+    std::ranges::copy(values, to);
+}
 
 StateDict export_state(const Parameters& parameters, const std::string& prefix,
                        std::int64_t batches) {
@@ -87,20 +139,12 @@ void import_state(Parameters& parameters, const std::string& prefix,
       if (missing++ == 0) first_missing = name;
       return;
     }
-    if (entry->dtype != DType::kF32 || entry->shape != file_shape(t.shape))
+    if (!is_float(entry->dtype) || entry->shape != file_shape(t.shape))
       throw error(ExitCode::kData, "[weights] {}: {} is {} [{}], expected F32 [{}]",
                   file_name, name, name_of(entry->dtype),
                   fmt::join(entry->shape, ","),
                   fmt::join(file_shape(t.shape), ","));
-    float* out = t.f32();
-    std::vector<float> in(static_cast<std::size_t>(t.elements()));
-    std::memcpy(in.data(), entry->data.data(), entry->data.size());
-    if (t.shape.rank() == 4)
-      for_each_oihw(t.shape, [&](auto ours, auto theirs) {
-        out[ours] = in[static_cast<std::size_t>(theirs)];
-      });
-    else
-      std::memcpy(out, in.data(), t.bytes());
+    set_from_file_order(t, float_values(*entry, file_name));
   });
   if (missing > 0 || !unexpected.empty())
     throw error(ExitCode::kData,

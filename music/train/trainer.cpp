@@ -12,9 +12,9 @@
 #include "engine/core/device_runtime.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
-#include "engine/io/state_dict.h"
 #include "layers/projector.h"
 #include "music/files/run_directory.h"
+#include "music/model/encoder_import.h"
 #include "music/model/micro_batches.h"
 #include "music/plan/memory_plan.h"
 
@@ -137,10 +137,9 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
 }
 
 void Trainer::start_from(const std::string& path) {
-  FileDigest digest;
-  SafetensorsFile file;
+  EncoderWeights weights;
   try {
-    file = SafetensorsFile::open(path, &digest);
+    weights = open_encoder_file(path);
   } catch (const Error&) {
     // A run that goes on has its weights in the checkpoint.
     if (config_.train.resume != Resume::kNever &&
@@ -149,9 +148,10 @@ void Trainer::start_from(const std::string& path) {
     throw;
   }
   HostParameters parameters(model_->parameters());
-  import_state(*parameters, Model::kEncoder, file, path);
+  weights.load_into(*parameters, Model::kEncoder);
+  log_report(weights);
   parameters.write_back();
-  weights_ = digest.xxh3_128;
+  weights_ = weights.digest.xxh3_128;
 }
 
 // What the step's tensors travel by.
