@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "data/colour.h"
+#include "data/decode.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -32,6 +33,20 @@ void jitter(const ViewParameters& parameters, const AugmentSpec& spec,
   }
 }
 
+struct Size {
+  int width, height;
+};
+
+// torchvision's Resize(int): the long side is cut to an integer.
+Size short_side_to(int resize, const Image& image) {
+  const auto longer = [&](int a, int b) {
+    return static_cast<int>(static_cast<double>(std::int64_t{resize} * a) / b);
+  };
+  if (image.width() < image.height())
+    return {resize, longer(image.height(), image.width())};
+  return {longer(image.width(), image.height()), resize};
+}
+
 }  // namespace
 
 void apply_view(const Image& image, const ViewParameters& parameters,
@@ -55,20 +70,30 @@ void eval_view(const Image& image, int resize, int size,
                AugmentScratch& scratch) {
   MUSIC_CHECK(size >= 1 && size <= resize,
               "[augment] a crop of {} from a short side of {}", size, resize);
-  int width = resize, height = resize;
-  if (image.width() < image.height()) {
-    height = static_cast<int>(static_cast<double>(std::int64_t{resize} *
-                                                  image.height()) /
-                              image.width());
-  } else {
-    width = static_cast<int>(static_cast<double>(std::int64_t{resize} *
-                                                 image.width()) /
-                             image.height());
-  }
+  const auto [width, height] = short_side_to(resize, image);
   const Box window{round_even((width - size) / 2.0),
                    round_even((height - size) / 2.0), size, size};
   scratch.resizer.run(image, {0, 0, image.width(), image.height()}, width,
                       height, window, false, interpolation, out);
+}
+
+void squash_view(const Image& image, int resize, int size,
+                 Interpolation interpolation, std::uint8_t* out,
+                 AugmentScratch& scratch) {
+  MUSIC_CHECK(size >= 1 && resize >= 1, "[augment] a size of {}, {}", resize,
+              size);
+  const auto [width, height] = short_side_to(resize, image);
+  if (std::int64_t{width} * height > DecodeLimits::kPixels)
+    throw error(ExitCode::kData,
+                "{} x {} pixels become {} x {}, expected {} pixels at most",
+                image.width(), image.height(), width, height,
+                DecodeLimits::kPixels);
+  Image& resized = scratch.resized;
+  scratch.resizer.run(image, {0, 0, image.width(), image.height()}, width,
+                      height, {0, 0, width, height}, false, interpolation,
+                      resized.reset(width, height));
+  scratch.resizer.run(resized, {0, 0, width, height}, size, size,
+                      {0, 0, size, size}, false, interpolation, out);
 }
 
 }  // namespace music::data

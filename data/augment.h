@@ -16,6 +16,7 @@ struct AugmentScratch {  // one a thread
   Resizer resizer;
   BlurScratch blur;
   fast::ViewScratch fast;
+  Image resized;
 };
 
 // By spec.mode. out: spec.size * spec.size * 3 bytes, HWC.
@@ -28,5 +29,12 @@ void apply_view(const Image& image, const ViewParameters& parameters,
 void eval_view(const Image& image, int resize, int size,
                Interpolation interpolation, std::uint8_t* out,
                AugmentScratch& scratch);
+
+// Resize of the short side to resize, then of the whole to size x size: nothing
+// is cropped, the aspect is lost. out as above. Error kData where that would pass
+// through more pixels than an image may have (a strip a few pixels wide).
+void squash_view(const Image& image, int resize, int size,
+                 Interpolation interpolation, std::uint8_t* out,
+                 AugmentScratch& scratch);
 
 }  // namespace music::data

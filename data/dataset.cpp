@@ -14,10 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of a set that is its own, or stays.
 class Subset : public Dataset {
  public:
   Subset(std::unique_ptr<Dataset> whole, std::vector<std::uint32_t> chosen)
-      : whole_(std::move(whole)), chosen_(std::move(chosen)) {}
+      : owned_(std::move(whole)), whole_(owned_.get()), chosen_(std::move(chosen)) {}
+  Subset(const Dataset& whole, std::vector<std::uint32_t> chosen)
+      : whole_(&whole), chosen_(std::move(chosen)) {}
 
   std::int64_t size() const override {
     return static_cast<std::int64_t>(chosen_.size());
@@ -42,16 +45,22 @@ class Subset : public Dataset {
     return chosen_[static_cast<std::size_t>(i)];
   }
 
-  std::unique_ptr<Dataset> whole_;
+  std::unique_ptr<Dataset> owned_;
+  const Dataset* whole_;
   std::vector<std::uint32_t> chosen_;
 };
+
+// folder/val or folder/test; empty where there is neither.
+fs::path test_folder(const fs::path& folder) {
+  for (const char* name : {"val", "test"})
+    if (fs::is_directory(folder / name)) return folder / name;
+  return {};
+}
 
 // The folder itself, or its part for the split where it has train/ and val/.
 fs::path split_folder(const fs::path& folder, Split split) {
   const fs::path train = folder / "train";
-  fs::path test;
-  for (const char* name : {"val", "test"})
-    if (test.empty() && fs::is_directory(folder / name)) test = folder / name;
+  const fs::path test = test_folder(folder);
   if (split == Split::kTest) {
     if (!test.empty()) return test;
     throw error(ExitCode::kData,
@@ -129,6 +138,18 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path,
   }
 }
 
+bool has_test_split(const std::string& path, DatasetFormat format) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return false;
+  const auto is = [&](DatasetFormat f, bool looks) {
+    return format == f || (format == DatasetFormat::kAuto && looks);
+  };
+  return is(DatasetFormat::kCifar10, looks_like_cifar(path, DatasetFormat::kCifar10)) ||
+         is(DatasetFormat::kCifar100, looks_like_cifar(path, DatasetFormat::kCifar100)) ||
+         is(DatasetFormat::kStl10, looks_like_stl10(path)) ||
+         !test_folder(path).empty();
+}
+
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
                                 std::int64_t n, std::uint64_t seed) {
   if (n <= 0 || n >= dataset->size()) return dataset;
@@ -138,6 +159,11 @@ std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
   chosen.resize(static_cast<std::size_t>(n));
   std::sort(chosen.begin(), chosen.end());
   return std::make_unique<Subset>(std::move(dataset), std::move(chosen));
+}
+
+std::unique_ptr<Dataset> view(const Dataset& whole,
+                              std::vector<std::uint32_t> chosen) {
+  return std::make_unique<Subset>(whole, std::move(chosen));
 }
 
 }  // namespace music::data

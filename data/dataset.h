@@ -59,9 +59,22 @@ enum class Split { kTrain, kTest, kPretrain };
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 
+// Image files without labels, in this order; paths are relative to root, or
+// absolute.
+std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
+                                    const std::string& root);
+
+// Whether kTest has images of its own there: CIFAR, STL-10, a folder with val/ or
+// test/. False for a path that does not exist.
+bool has_test_split(const std::string& path, DatasetFormat format);
+
 // n images drawn by seed, in their original order; all of them for n <= 0 or
 // n >= size.
 std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
                                 std::int64_t n, std::uint64_t seed);
+
+// The images of these numbers, ascending. The whole set must stay.
+std::unique_ptr<Dataset> view(const Dataset& whole,
+                              std::vector<std::uint32_t> chosen);
 
 }  // namespace music::data

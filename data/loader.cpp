@@ -289,16 +289,17 @@ class EvalLoader::Source : public BatchSource {
  public:
   Source(const Dataset& dataset, const EvalLoaderSpec& spec)
       : dataset(dataset), spec(spec),
-        quarantine(dataset.size(), spec.bad_share),
+        begin(dataset.size() * spec.rank / spec.world),
+        end(dataset.size() * (spec.rank + 1) / spec.world),
+        quarantine(end - begin, spec.bad_share),
         slow(spec.slow_seconds) {}
 
   bool plan(Batch& batch) override {
-    const std::int64_t first = index * spec.batch;
-    if (first >= dataset.size()) return false;
+    const std::int64_t first = begin + index * spec.batch;
+    if (first >= end) return false;
     batch.index = index++;
     batch.samples.clear();
-    for (std::int64_t i = first;
-         i < std::min(first + spec.batch, dataset.size()); ++i)
+    for (std::int64_t i = first; i < std::min(first + spec.batch, end); ++i)
       batch.samples.push_back(i);
     return true;
   }
@@ -307,19 +308,22 @@ class EvalLoader::Source : public BatchSource {
             std::vector<FilledBatch::Bad>& bad) const override {
     const auto at = static_cast<std::size_t>(row);
     const std::int64_t sample = batch.samples[at];
-    if (!try_read(
-            dataset, sample, spec.bad_image, batch, row,
-            [&] { dataset.read(sample, scratch.image); }, bad, slow)) {
+    const auto read = [&] {
+      dataset.read(sample, scratch.image);
+      const auto view = spec.eval.squash ? squash_view : eval_view;
+      view(scratch.image, spec.eval.resize, spec.eval.size,
+           spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
+    };
+    if (!try_read(dataset, sample, spec.bad_image, batch, row, read, bad, slow)) {
       if (spec.bad_image == BadImage::kZero) blacken(batch, row, 1, dataset);
       return;
     }
     batch.labels[at] = dataset.label(sample);
-    eval_view(scratch.image, spec.eval.resize, spec.eval.size,
-              spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
   }
 
   const Dataset& dataset;
   const EvalLoaderSpec spec;
+  const std::int64_t begin, end;
   Quarantine quarantine;
   mutable SlowImages slow;
   std::int64_t index = 0;  // of the next batch to plan

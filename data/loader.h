@@ -45,12 +45,15 @@ struct EvalSpec {
   int resize = 256;
   int size = 224;
   Interpolation interpolation = Interpolation::kBilinear;
+  // Resize([size, size]) in place of the crop: all of the image, its aspect lost.
+  bool squash = false;
 };
 
 struct EvalLoaderSpec {
   EvalSpec eval;
   std::int64_t batch = 256;
   int workers = 1;
+  int rank = 0, world = 1;  // one of `world` consecutive parts, nearly equal
   BadImage bad_image = BadImage::kSkip;
   double bad_share = 0.1;
   double slow_seconds = 2;
@@ -110,8 +113,8 @@ class Loader {
   std::unique_ptr<BatchRing> ring_;
 };
 
-// Every image once, in order, one view. A bad image is left out: its batch is
-// shorter.
+// Every image of the part once, in order, one view. A bad image is left out: its
+// batch is shorter.
 class EvalLoader {
  public:
   EvalLoader(const Dataset& dataset, const EvalLoaderSpec& spec);

@@ -1,5 +1,6 @@
 #include "layers/resnet.h"
 
+#include "engine/ops/avg_pool.h"
 #include "engine/ops/global_avg_pool.h"
 #include "engine/ops/max_pool.h"
 
@@ -47,10 +48,21 @@ ResNet::ResNet(Parameters& parameters, const std::string& prefix,
 }
 
 Value ResNet::forward(Graph& graph, Value x, ForwardMode mode) const {
+  return global_avg_pool(graph, map(graph, x, mode));
+}
+
+Value ResNet::res5(Graph& graph, Value map) {
+  const Shape s = graph.shape(map);
+  return avg_pool(graph, map,
+                  s[1] == 7 && s[2] == 7 ? AvgPoolSpec::windows(s, 6, 1)
+                                         : AvgPoolSpec::two(s));
+}
+
+Value ResNet::map(Graph& graph, Value x, ForwardMode mode) const {
   Value y = stem_[0].forward(graph, x, mode, true);
   if (spec_.stem == Stem::kImageNet) y = max_pool(graph, y, {3, 2, 1});
   for (const auto& block : blocks_) y = block.forward(graph, y, mode);
-  return global_avg_pool(graph, y);
+  return y;
 }
 
 }  // namespace music

@@ -17,6 +17,12 @@ class ResNet {
 
   // x [N,H,W,3] normalised -> features [N, spec.features()], non-negative.
   Value forward(Graph& graph, Value x, ForwardMode mode) const;
+  // The map that they are the mean of: [N,h,w,features()].
+  Value map(Graph& graph, Value x, ForwardMode mode) const;
+  // A map cut into 2 x 2 windows, [N,2,2,features()]: the 8192 numbers of the
+  // Places205 and VOC07 protocols, channels last. 7 x 7 places: windows of 6 x 6,
+  // a place apart (theirs); any other size: two windows an axis that cover it.
+  static Value res5(Graph& graph, Value map);
   const ResNetSpec& spec() const { return spec_; }
 
  private:

@@ -81,21 +81,26 @@ void add_compute_options(CLI::App& app, std::string& device,
 }
 
 Compute choose_compute(const std::string& device,
-                       const std::string& precision) {
+                       const std::string& precision, int index) {
   return choose_compute(device == "cpu"    ? DeviceChoice::kCpu
                         : device == "cuda" ? DeviceChoice::kCuda
                                            : DeviceChoice::kAuto,
                         precision == "fp16"   ? Precision::kF16
                         : precision == "bf16" ? Precision::kBF16
                         : precision == "fp32" ? Precision::kF32
-                                              : Precision::kAuto);
+                                              : Precision::kAuto,
+                        index);
 }
 
-OpenedEncoder open_encoder(const EncoderOptions& o) {
-  const dist::Threads threads = dist::choose_threads(o.threads, o.workers);
+OpenedEncoder open_encoder(const EncoderOptions& o,
+                           dist::Communicator* communicator) {
+  const dist::Threads threads =
+      communicator ? dist::choose_threads(*communicator, o.threads, o.workers)
+                   : dist::choose_threads(o.threads, o.workers);
   omp_set_num_threads(threads.compute);
   OpenedEncoder e;
-  e.compute = choose_compute(o.device, o.precision);
+  e.compute = choose_compute(o.device, o.precision,
+                             communicator ? communicator->local_rank() : 0);
   e.path = o.path();
   e.weights = open_source(o);
   e.info = e.weights.info;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/communicator.h"
 #include "music/config/compute.h"
 #include "music/eval/features.h"
 #include "music/model/encoder_import.h"
@@ -53,12 +54,16 @@ struct OpenedEncoder {
   void load_into(Model& model) const;
 };
 
-// open_source(); settles the device and sets the process's compute threads.
-OpenedEncoder open_encoder(const EncoderOptions& options);
+// open_source(); settles the device and sets the process's compute threads; of
+// one of several processes, on its part of the machine.
+OpenedEncoder open_encoder(const EncoderOptions& options,
+                           dist::Communicator* communicator = nullptr);
 
 // Options --device and --precision, for programs that compute.
 void add_compute_options(CLI::App& app, std::string& device,
                          std::string& precision);
-Compute choose_compute(const std::string& device, const std::string& precision);
+// index: of the GPU, a process's local rank.
+Compute choose_compute(const std::string& device, const std::string& precision,
+                       int index = 0);
 
 }  // namespace music

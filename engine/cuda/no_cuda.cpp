@@ -2,6 +2,7 @@
 #include "engine/cuda/no_cuda.h"
 
 #include "engine/ops/add.h"
+#include "engine/ops/avg_pool.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/cast.h"
 #include "engine/ops/column_deviation.h"
@@ -27,6 +28,8 @@
 
 namespace music::cuda {
 MUSIC_NO_CUDA(make_add)
+MUSIC_NO_CUDA(make_avg_pool_backward, AvgPoolSpec)
+MUSIC_NO_CUDA(make_avg_pool_forward, AvgPoolSpec)
 MUSIC_NO_CUDA(make_batch_norm_apply, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_backward_apply, BatchNormForm)
 MUSIC_NO_CUDA(make_batch_norm_backward_statistics, BatchNormForm)

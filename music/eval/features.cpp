@@ -1,8 +1,64 @@
 #include "music/eval/features.h"
 
+#include <algorithm>
+
 #include "engine/graph/executable.h"
 
 namespace music {
+namespace {
+
+// A feature graph that is ready to run.
+class FeatureExecutable {
+ public:
+  FeatureExecutable(Model& model, const FeatureSpec& spec, std::int64_t batch)
+      : device_(model.parameters().device()),
+        graph_(model.feature_graph(batch, spec.eval.size, spec.pixels, spec.kind)),
+        executable_(std::move(graph_.graph), model.parameters(), options()),
+        arena_(executable_.arena_bytes(), memory_of(device_)),
+        workspace_(executable_.workspace_bytes(), memory_of(device_)) {
+    executable_.bind(arena_.data(), workspace_.data());
+    if (device_ != Device::kCpu)
+      pixels_ = Buffer(executable_.tensor(graph_.pixels).bytes(),
+                       memory_of(device_));
+  }
+
+  // Pixels of a whole batch to the features of its first n images.
+  void run(const void* pixels, std::int64_t n, float* features) {
+    if (device_ != Device::kCpu) {
+      upload(pixels_.data(), pixels, pixels_.bytes(), device_);
+      pixels = pixels_.data();
+    }
+    executable_.set_input(graph_.pixels, pixels);
+    executable_.run();
+    const Tensor out = executable_.tensor(graph_.features);
+    const auto rows = static_cast<std::size_t>(n);
+    download(features, out.data,
+             out.bytes() / static_cast<std::size_t>(out.shape[0]) * rows, device_);
+  }
+
+ private:
+  ExecutableOptions options() const {
+    ExecutableOptions options = executable_options_from_environment();
+    options.device = device_;
+    return options;
+  }
+
+  Device device_;
+  FeatureGraph graph_;
+  Executable executable_;
+  Buffer arena_, workspace_, pixels_;
+};
+
+// [4, C] to [C, 4] in place: channels last to PyTorch's order.
+void channels_first(float* row, std::int64_t channels,
+                    std::vector<float>& scratch) {
+  scratch.assign(row, row + 4 * channels);
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t p = 0; p < 4; ++p)
+      row[4 * c + p] = scratch[static_cast<std::size_t>(p * channels + c)];
+}
+
+}  // namespace
 
 data::EvalSpec eval_spec_for(int size) {
   data::EvalSpec spec;
@@ -11,50 +67,65 @@ data::EvalSpec eval_spec_for(int size) {
   return spec;
 }
 
-Features extract_features(Model& model, const data::Dataset& dataset,
-                          const FeatureSpec& spec) {
-  const std::int64_t batch = std::min(spec.batch, dataset.size());
-  FeatureGraph graph = model.feature_graph(batch, spec.eval.size, spec.pixels);
-  const Device device = model.parameters().device();
-  ExecutableOptions options = executable_options_from_environment();
-  options.device = device;
-  Executable executable(std::move(graph.graph), model.parameters(), options);
-  Buffer arena(executable.arena_bytes(), memory_of(device));
-  Buffer workspace(executable.workspace_bytes(), memory_of(device));
-  executable.bind(arena.data(), workspace.data());
-  const Tensor input = executable.tensor(graph.pixels);
-  Buffer pixels(device == Device::kCpu ? 0 : input.bytes(), memory_of(device));
+std::int64_t feature_width(const Model& model, FeatureKind kind) {
+  const ModelSpec& spec = model.spec();
+  const std::int64_t channels = spec.encoder.features();
+  if (kind == FeatureKind::kPooled) return channels;
+  if (kind == FeatureKind::kRes5) return 4 * channels;
+  MUSIC_CHECK(spec.head, "[features] embeddings need a head");
+  return spec.head->widths.back();
+}
 
+FeatureSummary stream_features(Model& model, const data::Dataset& dataset,
+                               const FeatureSpec& spec,
+                               const FeatureSink& sink) {
+  MUSIC_CHECK(spec.world >= 1 && spec.rank >= 0 && spec.rank < spec.world,
+              "[features] part {} of {}", spec.rank, spec.world);
+  FeatureSummary summary;
+  summary.width = feature_width(model, spec.kind);
   data::EvalLoaderSpec loading;
   loading.eval = spec.eval;
-  loading.batch = batch;
   loading.workers = spec.workers;
+  loading.rank = spec.rank;
+  loading.world = spec.world;
+  // No part is larger than this.
+  loading.batch = std::min(
+      spec.batch, (dataset.size() + spec.world - 1) / spec.world);
+  FeatureExecutable executable(model, spec, loading.batch);
   data::EvalLoader loader(dataset, loading);
-  Features features;
-  features.width = model.spec().encoder.features();
-  features.values.reserve(
-      static_cast<std::size_t>(dataset.size() * features.width));
+  std::vector<float> rows(
+      static_cast<std::size_t>(loading.batch * summary.width));
+  std::vector<float> scratch;
   while (const data::Batch* b = loader.next()) {
     // A short batch runs at full size: its slot is that large, and the rows
     // behind its end are not read.
-    const void* from = b->pixels.data;
-    if (device != Device::kCpu) {
-      upload(pixels.data(), from, pixels.bytes(), device);
-      from = pixels.data();
-    }
-    executable.set_input(graph.pixels, from);
-    executable.run();
-    const std::size_t at = features.values.size();
-    const auto values = static_cast<std::size_t>(b->n * features.width);
-    features.values.resize(at + values);
-    download(features.values.data() + at,
-             executable.tensor(graph.features).data, values * sizeof(float),
-             device);
-    features.labels.insert(features.labels.end(), b->labels.begin(),
-                           b->labels.begin() + b->n);
-    features.count += b->n;
+    executable.run(b->pixels.data, b->n, rows.data());
+    if (spec.kind == FeatureKind::kRes5)
+      for (std::int64_t i = 0; i < b->n; ++i)
+        channels_first(rows.data() + i * summary.width, summary.width / 4,
+                       scratch);
+    sink({b->n, summary.width, rows.data(), b->samples, b->labels});
+    summary.count += b->n;
   }
-  features.bad_images = static_cast<std::int64_t>(loader.quarantine().size());
+  summary.bad = loader.quarantine();
+  return summary;
+}
+
+Features extract_features(Model& model, const data::Dataset& dataset,
+                          const FeatureSpec& spec) {
+  Features features;
+  features.values.reserve(static_cast<std::size_t>(
+      (dataset.size() / spec.world + 1) * feature_width(model, spec.kind)));
+  const FeatureSummary summary = stream_features(
+      model, dataset, spec, [&](const FeatureRows& rows) {
+        features.values.insert(features.values.end(), rows.values,
+                               rows.values + rows.n * rows.width);
+        features.labels.insert(features.labels.end(), rows.labels.begin(),
+                               rows.labels.end());
+      });
+  features.count = summary.count;
+  features.width = summary.width;
+  features.bad_images = static_cast<std::int64_t>(summary.bad.size());
   return features;
 }
 

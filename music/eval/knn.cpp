@@ -2,29 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
-#include "music/eval/cpu/similarity.h"
+#include "engine/core/error.h"
 
 namespace music {
 namespace {
 
-std::vector<float> normalised(const Features& f) {
-  std::vector<float> out(f.values);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < f.count; ++i) {
-    float* row = out.data() + i * f.width;
-    double square = 0;
-    for (std::int64_t j = 0; j < f.width; ++j) square += double{row[j]} * row[j];
-    const float factor =
-        square > 0 ? static_cast<float>(1 / std::sqrt(square)) : 0.0f;
-    for (std::int64_t j = 0; j < f.width; ++j) row[j] *= factor;
-  }
-  return out;
-}
-
-void check_labels(const Features& f, int classes, const char* which) {
-  for (int label : f.labels)
+void check_labels(const LabelledRows& l, int classes, const char* which) {
+  MUSIC_CHECK(static_cast<std::int64_t>(l.labels.size()) == l.rows.count,
+              "[knn] {} labels of {} {} rows", l.labels.size(), l.rows.count,
+              which);
+  for (const int label : l.labels)
     if (label < 0 || label >= classes)
       throw error(ExitCode::kData,
                   "[knn] the {} images have a label {}, expected 0 to {}: "
@@ -32,70 +22,245 @@ void check_labels(const Features& f, int classes, const char* which) {
                   classes - 1);
 }
 
-}  // namespace
+// What a query's neighbours say for one k and T.
+struct Verdict {
+  int predicted = 0;
+  bool first = false, among_five = false;
+};
 
-std::vector<KnnScore> knn(const Features& train, const Features& test,
-                          int classes, const std::vector<int>& k,
-                          double temperature) {
-  check_labels(train, classes, "training");
-  check_labels(test, classes, "test");
-  MUSIC_CHECK(train.width == test.width && train.count > 0 && test.count > 0,
-              "[knn] {} training rows of {}, {} test rows of {}", train.count,
-              train.width, test.count, test.width);
-  const std::vector<float> a = normalised(test), b = normalised(train);
-  const std::int64_t most =
-      std::min<std::int64_t>(train.count, *std::max_element(k.begin(), k.end()));
-  constexpr std::int64_t kBlock = 128;
-  std::vector<float> similarity(static_cast<std::size_t>(kBlock * train.count));
-  std::vector<std::int64_t> hit1(k.size()), hit5(k.size());
+// Votes of one query's neighbours, nearest first; k ascending.
+class Ballot {
+ public:
+  explicit Ballot(int classes)
+      : votes_(static_cast<std::size_t>(classes)),
+        voted_(static_cast<std::size_t>(classes)) {}
 
-  for (std::int64_t begin = 0; begin < test.count; begin += kBlock) {
-    const std::int64_t rows = std::min(kBlock, test.count - begin);
-    cpu::dot_products(a.data() + begin * test.width, rows, b.data(),
-                      train.count, test.width, similarity.data());
-#pragma omp parallel
-    {
-      std::vector<std::int32_t> order(static_cast<std::size_t>(train.count));
-      std::vector<double> votes(static_cast<std::size_t>(classes));
-#pragma omp for schedule(static)
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const float* s = similarity.data() + r * train.count;
-        std::iota(order.begin(), order.end(), 0);
-        const auto nearer = [s](std::int32_t x, std::int32_t y) {
-          return s[x] != s[y] ? s[x] > s[y] : x < y;
-        };
-        std::nth_element(order.begin(), order.begin() + (most - 1), order.end(),
-                         nearer);
-        std::sort(order.begin(), order.begin() + most, nearer);
-        const int truth = test.labels[static_cast<std::size_t>(begin + r)];
-        for (std::size_t i = 0; i < k.size(); ++i) {
-          std::fill(votes.begin(), votes.end(), 0.0);
-          for (std::int64_t n = 0; n < std::min<std::int64_t>(k[i], most); ++n) {
-            const std::int32_t neighbour = order[static_cast<std::size_t>(n)];
-            votes[static_cast<std::size_t>(
-                train.labels[static_cast<std::size_t>(neighbour)])] +=
-                std::exp(s[neighbour] / temperature);
-          }
-          const double mine = votes[static_cast<std::size_t>(truth)];
-          int ahead = 0;
-          for (int c = 0; c < classes; ++c) {
-            const double v = votes[static_cast<std::size_t>(c)];
-            ahead += v > mine || (v == mine && c < truth);
-          }
-#pragma omp atomic
-          hit1[i] += ahead < 1;
-#pragma omp atomic
-          hit5[i] += ahead < 5;
-        }
+  // out[i] for ks[i].
+  void count(std::span<const Neighbour> nearest, const std::vector<int>& labels,
+             const std::vector<int>& ks, double temperature, int truth,
+             Verdict* out) {
+    for (const int c : candidates_) {
+      votes_[static_cast<std::size_t>(c)] = 0;
+      voted_[static_cast<std::size_t>(c)] = false;
+    }
+    candidates_.clear();
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < ks.size(); ++i) {
+      for (; n < static_cast<std::size_t>(ks[i]); ++n) {
+        const int c = labels[static_cast<std::size_t>(nearest[n].row)];
+        const auto at = static_cast<std::size_t>(c);
+        if (!voted_[at]) candidates_.push_back(c);
+        voted_[at] = true;
+        // Beside the nearest one's, so that no temperature overflows.
+        votes_[at] += std::exp((nearest[n].similarity - nearest[0].similarity) /
+                               temperature);
       }
+      out[i] = verdict(truth);
     }
   }
-  std::vector<KnnScore> scores;
-  for (std::size_t i = 0; i < k.size(); ++i) {
-    const double n = static_cast<double>(test.count);
-    scores.push_back({k[i], 100 * static_cast<double>(hit1[i]) / n,
-                      100 * static_cast<double>(hit5[i]) / n});
+
+ private:
+  bool before(int a, int b) const {
+    const double x = votes_[static_cast<std::size_t>(a)];
+    const double y = votes_[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
   }
+  Verdict verdict(int truth) const {
+    Verdict v{.predicted = candidates_.front()};
+    int ahead = 0;
+    for (const int c : candidates_) {
+      if (before(c, v.predicted)) v.predicted = c;
+      ahead += before(c, truth);
+    }
+    v.first = v.predicted == truth;
+    v.among_five = voted_[static_cast<std::size_t>(truth)] && ahead < 5;
+    return v;
+  }
+
+  std::vector<double> votes_;
+  std::vector<char> voted_;
+  std::vector<int> candidates_;  // classes with a vote
+};
+
+// The bank, shared out over processes.
+struct Sharing {
+  dist::Communicator& world;
+  std::int64_t first = 0, count = 0;     // my rows, of all that may be neighbours
+  std::vector<int> labels;               // of all ranks' rows
+  std::vector<std::int64_t> row_counts;  // of each rank
+
+  Sharing(dist::Communicator& w, const LabelledRows& bank, std::int64_t voters)
+      : world(w), row_counts(static_cast<std::size_t>(w.size())) {
+    const std::int64_t mine[] = {bank.rows.count, voters};
+    std::vector<std::int64_t> all(2 * row_counts.size());
+    world.exchange(mine, all);
+    for (std::size_t r = 0; r < row_counts.size(); ++r) {
+      row_counts[r] = all[2 * r];
+      count += all[2 * r + 1];
+      if (r < static_cast<std::size_t>(world.rank())) first += all[2 * r];
+    }
+    labels.resize(static_cast<std::size_t>(
+        std::accumulate(row_counts.begin(), row_counts.end(), std::int64_t{0})));
+    const auto tensor = [](const int* p, std::size_t n) {
+      return Tensor{const_cast<int*>(p), {static_cast<std::int64_t>(n)},
+                    DTypeOf<int>::value};
+    };
+    world.run(dist::Collective::all_gather(
+        tensor(bank.labels.data(), bank.labels.size()),
+        tensor(labels.data(), labels.size()), row_counts));
+  }
+
+  // Queries [begin(r), begin(r + 1)) of n are rank r's to judge.
+  std::int64_t begin(int r, std::int64_t n) const { return n * r / world.size(); }
+  std::int64_t mine(std::int64_t n) const {
+    return begin(world.rank() + 1, n) - begin(world.rank(), n);
+  }
+
+  // nearest[n, k] of my rows become, for the queries that are mine to judge,
+  // the k nearest of all rows.
+  std::vector<Neighbour> merge(std::vector<Neighbour> nearest, std::int64_t n,
+                               std::int64_t k) const {
+    if (world.size() == 1) return nearest;
+    constexpr std::int64_t kBytes = sizeof(Neighbour);
+    std::vector<std::int64_t> send, receive;
+    for (int r = 0; r < world.size(); ++r) {
+      send.push_back((begin(r + 1, n) - begin(r, n)) * k * kBytes);
+      receive.push_back(mine(n) * k * kBytes);
+    }
+    std::vector<Neighbour> lists(
+        static_cast<std::size_t>(mine(n) * k * world.size()));
+    const auto bytes = [](std::vector<Neighbour>& v) {
+      return Tensor{v.data(), {static_cast<std::int64_t>(v.size()) * kBytes},
+                    DType::kU8};
+    };
+    world.run(dist::Collective::all_to_all(bytes(nearest), send, bytes(lists),
+                                           receive));
+    std::vector<Neighbour> merged(static_cast<std::size_t>(mine(n) * k));
+    std::vector<Neighbour> all;
+    for (std::int64_t i = 0; i < mine(n); ++i) {
+      all.clear();
+      for (int r = 0; r < world.size(); ++r)
+        for (std::int64_t j = 0; j < k; ++j) {
+          const auto at = static_cast<std::size_t>((r * mine(n) + i) * k + j);
+          if (lists[at].row >= 0) all.push_back(lists[at]);
+        }
+      std::partial_sort(all.begin(), all.begin() + k, all.end(),
+                        [](const Neighbour& a, const Neighbour& b) {
+                          return a.nearer(b);
+                        });
+      std::copy_n(all.begin(), k, merged.begin() + i * k);
+    }
+    return merged;
+  }
+};
+
+// The k nearest of this process's rows under their numbers among all; row -1
+// where it has fewer.
+std::vector<Neighbour> find_mine(NeighbourSearch& search, const Rows& queries,
+                                 std::int64_t k, std::int64_t first,
+                                 const std::function<void(double)>& done) {
+  const std::int64_t have = std::min(k, search.size());
+  std::vector<Neighbour> found(static_cast<std::size_t>(queries.count * have));
+  if (have > 0) search.find(queries, have, found, done);
+  for (Neighbour& n : found) n.row += first;
+  if (have == k) return found;
+  std::vector<Neighbour> padded(static_cast<std::size_t>(queries.count * k));
+  for (std::int64_t i = 0; i < queries.count; ++i)
+    std::copy_n(found.begin() + i * have, have, padded.begin() + i * k);
+  return padded;
+}
+
+}  // namespace
+
+std::vector<KnnScore> knn(const LabelledRows& bank, const LabelledRows& test,
+                          int classes, const KnnSpec& spec,
+                          dist::Communicator* communicator) {
+  check_labels(bank, classes, "training");
+  check_labels(test, classes, "test");
+  std::vector<int> ks = spec.k;
+  std::sort(ks.begin(), ks.end());
+  MUSIC_CHECK(bank.rows.width == test.rows.width && test.rows.count > 0 &&
+                  !ks.empty() && ks.front() >= 1 && !spec.temperatures.empty(),
+              "[knn] {} training rows of {}, {} test rows of {}, {} values of k",
+              bank.rows.count, bank.rows.width, test.rows.count, test.rows.width,
+              ks.size());
+  std::unique_ptr<dist::Communicator> alone;
+  if (!communicator) {
+    alone = dist::make_local_communicator();
+    communicator = alone.get();
+  }
+  NeighbourSearch search(bank.rows, "training", spec.chosen, spec.blocks);
+  const Sharing shared(*communicator, bank, search.size());
+  const std::int64_t k = ks.back();
+  if (k > shared.count)
+    throw error(ExitCode::kUsage,
+                "[knn] k {} and a bank of {} images: expected k from 1 to {}", k,
+                shared.count, shared.count);
+
+  // [query][temperature][k]: the label, and which of the two were right.
+  const std::size_t grid = ks.size() * spec.temperatures.size();
+  const auto queries = static_cast<std::size_t>(test.rows.count);
+  std::vector<std::int64_t> hits(2 * grid);
+  std::vector<std::int64_t> labels(spec.predictions ? queries * grid : 0);
+  for (std::int64_t from = 0; from < test.rows.count;
+       from += spec.blocks.queries) {
+    const std::int64_t n =
+        std::min(spec.blocks.queries, test.rows.count - from);
+    const Rows block{test.rows.row(from), n, test.rows.width};
+    const auto done = [&](double share) {
+      if (spec.done)
+        spec.done((static_cast<double>(from) + static_cast<double>(n) * share) /
+                  static_cast<double>(test.rows.count));
+    };
+    const std::vector<Neighbour> nearest =
+        shared.merge(find_mine(search, block, k, shared.first, done), n, k);
+    const std::int64_t judged = from + shared.begin(communicator->rank(), n);
+    std::int64_t* const hit = hits.data();
+#pragma omp parallel
+    {
+      Ballot ballot(classes);
+      std::vector<Verdict> verdicts(ks.size());
+#pragma omp for schedule(static) reduction(+ : hit[:2 * grid])
+      for (std::int64_t i = 0; i < shared.mine(n); ++i)
+        for (std::size_t t = 0; t < spec.temperatures.size(); ++t) {
+          const auto query = static_cast<std::size_t>(judged + i);
+          ballot.count({nearest.data() + i * k, static_cast<std::size_t>(k)},
+                       shared.labels, ks, spec.temperatures[t],
+                       test.labels[query], verdicts.data());
+          for (std::size_t j = 0; j < ks.size(); ++j) {
+            const std::size_t cell = t * ks.size() + j;
+            hit[2 * cell] += verdicts[j].first;
+            hit[2 * cell + 1] += verdicts[j].among_five;
+            if (spec.predictions)
+              labels[query * grid + cell] = verdicts[j].predicted;
+          }
+        }
+    }
+  }
+  const auto sum = [&](std::vector<std::int64_t>& v) {
+    communicator->all_reduce({v.data(), {static_cast<std::int64_t>(v.size())},
+                              DType::kI64});
+  };
+  sum(hits);
+  if (spec.predictions) sum(labels);
+
+  std::vector<KnnScore> scores;
+  for (const int asked : spec.k)
+    for (std::size_t t = 0; t < spec.temperatures.size(); ++t) {
+      const std::size_t cell =
+          t * ks.size() +
+          static_cast<std::size_t>(
+              std::find(ks.begin(), ks.end(), asked) - ks.begin());
+      const auto share = [&](std::int64_t right) {
+        return 100 * static_cast<double>(right) /
+               static_cast<double>(test.rows.count);
+      };
+      KnnScore score{asked, spec.temperatures[t], share(hits[2 * cell]),
+                     share(hits[2 * cell + 1]), {}};
+      for (std::size_t q = 0; q < labels.size() / grid; ++q)
+        score.predicted.push_back(static_cast<int>(labels[q * grid + cell]));
+      scores.push_back(std::move(score));
+    }
   return scores;
 }
 

@@ -31,6 +31,8 @@ Model::Model(const ModelSpec& spec, const ParameterStorage& storage)
                            .projector = spec.projector,
                            .samples = spec.samples,
                            .classes = spec.classes});
+  if (spec.head)
+    head_.emplace(parameters_, kHead, spec.encoder.features(), *spec.head);
   parameters_.set_storage(storage);
 }
 
@@ -83,16 +85,21 @@ StepGraph Model::step_graph(std::int64_t samples, const TrainingStepSpec& spec,
 }
 
 FeatureGraph Model::feature_graph(std::int64_t images, int image_size,
-                                  const data::PixelStats& pixels) const {
+                                  const data::PixelStats& pixels,
+                                  FeatureKind kind) const {
+  MUSIC_CHECK(kind != FeatureKind::kEmbedding || head_,
+              "[model] embeddings need a head, this has an encoder only");
   FeatureGraph f{Graph(parameters_), {}, {}};
-  f.pixels = f.graph.input("pixels", {images, image_size, image_size, 3},
-                           DType::kU8);
-  const Value x = normalised(f.graph, f.pixels, pixels);
-  f.features = cast(
-      f.graph,
-      encoder_.forward(f.graph, x, {.training = false, .groups = 1}),
-      DType::kF32);
-  f.graph.keep(f.features);
+  Graph& g = f.graph;
+  const ForwardMode mode{.training = false, .groups = 1};
+  f.pixels = g.input("pixels", {images, image_size, image_size, 3}, DType::kU8);
+  const Value x = normalised(g, f.pixels, pixels);
+  Value y = kind == FeatureKind::kRes5
+                ? ResNet::res5(g, encoder_.map(g, x, mode))
+                : encoder_.forward(g, x, mode);
+  if (kind == FeatureKind::kEmbedding) y = head_->forward(g, y, mode);
+  f.features = cast(g, y, DType::kF32);
+  g.keep(f.features);
   return f;
 }
 

@@ -3,10 +3,12 @@
 // recorded on them. One Model, any number of graphs.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/graph/graph.h"
+#include "layers/projector.h"
 #include "layers/resnet.h"
 #include "music/method/methods.h"
 #include "music/model/step_spec.h"
@@ -21,6 +23,8 @@ struct ModelSpec {
   MethodSpec method = {};
   std::int64_t samples = 0;  // of a full batch, over all processes
   std::int64_t classes = 0;  // of the labels; 0 = none
+  // A projector beside the encoder, to run and not to train: for embeddings.
+  std::optional<HeadSpec> head = {};
 };
 
 // A training step without the optimiser: a batch to gradients.
@@ -34,16 +38,24 @@ struct StepGraph {
   std::size_t loss_begin = 0, backward_begin = 0;
 };
 
-// Frozen encoder: pixels to pooled features.
+// What of the frozen network an evaluator takes.
+enum class FeatureKind {
+  kPooled,     // [n, C]: the encoder's features
+  kRes5,       // [n, 2, 2, C]: ResNet::res5
+  kEmbedding,  // [n, units]: the head's output
+};
+
+// Frozen network: pixels to features.
 struct FeatureGraph {
   Graph graph;
   Value pixels;    // input, u8 [n, size, size, 3]
-  Value features;  // f32 [n, spec.encoder.features()], kept
+  Value features;  // f32, shaped by its kind, kept
 };
 
 class Model {
  public:
   static constexpr const char* kEncoder = "backbone";
+  static constexpr const char* kHead = "projector";
 
   // Registers the parameters. Graphs can be recorded and planned at once, for
   // storage's device and precision; running them takes allocate().
@@ -72,7 +84,8 @@ class Model {
       const ObjectiveGraph& towards,
       dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,
-                             const data::PixelStats& pixels) const;
+                             const data::PixelStats& pixels,
+                             FeatureKind kind = FeatureKind::kPooled) const;
 
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
@@ -94,6 +107,7 @@ class Model {
   Parameters parameters_;
   ResNet encoder_;
   std::unique_ptr<Method> method_;
+  std::optional<Projector> head_;
 };
 
 }  // namespace music

@@ -20,22 +20,27 @@ void RunScore::record(Trainer& trainer, RunFiles& files,
   spec.eval = eval_spec_for(config.augment.size);
   spec.pixels = config.pixels;
   spec.workers = trainer.threads().loader;
-  const auto scores =
-      knn(extract_features(trainer.model(), *data_.train, spec),
-          extract_features(trainer.model(), *data_.test, spec), data_.classes,
-          {20, 200});
+  const Features train = extract_features(trainer.model(), *data_.train, spec);
+  const Features test = extract_features(trainer.model(), *data_.test, spec);
+  KnnSpec which;  // of the paper's, those the training images suffice for
+  std::erase_if(which.k, [&](int k) { return k > train.count; });
+  if (which.k.empty()) which.k = {1};
+  const auto scores = knn(train, test, data_.classes, which);
   const std::int64_t epoch = trainer.steps_done() / trainer.steps_per_epoch();
-  spdlog::info("[knn] after epoch {}: 20-NN {:.2f} %, 200-NN {:.2f} %", epoch,
-               scores[0].top1, scores[1].top1);
-  const std::string line = to_json(
-      {{"epoch", epoch}, {"step", trainer.steps_done()},
-       {"knn20", scores[0].top1}, {"knn200", scores[1].top1}});
+  std::string text;
+  Metrics metrics{{"epoch", epoch}, {"step", trainer.steps_done()}};
+  std::vector<std::pair<std::string, double>> curves;
+  for (const KnnScore& s : scores) {
+    text += fmt::format("{}{}-NN {:.2f} %", text.empty() ? "" : ", ", s.k, s.top1);
+    metrics.emplace_back(fmt::format("knn{}", s.k), s.top1);
+    curves.emplace_back(fmt::format("eval/knn{}", s.k), s.top1);
+  }
+  spdlog::info("[knn] after epoch {}: {}", epoch, text);
+  const std::string line = to_json(metrics);
   const auto folder = files.directory.eval();
   std::filesystem::create_directories(folder);
   AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
-  files.tensorboard->write(trainer.steps_done(),
-                           {{"eval/knn20", scores[0].top1},
-                            {"eval/knn200", scores[1].top1}});
+  files.tensorboard->write(trainer.steps_done(), curves);
 }
 
 }  // namespace music

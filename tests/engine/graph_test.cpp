@@ -8,6 +8,7 @@
 #include "engine/core/rng.h"
 #include "engine/graph/autograd.h"
 #include "engine/ops/add.h"
+#include "engine/ops/avg_pool.h"
 #include "engine/ops/batch_norm.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/cross_entropy.h"
@@ -310,6 +311,12 @@ TEST_SUITE("graph") {
             [&] { max_pool(g, in({1, 1, 9, 3}), {5, 2, 1}); });
     refused("[max_pool] size 3, stride 2, pad 2",
             [&] { max_pool(g, in({1, 9, 9, 3}), {3, 2, 2}); });
+    refused("[avg_pool] input [1,5,9,3] with windows of 6, stride 1",
+            [&] { AvgPoolSpec::windows({1, 5, 9, 3}, 6, 1); });
+    refused("[avg_pool] input [1,5,9,3] with 2 x 2 windows of 4 x 5, strides 3 and "
+            "4", [&] {
+      avg_pool(g, in({1, 5, 9, 3}), AvgPoolSpec::two({1, 7, 9, 3}));
+    });
     refused("[global_avg_pool] input [4,8], expected [N,H,W,C]",
             [&] { global_avg_pool(g, in({4, 8})); });
     refused("[image_normalize] input F32 [1,2,2,3], expected U8 [N,H,W,3]",

@@ -166,6 +166,15 @@ TEST_SUITE("reference") {
                   check_gradient([&] { return dot(forward().y, dy); }, x,
                                  reference::max_pool_backward(x, forward(), dy),
                                  [&] { return forward().winner; }));
+      const reference::PoolAxis rows{t.size, t.stride,
+                                     (t.h - t.size) / t.stride + 1};
+      const reference::PoolAxis columns{t.size, 1, t.w - t.size + 1};
+      const Array dpart = random({t.n, rows.count, columns.count, t.c});
+      expect_good(
+          "avg_pool",
+          check_gradient(
+              [&] { return dot(reference::avg_pool(x, rows, columns), dpart); },
+              x, reference::avg_pool_backward(x, dpart, rows, columns)));
       const Array dmean = random({t.n, t.c});
       expect_good("global_avg_pool",
                   check_gradient(

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/ops/avg_pool.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/global_avg_pool.h"
 #include "engine/ops/max_pool.h"
@@ -84,12 +85,49 @@ inline void add_global_avg_pool_cases(std::vector<OpCase>& cases,
   }
 }
 
+struct AvgPoolRow {
+  Dims dims;
+  int size, stride;  // size 0: two windows an axis
+};
+
+inline void add_avg_pool_cases(std::vector<OpCase>& cases,
+                               const std::vector<AvgPoolRow>& rows) {
+  for (const AvgPoolRow& d : rows) {
+    const Shape shape{d.dims[0], d.dims[1], d.dims[2], d.dims[3]};
+    const AvgPoolSpec spec =
+        d.size > 0 ? AvgPoolSpec::windows(shape, d.size, d.stride)
+                   : AvgPoolSpec::two(shape);
+    const auto axis = [](const AvgPoolSpec::Axis& a) {
+      return reference::PoolAxis{a.size, a.stride, a.count};
+    };
+    OpCase c;
+    c.name = fmt::format("avg_pool [{}] size {} stride {}",
+                         fmt::join(d.dims, ","), d.size, d.stride);
+    c.tensors = {{uniform("avg/x", d.dims)}};
+    c.record = [spec](Graph& g, Values v) { return avg_pool(g, v[0], spec); };
+    c.reference = [=](CaseResult& r, const Array& dy) {
+      const auto rows = axis(spec.rows), columns = axis(spec.columns);
+      r.y = reference::avg_pool(r.tensors[0], rows, columns);
+      r.gradients = {
+          reference::avg_pool_backward(r.tensors[0], dy, rows, columns)};
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
 inline void add_pool_cases(std::vector<OpCase>& cases) {
   add_max_pool_cases(
       cases, {{{2, 8, 8, 64}, {3, 2, 1}},       {{1, 7, 9, 3}, {3, 2, 1}},
               {{2, 5, 5, 1}, {2, 2, 0}},        {{1, 1, 1, 16}, {3, 2, 1}},
               {{3, 6, 7, 33}, {3, 1, 1}},       {{2, 9, 9, 100}, {5, 3, 2}},
               {{2, 7, 7, 16}, {3, 2, 1}, true}, {{1, 8, 6, 3}, {2, 1, 1}, true}});
+  add_avg_pool_cases(cases, {{{2, 7, 7, 64}, 6, 1},
+                             {{1, 7, 7, 33}, 0, 0},
+                             {{3, 4, 4, 16}, 0, 0},
+                             {{2, 1, 1, 100}, 0, 0},
+                             {{1, 5, 2, 3}, 0, 0},
+                             {{2, 9, 8, 1}, 3, 2},
+                             {{1, 11, 7, 16}, 2, 5}});
   add_global_avg_pool_cases(cases, {{2, 7, 7, 64},
                                     {1, 1, 1, 3},
                                     {3, 5, 2, 33},

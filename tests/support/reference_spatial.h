@@ -109,6 +109,42 @@ inline Array max_pool_backward(const Array& x, const MaxPooled& forward,
   return dx;
 }
 
+// Windows of an axis: count of size, stride apart.
+struct PoolAxis {
+  std::int64_t size, stride, count;
+};
+
+// Calls f(element of x, element of y) for every place of every window.
+template <typename F>
+void for_each_pooled(const Array& x, const Array& y, PoolAxis rows,
+                     PoolAxis columns, F f) {
+  for (std::int64_t n = 0; n < x.dim(0); ++n)
+    for (std::int64_t oh = 0; oh < rows.count; ++oh)
+      for (std::int64_t ow = 0; ow < columns.count; ++ow)
+        for (std::int64_t r = 0; r < rows.size; ++r)
+          for (std::int64_t s = 0; s < columns.size; ++s)
+            for (std::int64_t c = 0; c < x.dim(3); ++c)
+              f(offset(x, n, oh * rows.stride + r, ow * columns.stride + s, c),
+                offset(y, n, oh, ow, c));
+}
+
+inline Array avg_pool(const Array& x, PoolAxis rows, PoolAxis columns) {
+  Array y({x.dim(0), rows.count, columns.count, x.dim(3)});
+  const double area = static_cast<double>(rows.size * columns.size);
+  for_each_pooled(x, y, rows, columns,
+                  [&](auto from, auto to) { y[to] += x[from] / area; });
+  return y;
+}
+
+inline Array avg_pool_backward(const Array& x, const Array& dy, PoolAxis rows,
+                               PoolAxis columns) {
+  Array dx(x.shape);
+  const double area = static_cast<double>(rows.size * columns.size);
+  for_each_pooled(x, dy, rows, columns,
+                  [&](auto from, auto to) { dx[from] += dy[to] / area; });
+  return dx;
+}
+
 // [N,H,W,C] -> [N,C]
 inline Array global_avg_pool(const Array& x) {
   Array y({x.dim(0), x.dim(3)});
