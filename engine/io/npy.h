@@ -1,7 +1,7 @@
 #pragma once
 // NumPy's .npy, version 1.0, little-endian, C order
 // (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html):
-// features for other programs, goldens from them. F32, F64, I64 and U8; what is
+// features for other programs, goldens from them. F32, F64, F16, I64, I32 and U8; what is
 // written piece by piece also u16.
 
 #include <cstddef>
@@ -102,7 +102,7 @@ struct NpyArray {
 // writes it), or is shorter or longer than its shape says.
 NpyArray read_npy(const std::filesystem::path& path, FilePart part = {});
 
-// The same, of which parts are read. Also F16 and I32.
+// The same, of which parts are read.
 class NpyReader {
  public:
   explicit NpyReader(const std::filesystem::path& path, FilePart part = {});
