@@ -17,7 +17,7 @@ expect() {
   out=$("$@" 2>&1 >/dev/null)
   status=$?
   ((status == code)) || fail "$*: exit $status, expected $code ($out)"
-  out=$(grep -v ' warning ' <<<"$out")
+  out=$(grep -Ev '^[0-9:]{8} (info|warning) ' <<<"$out")
   grep -Eq -- "$pattern" <<<"$out" || fail "$*: no \"$pattern\" in: $out"
   (($(wc -l <<<"$out") == 1)) || fail "$*: more than one line: $out"
 }
@@ -119,7 +119,7 @@ expect 2 'expected embedding or codes' features "$work/run" --data "$work/data" 
   --segments 8 --out "$work/x"
 expect 3 'expected a projector' features "$work/run" --data "$work/data" --kind \
   embedding --projector "$work/run/encoder.safetensors" --out "$work/x"
-expect 3 'no image found|cannot' features "$work/run" --data "$work/nowhere" --out \
+expect 3 'no such file or folder' features "$work/run" --data "$work/nowhere" --out \
   "$work/x"
 touch "$work/file"
 expect 2 'cannot make' features "$work/run" --data "$work/data" --out \

@@ -20,7 +20,7 @@ expect() {
   out=$("$@" 2>&1 >/dev/null)
   status=$?
   ((status == code)) || fail "$*: exit $status, expected $code ($out)"
-  out=$(grep -v ' warning ' <<<"$out")
+  out=$(grep -Ev '^[0-9:]{8} (info|warning) ' <<<"$out")
   grep -Eq -- "$pattern" <<<"$out" || fail "$*: no \"$pattern\" in: $out"
   (($(wc -l <<<"$out") == 1)) || fail "$*: more than one line: $out"
 }
@@ -72,7 +72,7 @@ done
 
 # Devkit, VOC2007 or the folder above: the same score, and the right counts.
 json=$(svm "$work/run" --data "$voc" --json 2>/dev/null) || fail "the miniature"
-field() { python3 -c "import json,sys; r=json.load(sys.stdin); print($1)"; }
+field() { python3 -c "import json,sys; r=json.load(sys.stdin); print(($1))"; }
 [[ $(field "r['data']['train']['images'], r['data']['test']['images']" <<<"$json") == \
   "(${count[trainval]}, ${count[test]})" ]] || fail "counts of $json"
 [[ $(field "[s['name'] for s in r['scores']]" <<<"$json") == \
@@ -86,19 +86,19 @@ field() { python3 -c "import json,sys; r=json.load(sys.stdin); print($1)"; }
 for path in "$work/VOCdevkit" "$work"; do
   other=$(svm "$work/run" --data "$path" --json --no-random 2>/dev/null)
   [[ $(field "r['scores'][0]['value']" <<<"$other") == \
-    $(field "r['scores'][0]['value']" <<<"$json") ]] || fail "score of $path"
+    "$(field "r['scores'][0]['value']" <<<"$json")" ]] || fail "score of $path"
 done
 # Threads and processes change nothing but time.
 one=$(OMP_NUM_THREADS=1 svm "$work/run" --data "$voc" --json --no-random 2>/dev/null)
 [[ $(field "[s['value'] for s in r['scores']]" <<<"$one") == \
-  $(field "[s['value'] for s in r['scores']]" <<<"$json") ]] || fail "one thread"
+  "$(field "[s['value'] for s in r['scores']]" <<<"$json")" ]] || fail "one thread"
 if command -v mpirun >/dev/null &&
   several=$(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
     OMPI_MCA_rmaps_base_oversubscribe=1 OMP_NUM_THREADS=1 mpirun -np 2 \
     "$build/music_svm" "$work/run" --data "$voc" --json --no-random --progress none \
     2>/dev/null); then
   [[ $(field "[round(s['value'], 3) for s in r['scores']], r['processes']" <<<"$several") == \
-    $(field "[round(s['value'], 3) for s in r['scores']], 2" <<<"$json") ]] ||
+    "$(field "[round(s['value'], 3) for s in r['scores']], 2" <<<"$json")" ]] ||
     fail "two processes"
 else
   echo "several processes: skipped"
