@@ -54,12 +54,13 @@ check() {
       may("dist", "engine/ops engine/io engine/optim")
       may("layers", "dist")
       may("music/loss", "layers data")
+      may("music/detect", "layers data")
       may("music/method", "music/loss")
       may("music/config", "music/method")
       may("music/model", "music/method")
       may("music/files", "music/config music/model")
       may("music/plan", "music/config music/model")
-      may("music/eval", "music/config music/model")
+      may("music/eval", "music/config music/model music/detect")
       may("music/formats", "music/files")
       may("music/train", "music/files music/plan music/eval")
       may("tools", "music/train music/formats engine/cpu engine/cuda")
@@ -145,6 +146,8 @@ music/files/a.h "music/plan/memory_plan.h"
 music/model/a.h "music/config/config.h"
 music/config/a.h "music/files/cpu/cpu_info.h"
 music/method/a.h "music/train/trainer.h"
+music/detect/a.h "music/method/method.h"
+music/model/b.h "music/detect/rle.h"
 data/a.h "engine/graph/graph.h"
 data/b.h "music/loss/segments.h"
 tools/a.h "tests/support/reference.h"

@@ -115,9 +115,11 @@ class Scoring {
   void score_encoder() {
     const std::string train = options_.train.empty() ? options_.data : options_.train;
     const std::string test = options_.test.empty() ? options_.data : options_.test;
-    const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
+    // What is wrong with them is said before the encoder's report.
     const EvalData data = open_eval_data(train, test, data::DatasetFormat::kAuto);
     describe(data, train, test);
+    draw_sample(data.train->size());
+    const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
     const data::EvalSpec& eval = encoder.features.eval;
     record_.settings.update({{"features", "pooled"}, {"resize", eval.resize},
                              {"interpolation", eval.interpolation ==
@@ -126,7 +128,6 @@ class Scoring {
                              {"crop", eval.size}});
     record_.encoder = {{"path", encoder.path.string()}, {"hash", encoder.hash()}};
     record_.compute = describe_compute(encoder);
-    draw_sample(data.train->size());
 
     std::vector<KnnScore> whole, part;
     {
@@ -265,7 +266,7 @@ class Scoring {
       for (const auto& seeds : by_score) {
         ScoreRow top1{"random init, " + name_of(seeds[0]) + " top-1", {}, chance_};
         ScoreRow top5{"random init, " + name_of(seeds[0]) + " top-5", {},
-                      std::min(100.0, 5 * chance_)};
+                      chance_of_five(seeds[0].k)};
         for (const KnnScore& s : seeds) {
           top1.values.push_back(s.top1);
           top5.values.push_back(s.top5);
@@ -274,6 +275,11 @@ class Scoring {
         record_.scores.push_back(top5);
       }
     }
+  }
+
+  // k neighbours are of k classes at most.
+  double chance_of_five(int k) const {
+    return std::min(100.0, std::min(5, k) * chance_);
   }
 
   std::string name_of(const KnnScore& s) const {
@@ -296,7 +302,7 @@ class Scoring {
       record_.scores.push_back({name_of(scores[i]) + " top-1" + suffix,
                                 {scores[i].top1}, chance_, random1});
       record_.scores.push_back({name_of(scores[i]) + " top-5" + suffix,
-                                {scores[i].top5}, std::min(100.0, 5 * chance_),
+                                {scores[i].top5}, chance_of_five(scores[i].k),
                                 random5});
     }
   }

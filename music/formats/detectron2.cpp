@@ -3,10 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music {
 namespace {
@@ -17,14 +19,10 @@ void replace(std::string& text, std::string_view from, std::string_view to) {
     text.replace(at, from.size(), to);
 }
 
-// A string of YAML whatever is in it.
+// A string of JSON is one of YAML, whatever is in it.
 std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
+  return nlohmann::json(text).dump(
+      -1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string in_bytes(const std::array<float, 3>& v) {
@@ -61,7 +59,7 @@ DictLayout detectron2_layout() {
 void require_detectron2(const ResNetSpec& e) {
   if (e.stem == Stem::kCifar || e.depth < 50)
     throw error(ExitCode::kUsage,
-                "[export] found a ResNet-{} with a {} stem, expected ResNet-50 or "
+                "[export] found a ResNet-{} with the {} stem, expected ResNet-50 or "
                 "101 with the ImageNet stem: detectron2's C4 model has no other",
                 e.depth, e.stem == Stem::kCifar ? "CIFAR" : "ImageNet");
 }
@@ -77,10 +75,10 @@ std::string detectron2_yaml(const ResNetSpec& e, const data::PixelStats& pixels,
       "# Mask R-CNN, C4, on COCO train2017, 1x (90,000 steps of 16 images), for\n"
       "# detectron2; {}.\n"
       "#   {} --num-gpus 8 --config-file {}\n",
-      vissl ? "vissl's sBNExtraNorm_precBN at rate 0.1, which [P] follows"
+      vissl ? "vissl's sBNExtraNorm_precBN at rate 0.1, as MUSIC's paper has it"
             : "detectron2's own mask_rcnn_R_50_C4_1x with torchvision's pixels",
       vissl ? "python detection/train_net.py" : "python tools/train_net.py",
-      yaml.string());
+      one_line(yaml.string()));
   out += vissl
       ? "# train_net.py is that of facebookresearch/moco (folder detection), which\n"
         "# registers Res5ROIHeadsExtraNorm. The ? in WEIGHTS asks detectron2 to\n"
@@ -96,7 +94,8 @@ std::string detectron2_yaml(const ResNetSpec& e, const data::PixelStats& pixels,
       "  MASK_ON: True\n"
       "  PIXEL_MEAN: {}\n"
       "  PIXEL_STD: {}\n",
-      quoted(weights.string() + (query ? "?matching_heuristics=True" : "")),
+      quoted(std::filesystem::absolute(weights).string() +
+             (query ? "?matching_heuristics=True" : "")),
       in_bytes(pixels.mean), in_bytes(pixels.std));
   if (vissl) out += "  BACKBONE:\n    FREEZE_AT: 2\n";
   out += fmt::format("  RESNETS:\n    DEPTH: {}\n    STRIDE_IN_1X1: False\n",

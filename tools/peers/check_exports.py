@@ -16,9 +16,10 @@ import tempfile
 
 import numpy as np
 import torch
-import torchvision
-from safetensors.torch import load_file
 from safetensors import safe_open
+from safetensors.torch import load_file
+
+from check_torchvision import build
 
 failures = 0
 
@@ -38,27 +39,7 @@ def close(name, a, b, tolerance):
 
 
 def resnet(metadata):
-    depth, width = int(metadata['resnet_depth']), int(metadata['resnet_width'])
-    block = torchvision.models.resnet.BasicBlock if depth < 50 else torchvision.models.resnet.Bottleneck
-    layers = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3]}[depth]
-    net = torchvision.models.ResNet(block, layers)
-    if width != 64:  # torchvision has one stem width
-        net = torchvision.models.ResNet.__new__(torchvision.models.ResNet)
-        torch.nn.Module.__init__(net)
-        net._norm_layer, net.dilation, net.groups, net.base_width = torch.nn.BatchNorm2d, 1, 1, 64
-        net.inplanes = width
-        net.conv1 = torch.nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        net.bn1 = torch.nn.BatchNorm2d(width)
-        net.relu = torch.nn.ReLU()
-        net.maxpool = torch.nn.MaxPool2d(3, 2, 1)
-        if block is torchvision.models.resnet.Bottleneck:
-            net.base_width = 64
-        for i in range(4):
-            setattr(net, f'layer{i + 1}', net._make_layer(block, width << i, layers[i], 2 if i else 1))
-        net.avgpool = torch.nn.AdaptiveAvgPool2d(1)
-    if metadata['resnet_stem'] == 'cifar':
-        net.conv1 = torch.nn.Conv2d(3, width, 3, 1, 1, bias=False)
-        net.maxpool = torch.nn.Identity()
+    net, _ = build(metadata, argparse.Namespace(depth=None, width=None, stem=None))
     net.fc = torch.nn.Identity()
     return net.eval()
 
@@ -88,6 +69,32 @@ def d2_name(key):
     return key.replace('downsample.0', 'shortcut').replace('downsample.1', 'shortcut.norm')
 
 
+def small(build, work):
+    """The files whose hashes tests/engine/zip_test.cpp holds, tensor by tensor."""
+    folder = os.path.join(work, 'small')
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run([os.path.join(build, 'test_weights'), '-ts=zip'], env={**os.environ, 'MUSIC_KEEP_FILES': folder},
+                   stdout=subprocess.DEVNULL, check=True)
+    expected = {'a.weight': np.array([[1, -2, 3.5], [0, 5, 6]], np.float32), 'd': np.array([0.1, -1e300]),
+                'n': np.array(-7), 'u': np.array([[1], [2], [255]], np.uint8), 'none': np.zeros((0, 4), np.float32)}
+
+    def same(found):
+        found = {k: np.asarray(v) for k, v in found.items()}
+        return list(found) == list(expected) and all(
+            found[k].dtype == v.dtype and found[k].shape == v.shape and (found[k] == v).all()
+            for k, v in expected.items())
+
+    def wrapped(found):
+        return same(found['model']) and found['by'] == 'x' and found['flag'] is True
+
+    check('small.pth', same(torch.load(os.path.join(folder, 't.pth'), weights_only=True)))
+    check('small.pth, wrapped', wrapped(torch.load(os.path.join(folder, 'm.pth'), weights_only=True)))
+    with open(os.path.join(folder, 't.pkl'), 'rb') as f:
+        check('small.pkl, wrapped', wrapped(pickle.load(f, encoding='latin1')))
+    with np.load(os.path.join(folder, 't.npz')) as z:
+        check('small.npz', same(dict(z)))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('build')
@@ -96,6 +103,9 @@ def main():
     args = parser.parse_args()
     work = args.work or tempfile.mkdtemp()
     program = os.path.join(args.build, 'music_export')
+
+    if os.path.exists(os.path.join(args.build, 'test_weights')):
+        small(args.build, work)
 
     def export(to, name, *flags):
         out = os.path.join(work, name)
