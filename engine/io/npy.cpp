@@ -137,6 +137,27 @@ void NpyWriter::write_bytes(std::span<const std::byte> bytes) {
   bytes_ += bytes.size();
 }
 
+void NpyWriter::append(const std::filesystem::path& path) {
+  const FileReader file(path);
+  const std::uint64_t front = header(0).size();
+  const std::uint64_t rows =
+      file.size() < front ? 0 : (file.size() - front) / row_bytes_;
+  std::string found(front, '\0');
+  if (file.size() >= front)
+    file.read(0, std::as_writable_bytes(std::span(found)));
+  if (found != header(static_cast<std::int64_t>(rows)) ||
+      file.size() != front + rows * row_bytes_)
+    throw error(ExitCode::kData, "[npy] {} is not of such rows", path.string());
+  std::vector<std::byte> piece(std::size_t{1} << 20);
+  for (std::uint64_t at = front; at < file.size();) {
+    const std::span<std::byte> bytes(
+        piece.data(), std::min<std::uint64_t>(piece.size(), file.size() - at));
+    file.read(at, bytes);
+    write_bytes(bytes);
+    at += bytes.size();
+  }
+}
+
 std::int64_t NpyWriter::commit() {
   MUSIC_CHECK(bytes_ % row_bytes_ == 0, "[npy] {} bytes are no whole rows of {}",
               bytes_, row_bytes_);

@@ -53,6 +53,8 @@ class NpyWriter {
     MUSIC_CHECK(type_of<T>() == type_, "[npy] values of another type");
     write_bytes(std::as_bytes(values));
   }
+  // Adds the rows of a file that another writer of such rows committed.
+  void append(const std::filesystem::path& path);
   // Returns the number of rows. kInternal when the last one is not whole.
   std::int64_t commit();
 
