@@ -233,7 +233,7 @@ void check_schedule(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = \"steps\" without optim.milestones: expected "
                 "epochs, as 60,80", origin_of(config, "optim.schedule"));
-  if (s.kind != ScheduleKind::kSteps && !s.milestones.empty())
+  if (s.kind != ScheduleKind::kSteps && is_given(config, "optim.milestones"))
     throw error(ExitCode::kUsage,
                 "[config] {} is for optim.schedule \"steps\", found {}",
                 origin_of(config, "optim.milestones"),
@@ -249,7 +249,7 @@ void check_schedule(ResolvedConfig& config) {
         "the warm-up of {} epochs is longer than the {} epochs of the run: "
         "the learning rate never reaches its peak",
         s.warmup_epochs, config.value.train.epochs));
-  if (!s.milestones.empty() &&
+  if (s.kind == ScheduleKind::kSteps &&
       s.milestones.back() >= config.value.train.epochs)
     config.warnings.push_back(fmt::format(
         "the milestone at epoch {} is not reached in {} epochs",
@@ -281,6 +281,11 @@ void validate(ResolvedConfig& config) {
                 "none: expected train.knn_every",
                 origin_of(config, "train.score_every"), c.train.score_every,
                 c.method.name);
+  if (c.data.holdout > 0 && c.train.score_every == 0)
+    throw error(ExitCode::kUsage,
+                "[config] {} = {} is for scores, and train.score_every is 0: "
+                "expected at least 1", origin_of(config, "data.holdout"),
+                c.data.holdout);
   if (c.optim.optimizer.nesterov &&
       c.optim.optimizer.kind != OptimizerKind::kSgd)
     throw error(ExitCode::kUsage,

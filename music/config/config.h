@@ -35,6 +35,7 @@ struct DataConfig {
   data::Interpolation eval_interpolation = data::Interpolation::kBilinear;
   std::string labels;                 // data/label_subset.h; "" = all
   std::int64_t limit = 0;             // images, drawn by seed; 0 = all
+  std::int64_t holdout = 0;           // of them, not learnt from, but scored
   int workers = 0;                    // loader threads; 0 = share of the cores
   data::BadImage bad_image = data::BadImage::kSkip;
   double bad_max = 0.001;  // share of an epoch's images that may be bad

@@ -102,6 +102,11 @@ std::vector<ConfigKey> common_keys() {
       {.name = "data.limit", .field = FIELD(data.limit),
        .help = "learn from so many images only, drawn by seed; 0 = all",
        .min = 0},
+      {.name = "data.holdout", .field = FIELD(data.holdout),
+       .help = "images, drawn by seed from those to learn from, that are left out "
+               "and scored beside the test images: what a classifier is chosen by "
+               "without looking at those", .min = 0, .added = true,
+       .aliases = {"holdout"}},
       {.name = "data.workers", .field = FIELD(data.workers),
        .help = "loader threads of a process; 0 = its share of the cores", .min = 0,
        .max = 1024,
@@ -248,7 +253,7 @@ std::vector<ConfigKey> common_keys() {
        .aliases = {"epochs"}},
       {.name = "train.batch", .field = FIELD(train.batch),
        .help = "samples a step, over all processes", .min = 2, .max = 1 << 24,
-       .aliases = {"batch-size"}},
+       .aliases = {"batch-size", "batch"}},
       {.name = "train.micro_batch", .field = FIELD(train.micro_batch),
        .help = "samples, over all processes, that pass the network at once, each "
                "twice: memory for their activations only. The loss is over "

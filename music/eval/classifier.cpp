@@ -6,30 +6,20 @@
 #include "engine/graph/executable.h"
 
 namespace music {
-namespace {
-
-// Sums over images.
-struct Sums {
-  std::int64_t top1 = 0, top5 = 0;
-  double loss = 0;
-};
-
-void add_row(const float* z, std::int64_t classes, std::int64_t label, Sums& s) {
+void LogitCounts::add(std::span<const float> z, int label) {
+  const float own = z[static_cast<std::size_t>(label)];
   float most = z[0];
-  std::int64_t before = 0;  // others that are as large
-  for (std::int64_t i = 0; i < classes; ++i) {
-    most = std::max(most, z[i]);
-    before += i != label && !(z[i] < z[label]);  // NaN stands before it
+  std::int64_t as_large = -1;  // others; NaN stands before all
+  for (const float v : z) {
+    most = std::max(most, v);
+    as_large += !(v < own);
   }
   double sum = 0;
-  for (std::int64_t i = 0; i < classes; ++i)
-    sum += std::exp(static_cast<double>(z[i]) - most);
-  s.loss += std::log(sum) + most - z[label];
-  s.top1 += before < 1;
-  s.top5 += before < 5;
+  for (const float v : z) sum += std::exp(static_cast<double>(v) - most);
+  loss += std::log(sum) + most - own;
+  top1 += as_large < 1;
+  top5 += as_large < 5;
 }
-
-}  // namespace
 
 const ClassifierScore& ClassifierScores::best() const {
   return *std::ranges::max_element(classifiers, {}, &ClassifierScore::top1);
@@ -67,7 +57,7 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
   loading.world = communicator.size();
   data::EvalLoader loader(dataset, loading);
   std::int64_t images = 0;
-  std::vector<Sums> sums(classifiers.size());
+  std::vector<LogitCounts> sums(classifiers.size());
   while (const data::Batch* b = loader.next()) {
     // A short batch runs at full size: its slot is that large, and the rows
     // behind its end are not read.
@@ -89,7 +79,8 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
                       "[eval] {} has label {}: expected 0 to {}, the classes "
                       "that were trained", dataset.name(b->samples[at]), label,
                       classes - 1);
-        add_row(logits.data() + row * classes, classes, label, sums[c]);
+        sums[c].add({logits.data() + row * classes,
+                     static_cast<std::size_t>(classes)}, label);
       }
     }
     images += b->n;
@@ -98,7 +89,7 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
   std::vector<std::int64_t> counts{
       images, static_cast<std::int64_t>(loader.quarantine().size())};
   std::vector<double> losses;
-  for (const Sums& s : sums) {
+  for (const LogitCounts& s : sums) {
     counts.push_back(s.top1);
     counts.push_back(s.top5);
     losses.push_back(s.loss);

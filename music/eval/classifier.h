@@ -3,6 +3,7 @@
 // fine-tuning end with.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,15 @@
 #include "music/model/model.h"
 
 namespace music {
+
+// Sums over images. A hit is as in top_hits.h: a label whose logit others equal
+// gains nothing by it.
+struct LogitCounts {
+  std::int64_t top1 = 0, top5 = 0;
+  double loss = 0;  // cross-entropy
+
+  void add(std::span<const float> logits, int label);
+};
 
 struct ClassifierScore {
   std::string name;            // of the classifier, "" for one alone
@@ -28,8 +38,7 @@ struct ClassifierScores {
 };
 
 // Every image once, shared out over the processes, all of which get the scores;
-// counts do not depend on their number. A hit is as in top_hits.h: a label whose
-// logit others equal gains nothing by it. With up to five classes top-5 is 100 %
+// counts do not depend on their number. With up to five classes top-5 is 100 %
 // and says nothing. Throws kData for a label that is not of the model's classes,
 // and what the loader throws. Collective.
 ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,

@@ -7,6 +7,7 @@
 
 #include "engine/io/file.h"
 #include "music/eval/eval_data.h"
+#include "music/train/run_identity.h"
 
 namespace music {
 namespace {
@@ -40,9 +41,11 @@ void write(const std::filesystem::path& run,
            const std::vector<EpochScores>& epochs) {
   std::filesystem::create_directories(file_of(run).parent_path());
   FileWriter out(file_of(run));
-  for (const EpochScores& e : epochs)
-    out.write(Json{{"epoch", e.epoch}, {"step", e.step},
-                   {"test", to_json(e.test)}}.dump() + "\n");
+  for (const EpochScores& e : epochs) {
+    Json line{{"epoch", e.epoch}, {"step", e.step}, {"test", to_json(e.test)}};
+    if (e.holdout) line["holdout"] = to_json(*e.holdout);
+    out.write(line.dump() + "\n");
+  }
   out.commit();
 }
 
@@ -69,7 +72,10 @@ std::vector<EpochScores> read_classifier_scores(
   for (std::string line; std::getline(in, line);) {
     try {
       const Json j = Json::parse(line);
-      epochs.push_back({j.at("epoch"), j.at("step"), scores_of(j.at("test"))});
+      epochs.push_back(
+          {j.at("epoch"), j.at("step"), scores_of(j.at("test")), {}});
+      if (j.contains("holdout"))
+        epochs.back().holdout = scores_of(j.at("holdout"));
     } catch (const Json::exception&) {
       throw error(ExitCode::kData, "[eval] {}:{} is not a line of scores",
                   file_of(run).string(), epochs.size() + 1);
@@ -87,7 +93,9 @@ RunClassifier::RunClassifier(const Config& config,
                                ? config.data.path
                                : config.data.eval_test,
                            config.data.format)
-                .test) {}
+                .test) {
+  if (config.data.holdout > 0) holdout_ = open_held_out(config);
+}
 
 void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
   FeatureSpec spec;
@@ -98,8 +106,14 @@ void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
   now.step = trainer.steps_done();
   now.epoch = now.step / trainer.steps_per_epoch();
   now.test = score_classifiers(trainer.model(), *test_, spec, communicator_);
+  if (holdout_)
+    now.holdout =
+        score_classifiers(trainer.model(), *holdout_, spec, communicator_);
   if (!files) return;
   spdlog::info("[score] after epoch {}: {}", now.epoch, described(now.test));
+  if (now.holdout)
+    spdlog::info("[score] held out of the training images: {}",
+                 described(*now.holdout));
   const auto& run = files->directory.path();
   std::vector<EpochScores> epochs = read_classifier_scores(run);
   std::erase_if(epochs, [&](const auto& e) { return e.step >= now.step; });

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "music/eval/classifier.h"
@@ -16,6 +17,7 @@ namespace music {
 struct EpochScores {
   std::int64_t epoch = 0, step = 0;  // done
   ClassifierScores test;
+  std::optional<ClassifierScores> holdout;  // of data.holdout
 };
 
 // In the order of epochs; none where there is no such file. Throws kData for
@@ -40,6 +42,7 @@ class RunClassifier {
   const Config& config_;
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> test_;
+  std::unique_ptr<data::Dataset> holdout_;  // null: there is none
 };
 
 }  // namespace music

@@ -158,7 +158,7 @@ void Run::describe() const {
   spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
                "rate up to {:.4g}{}", dataset_->size(),
                trainer_.steps_per_epoch(), trainer_.total_steps(),
-               trainer_.schedule().peak,
+               trainer_.peak_rate(),
                communicator_.size() > 1
                    ? fmt::format("; {} processes", communicator_.size())
                    : "");

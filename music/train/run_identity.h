@@ -14,6 +14,8 @@ namespace music {
 // The images the run learns from. Throws what opening them and choosing the
 // labels does.
 std::unique_ptr<data::Dataset> open_training_data(const Config& config);
+// Those that data.holdout keeps from it.
+std::unique_ptr<data::Dataset> open_held_out(const Config& config);
 
 // With the device and the precision the run will have, before anything else
 // sees it: one run has one configuration, and a checkpoint is not continued in

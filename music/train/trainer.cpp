@@ -204,8 +204,9 @@ StepReport Trainer::step() {
   const Method& method = model_->method();
   const Position position{step_, schedule_.total_steps, steps_per_epoch_,
                           schedule_.peak, schedule_.share(step_)};
-  training_step_->submit(method.knobs(position, report.rate),
-                         method.phase(position));
+  const UpdateKnobs knobs = method.knobs(position, report.rate);
+  report.rate = rate_of(knobs, report.rate);
+  training_step_->submit(knobs, method.phase(position));
   fetched_ = false;
   ++step_;
   if (training_step_->copies_ahead() && !done()) {
@@ -360,45 +361,6 @@ void Trainer::compare_weights() {
   const std::pair<std::string, std::string> weights[] = {
       {fmt::format("weights after step {}", step_), hash.digest().xxh3_128}};
   dist::require_agreement(communicator_, weights, ExitCode::kNumerical);
-}
-
-// Parts of batches that passed the network; a batch in one pass is one.
-std::int64_t Trainer::parts_done() const {
-  const auto parts = [&](std::int64_t batch) {
-    return static_cast<std::int64_t>(
-        micro_batches(loader_->batch_total(batch), config_.train.micro_batch, 0,
-                      communicator_.size())
-            .size());
-  };
-  const std::int64_t full = parts(0), last = parts(steps_per_epoch_ - 1);
-  return step_ * full + step_ / steps_per_epoch_ * (last - full);
-}
-
-// A batch of statistics a view and part of a batch.
-std::int64_t Trainer::new_batches() const {
-  return needs_.views * parts_done();
-}
-
-bool Trainer::encoder_frozen() const {
-  return std::ranges::all_of(
-      model_->parameters().table(), [](const ParameterInfo& p) {
-        return p.frozen || !p.name.starts_with(Model::kEncoder);
-      });
-}
-
-std::int64_t Trainer::encoder_batches() const {
-  return batches_before_ + (encoder_frozen() ? 0 : new_batches());
-}
-
-EncoderInfo Trainer::encoder_info() const {
-  return {config_.model.encoder, config_.augment.size, config_.pixels};
-}
-
-void Trainer::save_weights(const std::filesystem::path& directory,
-                           std::map<std::string, std::string> provenance) const {
-  music::save_weights(*model_, directory, encoder_info(),
-                      {.encoder = encoder_batches(), .heads = new_batches()},
-                      std::move(provenance));
 }
 
 }  // namespace music

@@ -85,6 +85,10 @@ class Trainer {
   EncoderInfo encoder_info() const;
   // All of the encoder's parameters are.
   bool encoder_frozen() const;
+  // The schedule's rate where it moves something, otherwise the highest that
+  // does.
+  double rate_of(const UpdateKnobs& knobs, double scheduled) const;
+  double peak_rate() const;
   // Its num_batches_tracked: of the file it was started from, and since.
   std::int64_t encoder_batches() const;
   void save_weights(const std::filesystem::path& directory,

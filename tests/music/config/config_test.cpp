@@ -106,8 +106,9 @@ TEST_SUITE("config") {
     CHECK(preset_names() ==
           std::vector<std::string>{
               "authors", "barlow_twins", "byol", "cifar10-authors",
-              "cifar10-cpu", "cifar10-paper", "demo", "moco_v2", "paper",
-              "simclr", "simsiam", "supervised", "swav", "vicreg"});
+              "cifar10-cpu", "cifar10-paper", "demo", "finetune-10pct",
+              "finetune-1pct", "linear-cifar10", "linear-imagenet",
+              "linear-places205", "moco_v2", "paper", "simclr", "simsiam", "supervised", "swav", "vicreg"});
     for (const std::string& name : preset_names())
       CHECK(resolve({{}, {}, {{"train.preset", name}}}).warnings.empty());
   }
