@@ -63,6 +63,11 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path,
 std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
                               std::vector<std::uint32_t> numbers);
 
+// Image files without labels, in this order; paths are relative to root, or
+// absolute.
+std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
+                                    const std::string& root);
+
 // Whether kTest has images of its own there: CIFAR, STL-10, a folder with val/ or
 // test/. False for a path that does not exist.
 bool has_test_split(const std::string& path, DatasetFormat format);

@@ -214,6 +214,17 @@ std::unique_ptr<Dataset> open_folder(const std::string& path) {
   return std::make_unique<FileDataset>(std::move(*table), path);
 }
 
+std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
+                                    const std::string& root) {
+  SampleTable table;
+  for (const std::string& path : paths) {
+    table.names.add(path);
+    table.labels.push_back(-1);
+  }
+  check_size(table, root);
+  return std::make_unique<FileDataset>(std::move(table), root);
+}
+
 std::unique_ptr<Dataset> open_list(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream)

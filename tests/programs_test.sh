@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The programs as a user runs them, on a tiny generated data set.
-#   programs_test.sh BUILD_DIR resume|methods|workers|errors|corrupt|preview|shards|knn|plan
+#   programs_test.sh BUILD_DIR resume|methods|workers|errors|corrupt|preview|shards|plan
 # resume   kill -9 at a random step, SIGUSR1, SIGINT, then go on: the weights
 #          are those of the uninterrupted run, byte for byte
 # methods  every method: SIGUSR1 and kill -9, then on to the same files and the same
@@ -11,7 +11,6 @@
 #          once, two runs and a resumed one are equal
 # preview  the contact sheet is what the loader yields, on any number of workers
 # shards   training from tar shards is training from the files in them
-# knn      the scores program on a trained run and on files
 # plan     what many processes will take: a network costs, a wrong flag is named
 set -u
 build=$1
@@ -345,7 +344,7 @@ preview() {
     >/dev/null || fail "a sheet of sheets"
 }
 
-scores() { grep -oE '"top(1|5)": *[0-9.]+' "$1"; }
+scores() { grep -oE '"value":[0-9.]+' "$1"; }
 shards() {
   local shard=$build/music_shard
   "$shard" --data "$work/data" --out "$work/s/train" --shard-mib 1 --in-order \
@@ -367,27 +366,6 @@ shards() {
     fail "scores from shards differ"
   expect 2 'already' "$shard" --data "$work/data" --out "$work/s/train"
   expect 3 'expected' "$shard" --data "$work/no/such" --out "$work/t"
-}
-
-knn() {
-  train --out "$work/run" || fail "the run to score"
-  "$build/music_knn" "$work/run" --data "$work/data" >"$work/table" ||
-    fail "music_knn on a run"
-  grep -q '^chance' "$work/table" && grep -q '^random' "$work/table" &&
-    grep -q '^this encoder' "$work/table" || fail "table: $(cat "$work/table")"
-  "$build/music_knn" "$work/run/encoder.safetensors" --train "$data" \
-    --test "$work/data/test" --json --k 1,5 >"$work/json" || fail "--json"
-  python3 - "$work/json" 2>/dev/null <<'P' || { command -v python3 >/dev/null && fail "JSON: $(cat "$work/json")"; }
-import json, sys
-result = json.load(open(sys.argv[1]))
-assert [s["k"] for s in result["trained"]] == [1, 5]
-P
-  [[ -s $work/run/eval/knn.json ]] || fail "no eval/knn.json"
-  # A training image is its own nearest neighbour.
-  local own
-  own=$("$build/music_knn" "$work/run" --train "$data" --test "$data" --k 1 |
-    awk '/^this encoder/ {print $3}')
-  [[ $own == 100.00 ]] || fail "1-NN of the training set on itself is $own"
 }
 
 plan() {

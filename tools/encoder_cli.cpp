@@ -8,7 +8,7 @@
 
 namespace music {
 
-void EncoderOptions::add_to(CLI::App& app) {
+void EncoderSource::add_to(CLI::App& app) {
   app.add_option("encoder", encoder,
                  "a run directory, or a .safetensors of any origin: torchvision, "
                  "timm, VICReg, ...")->required();
@@ -26,6 +26,25 @@ void EncoderOptions::add_to(CLI::App& app) {
       ->delimiter(',')->expected(3)->check(CLI::Range(0.0, 1.0));
   app.add_option("--std", std, "likewise")
       ->delimiter(',')->expected(3)->check(CLI::Range(1e-3, 10.0));
+}
+
+std::filesystem::path EncoderSource::path() const {
+  const std::filesystem::path named = encoder;
+  return is_run() ? named / "encoder.safetensors" : named;
+}
+
+EncoderWeights open_source(const EncoderSource& o) {
+  EncoderImport import{.prefix = o.prefix};
+  import.assumed.image_size = o.size;
+  if (!o.mean.empty()) std::ranges::copy(o.mean, import.assumed.pixels.mean.begin());
+  if (!o.std.empty()) std::ranges::copy(o.std, import.assumed.pixels.std.begin());
+  EncoderWeights weights = open_encoder_file(o.path(), import);
+  log_report(weights, o.report == "keys");
+  return weights;
+}
+
+void EncoderOptions::add_to(CLI::App& app) {
+  EncoderSource::add_to(app);
   app.add_option("--resize", resize,
                  "short side before the centre crop (default: 8/7 of the crop; "
                  "images up to 64 pixels: their own size)")
@@ -62,30 +81,29 @@ void add_compute_options(CLI::App& app, std::string& device,
 }
 
 Compute choose_compute(const std::string& device,
-                       const std::string& precision) {
+                       const std::string& precision, int index) {
   return choose_compute(device == "cpu"    ? DeviceChoice::kCpu
                         : device == "cuda" ? DeviceChoice::kCuda
                                            : DeviceChoice::kAuto,
                         precision == "fp16"   ? Precision::kF16
                         : precision == "bf16" ? Precision::kBF16
                         : precision == "fp32" ? Precision::kF32
-                                              : Precision::kAuto);
+                                              : Precision::kAuto,
+                        index);
 }
 
-OpenedEncoder open_encoder(const EncoderOptions& o) {
-  const dist::Threads threads = dist::choose_threads(o.threads, o.workers);
+OpenedEncoder open_encoder(const EncoderOptions& o,
+                           dist::Communicator* communicator) {
+  const dist::Threads threads =
+      communicator ? dist::choose_threads(*communicator, o.threads, o.workers)
+                   : dist::choose_threads(o.threads, o.workers);
   omp_set_num_threads(threads.compute);
   OpenedEncoder e;
-  e.compute = choose_compute(o.device, o.precision);
-  e.path = o.encoder;
-  if (o.is_run()) e.path /= "encoder.safetensors";
-  EncoderImport import{.prefix = o.prefix};
-  import.assumed.image_size = o.size;
-  if (!o.mean.empty()) std::ranges::copy(o.mean, import.assumed.pixels.mean.begin());
-  if (!o.std.empty()) std::ranges::copy(o.std, import.assumed.pixels.std.begin());
-  e.weights = open_encoder_file(e.path, import);
+  e.compute = choose_compute(o.device, o.precision,
+                             communicator ? communicator->local_rank() : 0);
+  e.path = o.path();
+  e.weights = open_source(o);
   e.info = e.weights.info;
-  log_report(e.weights, o.report == "keys");
   e.features.eval = eval_spec_for(e.info.image_size);
   if (o.resize > 0) e.features.eval.resize = o.resize;
   e.features.pixels = e.info.pixels;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/communicator.h"
 #include "music/config/compute.h"
 #include "music/eval/features.h"
 #include "music/model/encoder_import.h"
@@ -14,16 +15,27 @@
 
 namespace music {
 
-struct EncoderOptions {
+// Which encoder, and what its file does not say.
+struct EncoderSource {
   std::string encoder;  // a run directory, or a .safetensors of any origin
   std::string prefix, report = "compact";
-  int size = 0, resize = 0;
+  int size = 0;
   std::vector<float> mean, std;
-  int workers = 0, threads = 0;
-  std::string device = "auto", precision = "fp32";
 
   void add_to(CLI::App& app);
   bool is_run() const { return std::filesystem::is_directory(encoder); }
+  std::filesystem::path path() const;  // of the file
+};
+
+// Opens the file, logs what became of its keys and a warning where its weights
+// look untrained.
+EncoderWeights open_source(const EncoderSource& source);
+
+struct EncoderOptions : EncoderSource {
+  int resize = 0, workers = 0, threads = 0;
+  std::string device = "auto", precision = "fp32";
+
+  void add_to(CLI::App& app);
 };
 
 // An encoder with what is needed to run it.
@@ -42,13 +54,16 @@ struct OpenedEncoder {
   void load_into(Model& model) const;
 };
 
-// Opens the file, logs what became of its keys and a warning where its weights
-// look untrained, settles the device and sets the process's compute threads.
-OpenedEncoder open_encoder(const EncoderOptions& options);
+// open_source(); settles the device and sets the process's compute threads; of
+// one of several processes, on its part of the machine.
+OpenedEncoder open_encoder(const EncoderOptions& options,
+                           dist::Communicator* communicator = nullptr);
 
 // Options --device and --precision, for programs that compute.
 void add_compute_options(CLI::App& app, std::string& device,
                          std::string& precision);
-Compute choose_compute(const std::string& device, const std::string& precision);
+// index: of the GPU, a process's local rank.
+Compute choose_compute(const std::string& device, const std::string& precision,
+                       int index = 0);
 
 }  // namespace music

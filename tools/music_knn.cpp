@@ -1,115 +1,96 @@
-// music_knn: scores an encoder by its nearest neighbours, beside chance and
-// the same network at random initialisation.
+// music_knn: scores an encoder, or features in files, by nearest neighbours,
+// beside chance and the same network at random initialisation.
 
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <optional>
 
+#include "dist/launch.h"
+#include "dist/stacks.h"
 #include "engine/core/log.h"
-#include "engine/io/state_dict.h"
-#include "music/eval/eval_data.h"
-#include "music/eval/knn.h"
-#include "music/files/build_info.h"
-#include "tools/encoder_cli.h"
+#include "tools/knn_scoring.h"
+#include "tools/score_report.h"
 
 namespace {
 
 using namespace music;
+namespace fs = std::filesystem;
 
-struct Options {
-  EncoderOptions encoder;
-  std::string train, test, data;
-  std::vector<int> k{20, 200};
-  double temperature = 0.07;
-  std::uint64_t seed = 0;
-  bool json = false;
-};
-
-void add_options(CLI::App& app, Options& o) {
+void add_options(CLI::App& app, KnnOptions& o, bool& json) {
   o.encoder.add_to(app);
+  app.get_option("encoder")->required(false);
   app.add_option("--data", o.data, "labelled images with both splits: CIFAR, STL-10, "
                  "or a folder with train/ and val/ or test/");
   app.add_option("--train", o.train, "labelled training images");
   app.add_option("--test", o.test, "labelled test images");
-  app.add_option("--k", o.k, "neighbours that vote")->delimiter(',')
-      ->check(CLI::PositiveNumber);
-  app.add_option("--temperature", o.temperature, "of the vote exp(sim / T)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--seed", o.seed, "of the random initialisation");
-  app.add_flag("--json", o.json, "print one JSON object");
-}
-
-std::vector<KnnScore> score(Model& model, const EvalData& data,
-                            const FeatureSpec& spec, const Options& o) {
-  const Features train = extract_features(model, *data.train, spec);
-  const Features test = extract_features(model, *data.test, spec);
-  return knn(train, test, data.classes, o.k, o.temperature);
-}
-
-nlohmann::json to_json(const std::vector<KnnScore>& scores) {
-  nlohmann::json j = nlohmann::json::array();
-  for (const auto& s : scores)
-    j.push_back({{"k", s.k}, {"top1", s.top1}, {"top5", s.top5}});
-  return j;
-}
-
-void print_row(const char* name, const std::vector<KnnScore>& scores) {
-  std::string line = fmt::format("{:<24}", name);
-  for (const auto& s : scores)
-    line += fmt::format("{:>9.2f}{:>9.2f}", s.top1, s.top5);
-  fmt::print("{}\n", line);
+  auto* features = app.add_option("--features", o.features,
+                 "instead of an encoder: a folder with train/ and test/ (or val/), "
+                 "in each features.npy and labels.npy");
+  auto* train = app.add_option("--train-features", o.train_features,
+                               "or the two folders one by one");
+  auto* test = app.add_option("--test-features", o.test_features, "");
+  train->needs(test), test->needs(train), features->excludes(train);
+  app.add_option("-k,--k", o.k, "neighbours that vote, one or more numbers: 20,200")
+      ->delimiter(',')->check(CLI::Range(1, 1'000'000));
+  app.add_option("-T,--temperature", o.temperatures,
+                 "of the vote exp(sim / T), one or more: 0.07,0.1")
+      ->delimiter(',')->check(CLI::Range(1e-6, 1e6));
+  app.add_option("--random-bank", o.random_bank,
+                 "training images for the random initialisation, drawn by --seed; 0: "
+                 "no random initialisation (default: a tenth, at least 5000)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", o.seed, "of the first random initialisation");
+  app.add_option("--seeds", o.seeds, "random initialisations, of consecutive seeds")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--progress", o.progress, "auto, bar, plain or none")
+      ->check(CLI::IsMember({"auto", "bar", "plain", "none"}));
+  app.add_flag("--json", json, "print one JSON object");
+  // What has no meaning for features in files.
+  for (const char* name :
+       {"encoder", "--prefix", "--report", "--image-size", "--mean", "--std",
+        "--resize", "--workers", "--device", "--precision", "--data", "--train",
+        "--test", "--random-bank", "--seed", "--seeds"})
+    for (CLI::Option* stored : {features, train})
+      stored->excludes(app.get_option(name));
 }
 
 int knn_main(int argc, char** argv) {
   CLI::App app("Scores an encoder by weighted k-nearest neighbours.");
-  Options o;
-  add_options(app, o);
+  KnnOptions o;
+  bool json = false;
+  add_options(app, o, json);
   if (!parse(app, argc, argv)) return 0;
-  setup_logging("info");
-  if (o.train.empty()) o.train = o.data;
-  if (o.test.empty()) o.test = o.data;
-  if (o.train.empty() || o.test.empty())
+  o.k_given = app.count("--k") > 0;
+  if (!o.stored() && o.encoder.encoder.empty())
+    throw error(ExitCode::kUsage,
+                "[cli] nothing to score: expected an encoder (a run directory or "
+                "a .safetensors), or --features");
+  if (!o.stored() && o.data.empty() && (o.train.empty() || o.test.empty()))
     throw error(ExitCode::kUsage,
                 "[cli] no images to score on: expected --data, or --train and "
                 "--test");
-  const OpenedEncoder encoder = open_encoder(o.encoder);
-  const FeatureSpec& spec = encoder.features;
-  const EvalData data =
-      open_eval_data(o.train, o.test, data::DatasetFormat::kAuto);
-
-  const auto model = encoder.random_model(o.seed);
-  const auto random = score(*model, data, spec, o);
-  encoder.load_into(*model);
-  const auto trained = score(*model, data, spec, o);
-
-  const std::string protocol = fmt::format(
-      "cosine kNN in fp32, features on {}, vote exp(sim/{}), resize {} centre-crop {}, {} train and {} "
-      "test images, {} classes", describe(encoder.compute), o.temperature, spec.eval.resize, spec.eval.size,
-      data.train->size(), data.test->size(), data.classes);
-  const double chance = 100.0 / data.classes;
-  const nlohmann::json result = {
-      {"protocol", protocol}, {"encoder", encoder.path.string()},
-      {"version", build_info().describe()}, {"chance", chance},
-      {"random_initialisation", to_json(random)}, {"trained", to_json(trained)}};
-  if (o.encoder.is_run()) {
-    const auto eval = std::filesystem::path(o.encoder.encoder) / "eval";
-    std::filesystem::create_directories(eval);
-    std::ofstream(eval / "knn.json") << result.dump(2) << '\n';
-  }
-  if (o.json) {
-    fmt::print("{}\n", result.dump());
+  if (o.seeds > 1 && o.random_bank == 0)
+    throw error(ExitCode::kUsage,
+                "[cli] --seeds {} and --random-bank 0: expected images for the "
+                "random initialisations", o.seeds);
+  const auto communicator = dist::join();
+  dist::report_crashes(communicator->rank());
+  setup_logging("info", communicator->rank(), communicator->size());
+  const auto score = [&] {
+    const ScoreRecord record = score_knn(o, *communicator);
+    if (communicator->rank() > 0) return 0;
+    const bool run = !o.stored() && o.encoder.is_run();
+    report(record, json, run ? std::optional<fs::path>(o.encoder.encoder)
+                             : std::nullopt);
     return 0;
+  };
+  if (communicator->size() == 1) return score();
+  try {
+    return score();
+  } catch (const Error& e) {
+    complain(argv, e.what());
+    communicator->abort(e.code());  // the others must not wait for this one
+    return static_cast<int>(e.code());
   }
-  fmt::print("{}\n\n{:<24}", protocol, "accuracy, per cent");
-  for (int k : o.k) fmt::print("{:>9}{:>9}", fmt::format("{}-NN", k), "top-5");
-  fmt::print("\n");
-  std::vector<KnnScore> by_chance;
-  for (int k : o.k)
-    by_chance.push_back({k, chance, std::min(100.0, 5 * chance)});
-  print_row("chance", by_chance);
-  print_row("random initialisation", random);
-  print_row("this encoder", trained);
-  return 0;
 }
 
 }  // namespace

@@ -81,20 +81,13 @@ Json describe_data(const data::Dataset& dataset, const std::string& path) {
           {"fingerprint", hash.digest().xxh3_128}};
 }
 
-Json describe_encoder(const SafetensorsFile& file, const std::string& path) {
-  std::vector<const TensorEntry*> tensors;
-  for (const auto& t : file.tensors()) tensors.push_back(&t);
-  std::sort(tensors.begin(), tensors.end(),
-            [](auto* a, auto* b) { return a->name < b->name; });
-  Xxh3 hash;
-  for (const auto* t : tensors) {
-    add(hash, t->name);
-    add(hash, name_of(t->dtype));
-    add(hash, static_cast<std::int64_t>(t->shape.size()));
-    for (const std::int64_t d : t->shape) add(hash, d);
-    hash.update(t->data);
-  }
-  return {{"path", path}, {"hash", hash.digest().xxh3_128}};
+Json describe_encoder(const EncoderWeights& weights) {
+  Json json = {{"path", weights.report.file},
+               {"hash", weights.hash},
+               {"model", weights.report.model}};
+  if (!weights.doubts.empty()) json["looks_random"] = weights.doubts;
+  if (!weights.misfits.empty()) json["misfits"] = weights.misfits;
+  return json;
 }
 
 Json to_json(const ScoreRecord& r) {

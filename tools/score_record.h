@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "engine/io/safetensors.h"
+#include "music/model/encoder_import.h"
 
 namespace music {
 
@@ -62,9 +62,9 @@ std::string protocol_hash(const std::string& id, const Json& settings);
 // spaced images; neither paths nor the layout of the files enter.
 Json describe_data(const data::Dataset& dataset, const std::string& path);
 
-// {"path", "hash"}: 32 hex digits over names, types, shapes and bytes of the
-// tensors, in order of names; metadata does not enter.
-Json describe_encoder(const SafetensorsFile& file, const std::string& path);
+// {"path", "hash", "model"}, the hash as of EncoderWeights; where the weights look
+// as drawn at random, or do not fit each other, "looks_random", "misfits" too.
+Json describe_encoder(const EncoderWeights& weights);
 
 Json to_json(const ScoreRecord& record);
 

@@ -36,6 +36,7 @@ enum class RngPurpose : std::uint32_t {
   kReplace = 4,  // a = epoch, b = sample: which image replaces a bad one
   kData = 5,     // synthetic data: a = image, b, c free
   kTest = 6,
+  kSvm = 12,     // order of rows; of drawn examples, a = class, b = draw, c = k
 };
 
 class Rng {

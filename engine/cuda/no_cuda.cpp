@@ -18,6 +18,7 @@
 #include "engine/ops/push_rows.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/relu.h"
+#include "engine/ops/roi_align.h"
 #include "engine/ops/running_statistics.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
@@ -60,6 +61,8 @@ MUSIC_NO_CUDA(make_reduce_backward, ReduceKind)
 MUSIC_NO_CUDA(make_reduce_forward, ReduceKind)
 MUSIC_NO_CUDA(make_relu_backward)
 MUSIC_NO_CUDA(make_relu_forward)
+MUSIC_NO_CUDA(make_roi_align_backward, RoiAlignSpec)
+MUSIC_NO_CUDA(make_roi_align_forward, RoiAlignSpec)
 MUSIC_NO_CUDA(make_row_inner_backward)
 MUSIC_NO_CUDA(make_row_inner_forward)
 MUSIC_NO_CUDA(make_running_statistics, double)

@@ -132,6 +132,24 @@ void FileWriter::write(std::span<const std::byte> data) {
   }
 }
 
+void FileWriter::rewrite(std::uint64_t offset,
+                         std::span<const std::byte> data) {
+  MUSIC_CHECK(offset + data.size() <= hash_.digest().bytes,
+              "[io] {} bytes at {} of {} are not there to rewrite", data.size(),
+              offset, path_.string());
+  rewritten_ = true;
+  while (!data.empty()) {
+    const ssize_t n = retry([&] {
+      return ::pwrite(descriptor_, data.data(), data.size(),
+                      static_cast<off_t>(offset));
+    });
+    if (n < 0) throw_write_error(path_, errno);
+    if (n == 0) throw_write_error(path_, EIO);
+    offset += static_cast<std::uint64_t>(n);
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+}
+
 FileDigest FileWriter::commit() {
   if (retry([&] { return fsync(descriptor_); }) != 0)
     throw_write_error(path_, errno);
@@ -142,7 +160,9 @@ FileDigest FileWriter::commit() {
   rename_path(temporary_, path_);
   temporary_.clear();
   sync_directory(directory_of(path_));
-  return hash_.digest();
+  FileDigest digest = hash_.digest();
+  if (rewritten_) digest.xxh3_128.clear();
+  return digest;
 }
 
 FileReader::FileReader(fs::path path) : path_(std::move(path)) {

@@ -50,12 +50,15 @@ class FileWriter {
   void write(std::string_view text) {
     write(std::as_bytes(std::span(text.data(), text.size())));
   }
+  // Replaces bytes that were written. commit() then knows no hash.
+  void rewrite(std::uint64_t offset, std::span<const std::byte> data);
   // fsync, rename onto the target, fsync its directory. Call once.
   FileDigest commit();
 
  private:
   std::filesystem::path path_, temporary_;
   int descriptor_ = -1;
+  bool rewritten_ = false;
   Xxh3 hash_;
 };
 

@@ -2,9 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +28,9 @@ constexpr std::pair<std::string_view, DType> kTypes[] = {
     {"<f4", DType::kF32},
     {"<f8", DType::kF64},
     {"<i8", DType::kI64},
-    {"|u1", DType::kU8}};
+    {"|u1", DType::kU8},
+    {"<f2", DType::kF16},
+    {"<i4", DType::kI32}};
 
 std::optional<std::uint64_t> byte_size(std::span<const std::int64_t> shape,
                                        DType dtype) {
@@ -47,12 +51,13 @@ bool take(std::string_view& text, std::string_view expected) {
 
 // The header exactly as numpy.save writes it:
 // {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  and spaces, \n.
-bool parse_header(std::string_view text, NpyArray& array) {
+bool parse_header(std::string_view text, DType& dtype,
+                  std::vector<std::int64_t>& shape) {
   if (!take(text, "{'descr': '")) return false;
   bool known = false;
-  for (const auto& [name, dtype] : kTypes)
+  for (const auto& [name, type] : kTypes)
     if (!known && take(text, name)) {
-      array.dtype = dtype;
+      dtype = type;
       known = true;
     }
   if (!known || !take(text, "', 'fortran_order': False, 'shape': ("))
@@ -61,10 +66,10 @@ bool parse_header(std::string_view text, NpyArray& array) {
     std::int64_t dim = 0;
     const auto [end, failure] =
         std::from_chars(text.data(), text.data() + text.size(), dim);
-    if (failure != std::errc() || dim < 0 || array.shape.size() == kMaxDims)
+    if (failure != std::errc() || dim < 0 || shape.size() == kMaxDims)
       return false;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    array.shape.push_back(dim);
+    shape.push_back(dim);
     // (3,) and (2, 3): one dimension keeps its comma.
     if (!text.starts_with(')') && !take(text, ", ") && !take(text, ","))
       return false;
@@ -73,7 +78,74 @@ bool parse_header(std::string_view text, NpyArray& array) {
          text.find_first_not_of(' ') == text.size() - 1;
 }
 
+// Magic, length and text, at least `least` bytes.
+std::string make_header(std::string_view descr,
+                        std::span<const std::int64_t> shape,
+                        std::size_t least = 0) {
+  std::string text = fmt::format(
+      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+      fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  const std::size_t end =
+      (std::max(kFront + text.size() + 1, least) + 63) / 64 * 64;
+  text.resize(end - kFront - 1, ' ');
+  text += '\n';
+  const auto length = static_cast<std::uint16_t>(text.size());
+  return std::string(kMagic) +
+         std::string(reinterpret_cast<const char*>(&length), sizeof(length)) +
+         text;
+}
+
+// As numpy calls it, and its bytes.
+std::pair<std::string_view, std::uint64_t> describe(NpyWriter::Type type) {
+  switch (type) {
+    case NpyWriter::Type::kF32: return {"<f4", 4};
+    case NpyWriter::Type::kF64: return {"<f8", 8};
+    case NpyWriter::Type::kI64: return {"<i8", 8};
+    case NpyWriter::Type::kU8: return {"|u1", 1};
+    case NpyWriter::Type::kU16: return {"<u2", 2};
+  }
+  return {};
+}
+
 }  // namespace
+
+NpyWriter::NpyWriter(const std::filesystem::path& path, Type type,
+                     std::vector<std::int64_t> row)
+    : file_(path), type_(type), row_(std::move(row)),
+      row_bytes_(describe(type).second) {
+  MUSIC_CHECK(row_.size() < kMaxDims, "[npy] rows of {}", row_);
+  for (const std::int64_t dim : row_)
+    MUSIC_CHECK(dim >= 1 && !__builtin_mul_overflow(
+                                row_bytes_, static_cast<std::uint64_t>(dim),
+                                &row_bytes_),
+                "[npy] rows of {}", row_);
+  file_.write(header(0));
+}
+
+// As long for any number of rows.
+std::string NpyWriter::header(std::int64_t rows) const {
+  std::vector<std::int64_t> shape{std::numeric_limits<std::int64_t>::max()};
+  shape.insert(shape.end(), row_.begin(), row_.end());
+  const std::string_view descr = describe(type_).first;
+  const std::size_t longest = make_header(descr, shape).size();
+  shape[0] = rows;
+  return make_header(descr, shape, longest);
+}
+
+void NpyWriter::write_bytes(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+  bytes_ += bytes.size();
+}
+
+std::int64_t NpyWriter::commit() {
+  MUSIC_CHECK(bytes_ % row_bytes_ == 0, "[npy] {} bytes are no whole rows of {}",
+              bytes_, row_bytes_);
+  const auto rows = static_cast<std::int64_t>(bytes_ / row_bytes_);
+  const std::string text = header(rows);
+  file_.rewrite(0, std::as_bytes(std::span(text)));
+  file_.commit();
+  return rows;
+}
 
 std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
   std::string_view descr;
@@ -81,16 +153,7 @@ std::string npy_header(DType dtype, std::span<const std::int64_t> shape) {
     if (type == dtype) descr = name;
   MUSIC_CHECK(!descr.empty() && shape.size() <= kMaxDims,
               "[npy] cannot write {} {}", name_of(dtype), shape);
-  std::string header = fmt::format(
-      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
-      fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  const std::size_t end = (kFront + header.size() + 1 + 63) / 64 * 64;
-  header.resize(end - kFront - 1, ' ');
-  header += '\n';
-  const auto length = static_cast<std::uint16_t>(header.size());
-  std::string out(kMagic);
-  out.append(reinterpret_cast<const char*>(&length), sizeof length);
-  return out + header;
+  return make_header(descr, shape);
 }
 
 void write_npy(const std::filesystem::path& path, DType dtype,
@@ -106,31 +169,43 @@ void write_npy(const std::filesystem::path& path, DType dtype,
   file.commit();
 }
 
-NpyArray read_npy(const std::filesystem::path& path) {
-  const FileReader file(path);
+NpyReader::NpyReader(const std::filesystem::path& path) : file_(path) {
   const auto fail = [&](const std::string& what) {
     throw error(ExitCode::kData, "[npy] {}: {}", path.string(), what);
   };
   std::string front(kFront, '\0');
-  if (file.size() < kFront) fail("too short for a .npy file");
-  file.read(0, std::as_writable_bytes(std::span(front)));
+  if (file_.size() < kFront) fail("too short for a .npy file");
+  file_.read(0, std::as_writable_bytes(std::span(front)));
   if (!front.starts_with(kMagic)) fail("is not a .npy file of version 1.0");
   std::uint16_t length = 0;
   std::memcpy(&length, &front[kMagic.size()], sizeof(length));
-  if (length > file.size() - kFront) fail("ends inside its header");
+  if (length > file_.size() - kFront) fail("ends inside its header");
   std::string header(length, '\0');
-  file.read(kFront, std::as_writable_bytes(std::span(header)));
-  NpyArray array;
-  if (!parse_header(header, array))
+  file_.read(kFront, std::as_writable_bytes(std::span(header)));
+  if (!parse_header(header, dtype_, shape_))
     fail("header " + in_quotes(header) +
-         ", expected a C-ordered array of <f4, <f8, <i8 or |u1");
-  const std::uint64_t found = file.size() - kFront - length;
-  const auto expected = byte_size(array.shape, array.dtype);
-  if (expected != found)
-    fail(fmt::format("shape {} does not fit its {} bytes of data",
-                     array.shape, found));
-  array.data = Buffer(found);
-  file.read(kFront + length, {array.data.as<std::byte>(), found});
+         ", expected a C-ordered array of <f4, <f8, <f2, <i8, <i4 or |u1");
+  begin_ = kFront + length;
+  const std::uint64_t found = file_.size() - begin_;
+  if (byte_size(shape_, dtype_) != found)
+    fail(fmt::format("shape {} does not fit its {} bytes of data", shape_,
+                     found));
+}
+
+void NpyReader::read(std::int64_t first, std::span<std::byte> out) const {
+  MUSIC_CHECK(first >= 0 && out.size() % size_of(dtype_) == 0,
+              "[npy] {} bytes from element {} of {}", out.size(), first,
+              path().string());
+  file_.read(begin_ + static_cast<std::uint64_t>(first) * size_of(dtype_), out);
+}
+
+NpyArray read_npy(const std::filesystem::path& path) {
+  const NpyReader reader(path);
+  NpyArray array;
+  array.dtype = reader.dtype();
+  array.shape = reader.shape();
+  array.data = Buffer(*byte_size(array.shape, array.dtype));
+  reader.read(0, {array.data.as<std::byte>(), array.data.bytes()});
   return array;
 }
 

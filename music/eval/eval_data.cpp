@@ -26,8 +26,10 @@ class RealNames {
     if (slash == name.npos) return name;  // part of a file of many images
     const std::string leaf = name.substr(slash + 1);
     const Folder& folder = look_into(name.substr(0, slash + 1));
-    const std::size_t tar = leaf.find(".tar:");
-    const std::string file = tar == leaf.npos ? leaf : leaf.substr(0, tar + 4);
+    std::size_t end = leaf.npos;  // of the file; what follows is in it
+    for (const char* kind : {".tar:", ".npy:"})
+      end = std::min(end, leaf.find(kind));
+    const std::string file = leaf.substr(0, end == leaf.npos ? end : end + 4);
     const std::string path = folder.path + "/" + file;
     std::error_code broken;
     fs::path real;
@@ -149,24 +151,14 @@ class Relabelled : public Dataset {
   std::vector<std::string> classes_;
 };
 
-// Opens both and makes one set of classes of theirs.
+// Makes one set of classes of both.
 class Matching {
  public:
-  Matching(const std::string& train, const std::string& test,
-           data::DatasetFormat format)
-      : train_(train), test_(test) {
-    std::error_code none;
-    if (!data::has_test_split(test, format) &&
-        (train == test || fs::equivalent(train, test, none)))
-      throw error(ExitCode::kData,
-                  "[eval] {} has no test images of its own, and would be scored "
-                  "on its training images: expected a folder with train/ and "
-                  "val/ or test/, or separate --train and --test", train);
-    data_.train = data::open_dataset(train, format, data::Split::kTrain);
-    data_.test = data::open_dataset(test, format,
-                                    data::has_test_split(test, format)
-                                        ? data::Split::kTest
-                                        : data::Split::kTrain);
+  Matching(std::unique_ptr<Dataset> train, std::string train_path,
+           std::unique_ptr<Dataset> test, std::string test_path)
+      : train_(std::move(train_path)), test_(std::move(test_path)) {
+    data_.train = std::move(train);
+    data_.test = std::move(test);
   }
 
   EvalData match() {
@@ -270,7 +262,27 @@ class Matching {
 
 EvalData open_eval_data(const std::string& train, const std::string& test,
                         data::DatasetFormat format) {
-  return Matching(train, test, format).match();
+  const bool own = data::has_test_split(test, format);
+  std::error_code none;
+  if (!own && (train == test || fs::equivalent(train, test, none)))
+    throw error(ExitCode::kData,
+                "[eval] {} has no test images of its own, and would be scored on "
+                "its training images: expected a folder with train/ and val/ or "
+                "test/, or separate --train and --test", train);
+  auto images = data::open_dataset(train, format, data::Split::kTrain);
+  return match_eval_data(
+      std::move(images), train,
+      data::open_dataset(test, format,
+                         own ? data::Split::kTest : data::Split::kTrain),
+      test);
+}
+
+EvalData match_eval_data(std::unique_ptr<data::Dataset> train,
+                         const std::string& train_path,
+                         std::unique_ptr<data::Dataset> test,
+                         const std::string& test_path) {
+  return Matching(std::move(train), train_path, std::move(test), test_path)
+      .match();
 }
 
 }  // namespace music

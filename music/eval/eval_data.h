@@ -31,4 +31,10 @@ struct EvalData {
 EvalData open_eval_data(const std::string& train, const std::string& test,
                         data::DatasetFormat format);
 
+// The same checks of sets that are open; the paths are for messages.
+EvalData match_eval_data(std::unique_ptr<data::Dataset> train,
+                         const std::string& train_path,
+                         std::unique_ptr<data::Dataset> test,
+                         const std::string& test_path);
+
 }  // namespace music

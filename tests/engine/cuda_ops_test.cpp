@@ -91,6 +91,7 @@ TEST_SUITE("cuda_ops") {
   TEST_CASE("queue_contrastive") { check_op("queue_contrastive"); }
   TEST_CASE("reduce") { check_op("reduce"); }
   TEST_CASE("relu") { check_op("relu"); }
+  TEST_CASE("roi_align") { check_op("roi_align"); }
   TEST_CASE("row_inner") { check_op("row_inner"); }
   TEST_CASE("scale") { check_op("scale"); }
   TEST_CASE("segment_softmax") { check_op("segment_softmax"); }
@@ -105,6 +106,36 @@ TEST_SUITE("cuda_ops") {
         for (const std::int64_t channels : {3, 8})
           for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16})
             check_nan(pool, channels, dtype);
+    });
+  }
+
+  TEST_CASE("a box on no image becomes NaN and has no gradient") {
+    on_device([] {
+      for (const float bad : {2.0f, 0.5f, -2.0f, std::nanf("")}) {
+        Parameters p;
+        const int slot = p.add("x", {2, 3, 3, 1}, Init::constant(1));
+        p.set_storage({.training = true, .device = Device::kCuda});
+        p.allocate();
+        p.initialise(0);
+        Graph g(p);
+        const Value rois = g.input("rois", {3, 5}, DType::kF32);
+        const Value y = roi_align(g, g.parameter(slot), rois, {1, 1});
+        g.keep(y);
+        backward(g, inject_gradient(g, y, g.constant({3, 1, 1, 1}, 1)),
+                 g.constant({1}, 1));
+        BoundExecutable run(std::move(g), p);
+        const std::vector<float> boxes{bad, 1, 1, 2, 2, -1, 1, 1, 2, 2,
+                                       1,   1, 1, 2, 2};
+        run.set_input(rois, boxes.data());
+        run.run();
+        const auto result = floats(run->tensor(y), Device::kCuda);
+        CHECK(is_nan(result[0]));
+        CHECK(result[1] == 0);
+        CHECK(result[2] == 1);
+        const auto d = floats(p.gradient(slot), Device::kCuda);
+        CHECK(std::count(d.begin(), d.begin() + 9, 0.0f) == 9);
+        CHECK(d[9 + 4] == 1);
+      }
     });
   }
 

@@ -57,6 +57,48 @@ TEST_CASE("the bytes are those of numpy.save") {
   CHECK(slurp(scratch.path / "x.npy") == expected);
 }
 
+TEST_CASE("rows that come in pieces, and whose number is known at the end") {
+  const Scratch scratch;
+  const fs::path path = scratch.path / "x.npy";
+  for (const int rows : {0, 1, 3, 12345}) {
+    NpyWriter writer(path, NpyWriter::Type::kF32, {2});
+    std::vector<float> written;
+    for (int i = 0; i < rows; ++i) {
+      const float row[] = {static_cast<float>(i), -1};
+      // Pieces need not be rows.
+      writer.write<float>(std::span(row).first(1));
+      writer.write<float>(std::span(row).last(1));
+      written.insert(written.end(), row, row + 2);
+    }
+    CHECK(writer.commit() == rows);
+    const NpyArray array = read_npy(path);
+    CHECK(array.shape == std::vector<std::int64_t>{rows, 2});
+    const auto read = array.values<float>();
+    CHECK(std::vector<float>(read.begin(), read.end()) == written);
+  }
+  NpyWriter single(path, NpyWriter::Type::kU16, {});
+  const std::uint16_t values[] = {1, 65535};
+  single.write<std::uint16_t>(values);
+  CHECK(single.commit() == 2);
+  const std::string bytes = slurp(path);
+  CHECK(bytes.find("'<u2', 'fortran_order': False, 'shape': (2,), }") == 20);
+  CHECK(bytes.size() == 128 + 4);
+  CHECK(bytes.ends_with(std::string("\x01\x00\xff\xff", 4)));
+}
+
+TEST_CASE("rows that are not committed leave no file") {
+  const Scratch scratch;
+  const fs::path path = scratch.path / "x.npy";
+  {
+    NpyWriter writer(path, NpyWriter::Type::kU8, {3});
+    const std::uint8_t values[] = {1, 2, 3, 4};
+    writer.write<std::uint8_t>(values);
+    CHECK_THROWS_WITH(writer.commit(), "[npy] 4 bytes are no whole rows of 3");
+    CHECK_THROWS_WITH(writer.write<float>({}), "[npy] values of another type");
+  }
+  CHECK(fs::is_empty(scratch.path));
+}
+
 TEST_CASE("what does not fit is refused") {
   const Scratch scratch;
   const fs::path path = scratch.path / "x.npy";

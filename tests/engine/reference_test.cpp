@@ -12,6 +12,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/margin.h"
+#include "tests/support/reference_detection.h"
 
 using namespace music;
 using music::reference::Array;
@@ -181,6 +182,18 @@ TEST_SUITE("reference") {
                       [&] { return dot(reference::global_avg_pool(x), dmean); },
                       x, reference::global_avg_pool_backward(x, dmean)));
     }
+  }
+
+  TEST_CASE("roi_align gradient") {
+    const Array rois({4, 5}, std::vector<double>{0, -9, 3, 40, 61, 1, 20, 20, 25,
+                                                 24, 1, 0, 0, 96, 80, -1, 0, 0, 9, 9});
+    const RoiAlignSpec spec{3, 1.0f / 16};
+    Array x = random({2, 5, 6, 2});
+    const Array dy = random({4, 3, 3, 2});
+    expect_good("roi_align",
+                check_gradient(
+                    [&] { return dot(reference::roi_align(x, rois, spec), dy); }, x,
+                    reference::roi_align_backward(x, rois, spec, dy)));
   }
 
   TEST_CASE("elementwise, linear and reduce gradients") {

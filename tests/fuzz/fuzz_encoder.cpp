@@ -1,4 +1,4 @@
-// What an encoder file says of itself. The bytes are the header of a
+// What an encoder file says of itself, and what its names and shapes do. The bytes are the header of a
 // safetensors file; its length is put before it.
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "music/model/encoder_file.h"
+#include "music/model/encoder_keys.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
@@ -26,5 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
     for (std::size_t c = 0; c < 3; ++c)
       holds &= std::isfinite((0.5f - info.pixels.mean[c]) / info.pixels.std[c]);
     if (!holds) std::abort();
+    const ResNetSpec spec = spec_of(find_encoder(file, "fuzz"), "fuzz");
+    if (spec.width < 1 || spec.features() <= 0) std::abort();
   });
 }

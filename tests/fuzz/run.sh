@@ -14,7 +14,7 @@ build=$1 runs=$2 seconds=$3
 shift 3
 targets=("$@")
 ((${#targets[@]})) ||
-  targets=(safetensors npy png tar jpeg list records index checkpoint encoder
+  targets=(safetensors npy zip png tar jpeg list records index checkpoint encoder
     quarantine profile config)
 # An allocation's stack is deep under a parser and seldom looked at: a finding is
 # repeated without this.

@@ -4,6 +4,7 @@
 // the op takes them.
 
 #include "tests/support/cases_dense.h"
+#include "tests/support/cases_detection.h"
 #include "tests/support/cases_elementwise.h"
 #include "tests/support/cases_norm.h"
 #include "tests/support/cases_objectives.h"
@@ -18,6 +19,7 @@ inline std::vector<OpCase> op_cases() {
   add_conv2d_cases(cases);
   add_batch_norm_cases(cases);
   add_pool_cases(cases);
+  add_roi_align_cases(cases);
   add_linear_cases(cases);
   add_softmax_cases(cases);
   add_elementwise_cases(cases);

@@ -92,25 +92,18 @@ TEST_CASE("a data set is known by labels and pixels, not by its place") {
     CHECK(fingerprint(*other) != expected);
 }
 
-TEST_CASE("an encoder is known by its tensors, not by metadata or file order") {
-  Scratch scratch;
-  const std::vector<float> a{1, 2}, b{3};
-  const auto entry = [](const char* name, const std::vector<float>& values) {
-    return TensorEntry{name, DType::kF32,
-                       {static_cast<std::int64_t>(values.size())},
-                       std::as_bytes(std::span(values))};
-  };
-  const auto hash = [&](std::vector<TensorEntry> tensors,
-                        std::map<std::string, std::string> metadata) {
-    const auto path = scratch.path / "e.safetensors";
-    write_safetensors(path, tensors, metadata);
-    return describe_encoder(SafetensorsFile::open(path), "e")["hash"]
-        .get<std::string>();
-  };
-  const std::string expected = hash({entry("x", a), entry("y", b)}, {});
-  CHECK(hash({entry("y", b), entry("x", a)}, {{"step", "7"}}) == expected);
-  CHECK(hash({entry("x", a), entry("z", b)}, {}) != expected);
-  CHECK(hash({entry("x", b), entry("y", a)}, {}) != expected);
+TEST_CASE("an encoder is known by its weights, and by what is odd about them") {
+  EncoderWeights weights;
+  weights.report.file = "e";
+  weights.report.model = "ResNet-18";
+  weights.hash = "ab";
+  CHECK(describe_encoder(weights).dump() ==
+        R"({"path":"e","hash":"ab","model":"ResNet-18"})");
+  weights.doubts = {"zero"};
+  weights.misfits = {"conv2"};
+  const Json j = describe_encoder(weights);
+  CHECK(j["looks_random"][0] == "zero");
+  CHECK(j["misfits"][0] == "conv2");
 }
 
 TEST_CASE("what is not known is null") {

@@ -1,0 +1,484 @@
+#include "music/model/encoder_import.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <functional>
+#include <numbers>
+#include <sstream>
+
+#include "engine/core/half.h"
+#include "engine/io/state_dict.h"
+#include "music/model/encoder_keys.h"
+#include "music/model/model.h"
+#include "tests/support/golden.h"
+#include "tests/support/margin.h"
+#include "tests/support/scratch.h"
+
+namespace {
+
+using namespace music;
+using namespace music::test;
+
+constexpr ResNetSpec kSmall{.depth = 18, .width = 16, .stem = Stem::kCifar};
+
+// A file in memory: tensors that a case adds, takes away and exchanges.
+struct State {
+  std::vector<TensorEntry> entries;
+  std::deque<std::vector<std::byte>> storage;
+
+  TensorEntry& at(const std::string& name) {
+    const auto t = std::ranges::find(entries, name, &TensorEntry::name);
+    REQUIRE(t != entries.end());
+    return *t;
+  }
+  void add(const std::string& name, DType dtype, Dims shape,
+           const std::vector<std::byte>& bytes) {
+    storage.push_back(bytes);
+    entries.push_back({name, dtype, std::move(shape), storage.back()});
+  }
+  void add(const std::string& name, const Dims& shape) {
+    add(name, DType::kF32, shape,
+        std::vector<std::byte>(4 * static_cast<std::size_t>(elements(shape))));
+  }
+  void erase(const std::string& start) {
+    std::erase_if(entries,
+                  [&](auto& t) { return t.name.starts_with(start); });
+  }
+  void exchange(const std::string& a, const std::string& b) {
+    std::swap(at(a).name, at(b).name);
+  }
+  float* values(const std::string& name) {
+    TensorEntry& t = at(name);
+    storage.emplace_back(t.data.begin(), t.data.end());
+    t.data = storage.back();
+    return reinterpret_cast<float*>(storage.back().data());
+  }
+  SafetensorsFile file(const std::map<std::string, std::string>& metadata = {}) {
+    const Scratch scratch;
+    write_safetensors(scratch.path / "f", entries, metadata);
+    return SafetensorsFile::open(scratch.path / "f");
+  }
+  EncoderWeights import(const std::string& prefix = "") {
+    return import_encoder(file(), "f", {.prefix = prefix});
+  }
+  std::string complaint(const std::string& prefix = "") {
+    try {
+      import(prefix);
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::kData);
+      return e.what();
+    }
+    return "";
+  }
+};
+
+// Mean of relu(x) for x normal, by its integral.
+double mean_of_relu(double mean, double std) {
+  constexpr int kSteps = 1000;
+  double sum = 0;
+  for (int i = 0; i < kSteps; ++i) {
+    const double z = -8 + 16 * (i + 0.5) / kSteps;
+    sum += std::max(0.0, mean + std * z) * std::exp(-z * z / 2);
+  }
+  return sum * 16 / kSteps / std::sqrt(2 * std::numbers::pi);
+}
+
+// Weights as training leaves them: scales and shifts off their start, and
+// running means that are the means behind them.
+State make_trained() {
+  Model model({kSmall}, false);
+  Parameters& p = model.parameters();
+  p.initialise(1);
+  for (std::size_t i = 0; i < p.table().size(); ++i) {
+    const auto v = p.value(static_cast<int>(i)).span<float>();
+    const std::string& name = p.table()[i].name;
+    if (p.table()[i].shape.rank() == 4)
+      for (float& w : v) w *= 1.3f;
+    else
+      std::ranges::copy(hashed(name, static_cast<std::int64_t>(v.size()), 0.6,
+                               name.ends_with("weight") ? 1 : 0), v.begin());
+  }
+  State state;
+  StateDict dict = export_state(p, Model::kEncoder, 500);
+  for (const auto& e : dict.entries)
+    state.add(e.name, e.dtype, e.shape, {e.data.begin(), e.data.end()});
+  for (std::size_t i = 0; i < state.entries.size(); ++i) {
+    const TensorEntry w = state.entries[i];
+    const std::size_t at = w.name.find("conv2.weight");
+    if (at == w.name.npos) continue;
+    const std::string block = w.name.substr(0, at);
+    const float* gamma = state.values(block + "bn1.weight");
+    const float* beta = state.values(block + "bn1.bias");
+    float* mean = state.values(block + "bn2.running_mean");
+    const float* weight = reinterpret_cast<const float*>(w.data.data());
+    std::vector<double> input;
+    for (std::int64_t c = 0; c < w.shape[1]; ++c)
+      input.push_back(mean_of_relu(beta[c], gamma[c]));
+    for (std::int64_t k = 0; k < w.shape[0]; ++k) {
+      double sum = 0;
+      for (std::int64_t c = 0; c < w.shape[1]; ++c)
+        for (int a = 0; a < 9; ++a)
+          sum += input[static_cast<std::size_t>(c)] *
+                 weight[(k * w.shape[1] + c) * 9 + a];
+      // Real means are off by what is not normal and by the borders.
+      mean[k] = static_cast<float>(0.8 * sum + 0.1 * std::sin(37.0 * k));
+    }
+  }
+  return state;
+}
+
+State trained() {
+  static const State made = make_trained();
+  State copy;
+  for (const TensorEntry& t : made.entries)
+    copy.add(t.name, t.dtype, t.shape, {t.data.begin(), t.data.end()});
+  return copy;
+}
+
+// name -> shape of a list in tests/golden/encoder_names.txt.
+std::vector<TensorEntry> names_of(const std::string& wanted,
+                                  std::vector<std::byte>& zeros) {
+  std::ifstream in(tests_folder() + "/golden/encoder_names.txt");
+  std::vector<TensorEntry> out;
+  bool inside = false;
+  std::size_t most = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with('[')) {
+      inside = line == "[" + wanted + "]";
+      continue;
+    }
+    if (!inside) continue;
+    std::istringstream words(line);
+    std::string name, dtype, dims;
+    words >> name >> dtype >> dims;
+    TensorEntry t{name, dtype == "int64" ? DType::kI64 : DType::kF32, {}, {}};
+    std::istringstream numbers(dims);
+    for (std::string d; std::getline(numbers, d, ',');)
+      t.shape.push_back(std::stoll(d));
+    most = std::max(most, size_of(t.dtype) *
+                              static_cast<std::size_t>(elements(t.shape)));
+    out.push_back(std::move(t));
+  }
+  REQUIRE(!out.empty());
+  zeros.resize(most);
+  for (TensorEntry& t : out)
+    t.data = std::span(zeros).first(
+        size_of(t.dtype) * static_cast<std::size_t>(elements(t.shape)));
+  return out;
+}
+
+std::vector<float> loaded(const EncoderWeights& weights) {
+  Model model({weights.info.encoder}, false);
+  Parameters& p = model.parameters();
+  weights.load_into(p, Model::kEncoder);
+  std::vector<float> out(p.flat_values(), p.flat_values() + p.flat_elements());
+  for (std::size_t i = 0; i < p.buffers().size(); ++i)
+    for (const float v : p.buffer(static_cast<int>(i)).span<float>())
+      out.push_back(v);
+  return out;
+}
+
+TEST_SUITE("encoder_import") {
+  TEST_CASE("names and shapes of torchvision and timm tell which ResNet it is") {
+    for (const int depth : {18, 34, 50, 101})
+      for (const std::string prefix : {"", "module.backbone."}) {
+        CAPTURE(depth);
+        std::vector<std::byte> zeros;
+        auto entries = names_of(fmt::format("torchvision.resnet{}", depth), zeros);
+        for (auto& t : entries) t.name = prefix + t.name;
+        if (!prefix.empty())  // VICReg's
+          entries.push_back({"module.projector.0.weight", DType::kF32, {1, 1},
+                             std::span(zeros).first(4)});
+        const Scratch scratch;
+        write_safetensors(scratch.path / "f", entries);
+        const auto file = SafetensorsFile::open(scratch.path / "f");
+        const EncoderKeys keys = find_encoder(file, "f");
+        CHECK(keys.prefix == prefix);
+        CHECK(describe(spec_of(keys, "f")) ==
+              fmt::format("ResNet-{}, ImageNet stem, width 64", depth));
+        if (depth != 18 && depth != 50) continue;
+        const EncoderWeights w = import_encoder(file, "f");
+        const std::int64_t tensors = depth == 18 ? 100 : 265;
+        CHECK(w.report.count(KeyReport::State::kMatched) == tensors);
+        CHECK(w.report.wanted() == tensors);
+        CHECK(w.report.count(KeyReport::State::kIgnored) ==
+              (prefix.empty() ? 2 : 3));  // fc, and the projector
+        CHECK(w.report.count(KeyReport::State::kUnexpected) == 0);
+        CHECK(w.info.image_size == 224);
+      }
+  }
+
+  TEST_CASE("every bit arrives, whatever stands around the names") {
+    State plain = trained();
+    const EncoderWeights w = plain.import();
+    CHECK(w.doubts.empty());
+    CHECK(w.misfits.empty());
+    CHECK(w.batches == 500);
+    CHECK(w.info.image_size == 32);  // CIFAR stem
+    const std::vector<float> expected = loaded(w);
+    CHECK(w.report.summary() ==
+          "100 of 100 tensors of ResNet-18, CIFAR stem, width 16 matched");
+
+    for (const std::string prefix :
+         {"module.", "backbone.", "state_dict.module.encoder_q.", "a.b.c."}) {
+      CAPTURE(prefix);
+      State other = trained();
+      for (auto& t : other.entries) t.name = prefix + t.name;
+      std::ranges::reverse(other.entries);
+      other.add(prefix + "fc.weight", {10, 128});
+      other.add("queue", {5});
+      const EncoderWeights o = other.import();
+      CHECK(loaded(o) == expected);
+      CHECK(o.hash == w.hash);
+      CHECK(o.report.prefix == prefix);
+      CHECK(o.report.count(KeyReport::State::kIgnored) == 2);
+    }
+    State list = trained();  // torch.nn.Sequential(*children)
+    for (auto& t : list.entries) {
+      const std::string part = t.name.substr(0, t.name.find('.'));
+      const char* number = part == "conv1" ? "0" : part == "bn1" ? "1"
+                           : part == "layer1" ? "4" : part == "layer2" ? "5"
+                           : part == "layer3" ? "6" : "7";
+      t.name = "backbone." + (number + t.name.substr(part.size()));
+    }
+    const EncoderWeights l = list.import();
+    CHECK(loaded(l) == expected);
+    CHECK(l.hash == w.hash);
+
+    State changed = trained();
+    changed.values("layer4.1.bn2.running_var")[3] += 1e-6f;
+    CHECK(changed.import().hash != w.hash);
+  }
+
+  TEST_CASE("16-bit and 64-bit values become fp32") {
+    const std::vector<float> exact = loaded(trained().import());
+    const auto converted = [](DType dtype, auto&& to) {
+      State s = trained();
+      for (auto& t : s.entries) {
+        if (t.dtype != DType::kF32) continue;
+        std::vector<std::byte> bytes;
+        for (std::size_t i = 0; i < t.data.size(); i += 4) {
+          float v;
+          std::memcpy(&v, &t.data[i], 4);
+          const auto o = to(v);
+          const auto* b = reinterpret_cast<const std::byte*>(&o);
+          bytes.insert(bytes.end(), b, b + sizeof o);
+        }
+        s.storage.push_back(std::move(bytes));
+        t.dtype = dtype;
+        t.data = s.storage.back();
+      }
+      return s.import();
+    };
+    const auto wide =
+        converted(DType::kF64, [](float v) { return static_cast<double>(v); });
+    CHECK(loaded(wide) == exact);
+    CHECK(wide.hash == trained().import().hash);
+    const auto half = loaded(converted(DType::kF16, to_half));
+    const auto brain = loaded(converted(DType::kBF16, to_bfloat16));
+    REQUIRE(half.size() == exact.size());
+    bool equal = true;
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      equal &= half[i] == to_float(to_half(exact[i])) &&
+               brain[i] == to_float(to_bfloat16(exact[i]));
+    CHECK(equal);
+  }
+
+  TEST_CASE("of two encoders the trained one is taken, or asked for") {
+    const auto two = [](const std::string& a, const std::string& b) {
+      State s = trained(), other = trained();
+      other.values("bn1.bias")[0] = 7;
+      for (auto& t : s.entries) t.name = a + t.name;
+      for (auto& t : other.entries) {
+        t.name = b + t.name;
+        s.add(t.name, t.dtype, t.shape, {t.data.begin(), t.data.end()});
+      }
+      return s;
+    };
+    State moco = two("encoder_q.", "encoder_k.");
+    CHECK(moco.import().hash == trained().import().hash);
+    CHECK(moco.import("encoder_k").hash != trained().import().hash);
+    CHECK(moco.complaint("encoder") ==
+          "[weights] f: found no encoder under 'encoder.', expected one of "
+          "'encoder_k.', 'encoder_q.'");
+    CHECK(two("student.", "teacher.").complaint() ==
+          "[weights] f: found 2 encoders, under 'student.', 'teacher.': expected "
+          "--prefix to say which");
+  }
+
+  TEST_CASE("what is not all of one known encoder is refused") {
+    const auto refused = [](const std::function<void(State&)>& change,
+                            const std::string& part) {
+      State s = trained();
+      change(s);
+      const std::string text = s.complaint();
+      CAPTURE(text);
+      CHECK(text.find(part) != text.npos);
+      CHECK(text.find('\n') == text.npos);
+    };
+    refused([](State& s) { s.erase("layer3.1.bn2.bias"); },
+            "99 of 100 tensors of ResNet-18, CIFAR stem, width 16 matched; 1 "
+            "missing (layer3.1.bn2.bias: expected [64])");
+    refused([](State& s) { s.erase("layer3.1."); },
+            "found 2, 2, 1, 2 basic blocks in layer1 to layer4, expected");
+    refused([](State& s) { s.erase("layer4."); }, "found 2, 2, 2, 0 basic");
+    refused([](State& s) { s.erase("conv1."); },
+            "found no stem, conv1.weight, expected one convolution");
+    refused([](State& s) {
+              s.erase("conv1.");
+              s.add("conv1.0.weight", {8, 3, 3, 3});
+            }, "found a stem of several convolutions");
+    refused([](State& s) {
+              s.erase("conv1.");
+              s.add("conv1.weight", {16, 3, 5, 5});
+            }, "found conv1.weight [16,3,5,5], expected [width,3,7,7]");
+    refused([](State& s) { s.add("layer1.0.se.fc1.weight", {4, 16, 1, 1}); },
+            "100 of 100 tensors of ResNet-18, CIFAR stem, width 16 matched; 1 "
+            "unexpected (layer1.0.se.fc1.weight: [4,16,1,1])");
+    refused([](State& s) { s.add("conv1.bias", {16}); }, "1 unexpected");
+    refused([](State& s) {
+              s.erase("layer2.0.conv1.weight");
+              s.add("layer2.0.conv1.weight", {32, 8, 3, 3});
+            }, "1 of another shape (layer2.0.conv1.weight: [32,8,3,3], expected "
+               "[32,16,3,3])");
+    refused([](State& s) { s.at("bn1.bias").dtype = DType::kI32; },
+            "bn1.bias is I32, expected F64, F32, F16 or BF16");
+    refused([](State& s) { s.values("bn1.bias")[2] = NAN; },
+            "bn1.bias holds nan at element 2, expected finite numbers");
+    refused([](State& s) { s.values("layer1.0.bn1.running_var")[2] = -1; },
+            "layer1.0.bn1.running_var holds -1, expected a variance");
+    refused([](State& s) {
+              s.exchange("layer1.0.bn2.running_mean", "layer1.0.bn2.running_var");
+            }, "layer1.0.bn2.running_var holds -");
+
+    State projector;
+    projector.add("0.weight", {8, 4});
+    projector.add("1.running_mean", {8});
+    CHECK(projector.complaint() ==
+          "[weights] f: found 2 tensors, first '0.weight' and no convolution: a "
+          "projector or a head, expected a ResNet's under torchvision's names "
+          "(conv1.weight, layer1.0.conv1.weight, ...)");
+    CHECK(State().complaint().find("found 0 tensors, expected") != std::string::npos);
+    State other;
+    other.add("blocks.0.attn.weight", {8, 4, 1, 1});
+    CHECK(other.complaint().find("found 1 tensors, first 'blocks.0.attn.weight', "
+                                 "expected a ResNet's") != std::string::npos);
+  }
+
+  TEST_CASE("metadata that contradicts the tensors is refused") {
+    State s = trained();
+    try {
+      import_encoder(s.file({{"resnet_depth", "34"}}), "f");
+      FAIL("taken");
+    } catch (const Error& e) {
+      CHECK(std::string(e.what()) ==
+            "[weights] f: tensors of ResNet-18, CIFAR stem, width 16, expected "
+            "ResNet-34, CIFAR stem, width 16 by its metadata");
+    }
+    const auto w = import_encoder(s.file({{"image_size", "28"}}), "f");
+    CHECK(w.info.image_size == 28);
+    CHECK(w.metadata.at("image_size") == "28");
+  }
+
+  TEST_CASE("another network's parameters are not filled") {
+    const EncoderWeights w = trained().import();
+    Model model({{.depth = 18, .width = 8, .stem = Stem::kCifar}}, false);
+    CHECK_THROWS_WITH_AS(
+        w.load_into(model.parameters(), Model::kEncoder),
+        "[weights] f: found a ResNet-18, CIFAR stem, width 16, expected the "
+        "encoder of this configuration, with conv1.weight [8,3,3,3]", Error);
+  }
+
+  TEST_CASE("weights that nobody trained are known") {
+    for (const auto init : {InitScheme::kKaimingFanOut, InitScheme::kPyTorch}) {
+      Model model({{.depth = 18, .width = 16, .stem = Stem::kCifar, .init = init}},
+                  false);
+      model.parameters().initialise(3);
+      const StateDict dict = export_state(model.parameters(), Model::kEncoder, 0);
+      State s;
+      for (const auto& e : dict.entries)
+        s.add(e.name, e.dtype, e.shape, {e.data.begin(), e.data.end()});
+      CHECK(s.import().doubts.size() == 4);
+    }
+    // One sign each.
+    State counters = trained();
+    for (auto& t : counters.entries)
+      if (t.name.ends_with("num_batches_tracked")) {
+        counters.storage.emplace_back(8);
+        t.data = counters.storage.back();
+      }
+    CHECK(counters.import().doubts ==
+          std::vector<std::string>{"num_batches_tracked is 0: batch norms have "
+                                   "seen no batch"});
+    // Scales hardly move in a short run: those of the convolutions say nothing
+    // alone, and are said beside another sign.
+    State drawn = trained();
+    for (auto& t : drawn.entries)
+      if (t.shape.size() == 4) {
+        float* v = drawn.values(t.name);
+        for (std::int64_t i = 0; i < elements(t.shape); ++i) v[i] /= 1.3f;
+      }
+    CHECK(drawn.import().doubts.empty());
+    for (auto& t : drawn.entries)
+      if (t.name.ends_with("num_batches_tracked")) {
+        drawn.storage.emplace_back(8);
+        t.data = drawn.storage.back();
+      }
+    REQUIRE(drawn.import().doubts.size() == 2);
+    CHECK(drawn.import().doubts[1].find("initialisation") != std::string::npos);
+  }
+
+  TEST_CASE("exchanged tensors of equal shape are found by the batch norms") {
+    State two = trained();
+    two.exchange("layer3.0.conv2.weight", "layer3.1.conv2.weight");
+    const EncoderWeights w = two.import();
+    REQUIRE(w.misfits.size() == 2);
+    CHECK(w.misfits[0].starts_with("layer3.0.conv2.weight ("));
+    CHECK(w.misfits[1].starts_with("layer3.1.conv2.weight ("));
+
+    State all = trained();  // each layer's two
+    for (const char* layer : {"layer1", "layer2", "layer3", "layer4"})
+      all.exchange(fmt::format("{}.0.conv2.weight", layer),
+                   fmt::format("{}.1.conv2.weight", layer));
+    CHECK(all.complaint().find("8 of 8 convolutions do not fit the batch norms "
+                               "around them, first layer1.0.conv2.weight (") !=
+          std::string::npos);
+
+    for (const NormFit& f : norm_fits(trained().import().tensors))
+      CHECK(f.correlation > 0.9);
+  }
+
+  TEST_CASE("a pickle is answered with the command that converts it") {
+    for (const char* name : {"m.pth", "no/such.pt", "x.pkl", "x.ckpt"}) {
+      CAPTURE(name);
+      try {
+        open_encoder_file(name);
+        FAIL("read");
+      } catch (const Error& e) {
+        CHECK(std::string(e.what()).find("python3 -c") != std::string::npos);
+        CHECK(e.code() == ExitCode::kData);
+      }
+    }
+  }
+
+  TEST_CASE("a file cut short anywhere is refused") {
+    const Scratch scratch;
+    State s = trained();
+    write_safetensors(scratch.path / "f", s.entries);
+    const auto size = std::filesystem::file_size(scratch.path / "f");
+    for (const std::uintmax_t keep : {std::uintmax_t{0}, std::uintmax_t{7},
+                                      std::uintmax_t{100}, size / 2, size - 1}) {
+      std::filesystem::copy_file(scratch.path / "f", scratch.path / "g",
+                                 std::filesystem::copy_options::overwrite_existing);
+      std::filesystem::resize_file(scratch.path / "g", keep);
+      CHECK_THROWS_AS(open_encoder_file(scratch.path / "g"), Error);
+    }
+  }
+}
+
+}  // namespace
