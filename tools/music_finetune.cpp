@@ -19,10 +19,15 @@ namespace {
 
 using namespace music;
 
+// More training images than this, and the run from random weights, which takes as
+// long again, is for those who ask.
+constexpr std::int64_t kFewImages = 100'000;
+
 struct Options {
   std::string encoder;
+  std::string random = "auto";
   int seeds = 1;
-  bool no_random = false, json = false;
+  bool json = false;
 
   bool is_run() const { return std::filesystem::is_directory(encoder); }
   std::filesystem::path file() const {
@@ -39,9 +44,10 @@ void add_options(CLI::App& app, Options& o) {
                  "train so many times, with seeds from train.seed on, each with "
                  "labels of its own where they are drawn: mean and deviation")
       ->check(CLI::Range(1, 1000));
-  app.add_flag("--no-random", o.no_random,
-               "do not train from random weights too, which shows what the "
-               "encoder is worth and takes as long as a seed");
+  app.add_option("--random-init", o.random,
+                 "train from random weights too, which shows what the encoder is "
+                 "worth and takes as long as a seed; auto: up to 100,000 training "
+                 "images")->check(CLI::IsMember({"auto", "yes", "no"}));
   app.add_flag("--json", o.json, "print one JSON object");
 }
 
@@ -67,16 +73,26 @@ void add_known(ConfigSources& sources, const Options& o) {
   sources.known = {{"train.preset", preset_for(""), "by data.labels"}};
   sources.known[0].text = preset_for(resolve(sources).value.data.labels);
   for (const char* key : {"model.arch", "model.width", "model.stem",
+                          "model.init", "model.zero_init_residual",
                           "augment.size", "augment.mean", "augment.std"}) {
     std::string text = field_text(*find_config_key(key), c);
     std::erase(text, '"');  // of a word, as a flag has it
     sources.known.push_back({key, text, "of the encoder"});
   }
   sources.known.push_back({"model.weights", path, "the encoder"});
+  if (o.is_run())
+    sources.known.push_back(
+        {"train.out",
+         (std::filesystem::path(o.encoder) / "eval" / "finetune").string(),
+         "in the run"});
 }
 
 void check(const Config& c) {
   require(c, {"data.path", "train.out", "data.labels"});
+  if (c.data.holdout > 0)
+    throw error(ExitCode::kUsage,
+                "[finetune] data.holdout is {}, and nothing is chosen by images "
+                "held out: expected 0", c.data.holdout);
   if (c.method.name != Supervised::kName)
     throw error(ExitCode::kUsage,
                 "[finetune] method.name is {}: expected {}", c.method.name,
@@ -89,6 +105,10 @@ void check(const Config& c) {
     throw error(ExitCode::kUsage,
                 "[finetune] train.score_every is 0: expected at least 1; the "
                 "last epoch is always scored");
+}
+
+std::string test_path(const Config& c) {
+  return c.data.eval_test.empty() ? c.data.path : c.data.eval_test;
 }
 
 // One run of several.
@@ -168,9 +188,7 @@ ScoreRecord record_of(const ResolvedConfig& config,
                       const dist::Communicator& communicator) {
   const Config& c = config.value;
   const Compute compute = choose_compute(c.train, communicator);
-  const EvalData eval = open_eval_data(
-      c.data.path, c.data.eval_test.empty() ? c.data.path : c.data.eval_test,
-      c.data.format);
+  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format);
   ScoreRow top1{"top-1"}, top5{"top-5"};
   top1.chance = 100.0 / eval.populated;
   top5.chance = std::min(100.0, 5 * *top1.chance);
@@ -193,13 +211,12 @@ ScoreRecord record_of(const ResolvedConfig& config,
   r.processes = communicator.size();
   r.encoder = describe_encoder(open_encoder_file(o.file()));
   r.data["train"] = describe_data(*open_training_data(c), c.data.path);
-  r.data["test"] = describe_data(
-      *eval.test, c.data.eval_test.empty() ? c.data.path : c.data.eval_test);
+  r.data["test"] = describe_data(*eval.test, test_path(c));
   r.scores = {top1};
   if (eval.populated > 5) r.scores.push_back(top5);
   r.notes = eval.notes;
   r.notes.push_back("the score is the last epoch's; the test images chose nothing");
-  if (!o.no_random)
+  if (top1.random_initialisation)
     r.notes.push_back(fmt::format(
         "random init: the same training from weights drawn with seed {}",
         c.train.seed));
@@ -220,22 +237,28 @@ int finetune_main(int argc, char** argv) {
   const std::uint64_t first = config->value.train.seed;
   for (int i = 0; i < o.seeds; ++i)
     parts.push_back({first + static_cast<std::uint64_t>(i), false});
-  if (!o.no_random) parts.push_back({first, true});
 
   return run_processes(argv, [&](dist::Communicator& communicator) {
     const auto start = std::chrono::steady_clock::now();
+    const Config& c = config->value;
+    setup_logging(c.train.log_level, communicator.rank(), communicator.size());
+    // What is wrong with the data is said before an epoch of it.
+    open_eval_data(c.data.path, test_path(c), c.data.format);
+    if (o.random == "yes" ||
+        (o.random == "auto" && open_training_data(c)->size() <= kFewImages))
+      parts.push_back({first, true});
     for (const Part& part : parts)
       if (const int code = train_with_display(
               config_of(*config, part), {argv, argv + argc}, communicator))
         return code;
     if (communicator.rank() != 0) return 0;
-    setup_logging(config->value.train.log_level);
+    setup_logging(c.train.log_level);
     ScoreRecord record = record_of(*config, parts, o, communicator);
     record.seconds = std::chrono::duration<double>(
                          std::chrono::steady_clock::now() - start).count();
     report(record, o.json,
            o.is_run() ? std::filesystem::path(o.encoder)
-                      : std::filesystem::path(config->value.train.out));
+                      : std::filesystem::path(c.train.out));
     return 0;
   });
 }

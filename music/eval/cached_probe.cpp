@@ -65,7 +65,7 @@ Division divided(const Features& f, int classes, const CachedProbeSpec& spec) {
   std::vector<Rows> rows = by_class(f, classes);
   for (std::size_t c = 0; c < rows.size(); ++c) {
     Rows& mine = rows[c];
-    Rng rng(spec.seed, RngPurpose::kShuffle, 0xFFFFFFFEu,
+    Rng rng(spec.seed, RngPurpose::kShuffle, 0xFFFFFFFDu,
             static_cast<std::uint32_t>(c));
     for (std::size_t i = mine.size(); i > 1; --i)
       std::swap(mine[i - 1], mine[rng.below(static_cast<std::uint32_t>(i))]);

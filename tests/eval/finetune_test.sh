@@ -43,7 +43,7 @@ quiet=(--progress none --train.log_level error)
   --out "$work/run" "${quiet[@]}" || { echo "pre-training failed" >&2; exit 1; }
 tiny=("$build/music_finetune" "$work/run" --data "$data" --batch-size 10 --epochs 6
   --train.checkpoint_every 2 "${quiet[@]}")
-tune() { "${tiny[@]}" --labels 3-per-class --no-random "$@"; }
+tune() { "${tiny[@]}" --labels 3-per-class --random-init no "$@"; }
 weights() { cat "$1"/seed-0/{encoder,classifier}.safetensors | sha256sum; }
 steps() { [[ -e $1/metrics.jsonl ]] && wc -l <"$1/metrics.jsonl" || echo 0; }
 # Kills process $3 with signal $4 when the run in $1 has done $2 steps.
@@ -97,7 +97,7 @@ said() {
   local pattern=$1
   shift
   rm -rf "$work/said"
-  "${tiny[@]}" --no-random --epochs 1 --train.log_level info --out "$work/said" "$@" \
+  "${tiny[@]}" --random-init no --epochs 1 --train.log_level info --out "$work/said" "$@" \
     >"$work/stdout" 2>"$work/stderr" || fail "$*: $(cat "$work/stderr")"
   grep -qE -- "$pattern" "$work/stderr" || fail "no '$pattern' for $*: $(cat "$work/stderr")"
 }
@@ -141,7 +141,7 @@ resume() {
   expected=$(weights "$work/whole")
   for trial in KILL:7 USR1:12; do
     local out=$work/stopped-${trial%:*}
-    "${tiny[@]}" --labels 3-per-class --no-random --out "$out" >/dev/null 2>&1 &
+    "${tiny[@]}" --labels 3-per-class --random-init no --out "$out" >/dev/null 2>&1 &
     stop_at "$out/seed-0" "${trial#*:}" $! "${trial%:*}"
     tune --out "$out" >/dev/null || fail "resuming after SIG${trial%:*}"
     [[ $(weights "$out") == "$expected" ]] || fail "weights after SIG${trial%:*} differ"
@@ -149,15 +149,15 @@ resume() {
   done
   # The same labels by another choice, others by the same list: refused.
   expect 2 'data.labels "3-per-class" -> "4-per-class"' "${tiny[@]}" \
-    --labels 4-per-class --no-random --out "$work/whole"
+    --labels 4-per-class --random-init no --out "$work/whole"
   expect 2 'data.labels .*another configuration|another configuration.*data.labels' "${tiny[@]}" \
-    --labels 25% --no-random --out "$work/whole"
+    --labels 25% --random-init no --out "$work/whole"
   cp "$work/list.txt" "$work/changing.txt"
-  "${tiny[@]}" --labels "$work/changing.txt" --no-random --out "$work/listed" >/dev/null ||
+  "${tiny[@]}" --labels "$work/changing.txt" --random-init no --out "$work/listed" >/dev/null ||
     fail "a list that changes"
   (cd "$data/train" && for c in *; do find "$c" -type f | sort | tail -2; done) >"$work/changing.txt"
   expect 2 'is not the data this run was started on' "${tiny[@]}" \
-    --labels "$work/changing.txt" --no-random --out "$work/listed"
+    --labels "$work/changing.txt" --random-init no --out "$work/listed"
 }
 
 errors() {
@@ -202,7 +202,7 @@ errors() {
 }
 
 by_processes() {
-  local np=(mpirun -np 2 "${tiny[@]}" --labels 3-per-class --no-random)
+  local np=(mpirun -np 2 "${tiny[@]}" --labels 3-per-class --random-init no)
   "${np[@]}" --out "$work/two" --json >"$work/two.json" || fail "two processes"
   [[ $(field "$work/two.json" processes) == 2 ]] || fail "processes: $(cat "$work/two.json")"
   grep -q 'each of 2 processes' "$work/two.json" || fail "whose statistics: $(cat "$work/two.json")"
