@@ -138,6 +138,11 @@ std::unique_ptr<Dataset> open_dataset(const std::string& path,
   }
 }
 
+std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
+                              std::vector<std::uint32_t> numbers) {
+  return std::make_unique<Subset>(std::move(dataset), std::move(numbers));
+}
+
 bool has_test_split(const std::string& path, DatasetFormat format) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return false;
@@ -158,7 +163,7 @@ std::unique_ptr<Dataset> subset(std::unique_ptr<Dataset> dataset,
       permutation(dataset->size(), seed, 0xFFFFFFFFu);
   chosen.resize(static_cast<std::size_t>(n));
   std::sort(chosen.begin(), chosen.end());
-  return std::make_unique<Subset>(std::move(dataset), std::move(chosen));
+  return pick(std::move(dataset), std::move(chosen));
 }
 
 std::unique_ptr<Dataset> view(const Dataset& whole,

@@ -59,6 +59,10 @@ enum class Split { kTrain, kTest, kPretrain };
 std::unique_ptr<Dataset> open_dataset(const std::string& path,
                                       DatasetFormat format, Split split);
 
+// The images of those numbers, in that order.
+std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
+                              std::vector<std::uint32_t> numbers);
+
 // Image files without labels, in this order; paths are relative to root, or
 // absolute.
 std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,

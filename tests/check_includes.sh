@@ -96,7 +96,7 @@ check() {
       only("^(CLI/|benchmark/)", "^tools/")
       # Not in installed headers: those need fmt and spdlog alone.
       only("^(nlohmann/|toml\\+\\+|xxhash|linear\\.h)",
-           "(^tools/.*|\\.cpp)$")
+           "(^(tools|tests)/.*|\\.cpp)$")
     }
     {
       split($0, field, ":")

@@ -145,7 +145,9 @@ bool parse(CLI::App& app, int argc, char** argv) {
   return true;
 }
 
-std::optional<ResolvedConfig> configure(CLI::App& app, int argc, char** argv) {
+std::optional<ResolvedConfig> configure(
+    CLI::App& app, int argc, char** argv,
+    const std::function<void(ConfigSources&)>& add) {
   ConfigSources sources;
   bool print = false;
   app.add_option("-c,--config", sources.files,
@@ -176,6 +178,7 @@ std::optional<ResolvedConfig> configure(CLI::App& app, int argc, char** argv) {
     if (option->count() > 0)
       sources.flags.emplace_back(key->name, option->results().back());
   sources.environment = music_environment();
+  if (add) add(sources);
   ResolvedConfig config = resolve(sources);
   if (print) {
     std::fputs(to_toml(config).c_str(), stdout);

@@ -38,7 +38,10 @@ void complain(char** argv, std::string message);
 bool parse(CLI::App& app, int argc, char** argv);
 
 // parse() with -c/--config, every key of the configuration as a flag, and
-// --print-config; then resolve(). The warnings are logged. Nothing: done.
-std::optional<ResolvedConfig> configure(CLI::App& app, int argc, char** argv);
+// --print-config; then resolve(), with what the program adds to the sources by
+// its own flags. The warnings are logged. Nothing: done.
+std::optional<ResolvedConfig> configure(
+    CLI::App& app, int argc, char** argv,
+    const std::function<void(ConfigSources&)>& add = nullptr);
 
 }  // namespace music

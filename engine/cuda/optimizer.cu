@@ -19,8 +19,8 @@ constexpr std::int64_t kBlock = 16384;
 
 // The blocks of a parameter, of which there is at least one.
 struct ParameterRange {
-  int first, last, group;
-  bool matrix;  // of rank > 1
+  int first, last;
+  RuleOf of;
 };
 
 struct Squares { double value, update; };
@@ -35,9 +35,12 @@ __global__ void __launch_bounds__(kThreads)
     sum_squares(const ParameterBlock* __restrict__ blocks,
                 const float* __restrict__ values,
                 const float* __restrict__ gradients, const UpdateState* state,
-                const float* loss, float decay, Squares* __restrict__ partial,
+                const float* loss, const ParameterRange* __restrict__ parameters,
+                OptimizerSpec spec, Squares* __restrict__ partial,
                 int* failed) {
   const ParameterBlock block = blocks[blockIdx.x];
+  const float decay =
+      weight_decay(spec, *state, parameters[block.parameter].of);
   const float factor = unscale(*state);
   double value = 0, update = 0;
 #pragma unroll 2
@@ -78,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
   update = block_sum(update);
   if (threadIdx.x == 0)
     rules[blockIdx.x] =
-        update_rule(spec, *state, range.group, range.matrix, value, update);
+        update_rule(spec, *state, range.of, value, update);
 }
 
 // Applies the rules, unless something failed; target: null where there is none.
@@ -148,7 +151,7 @@ class CudaOptimizer final : public Optimizer {
     const auto blocks = parameter_blocks(parameters, kBlock);
     std::vector<ParameterRange> ranges;  // empty of frozen parameters
     for (const ParameterInfo& p : parameters.table())
-      ranges.push_back({0, 0, p.group, p.shape.rank() > 1});
+      ranges.push_back({0, 0, RuleOf(p)});
     for (int b = 0; b < static_cast<int>(blocks.size()); ++b) {
       ParameterRange& range = ranges[static_cast<std::size_t>(
           blocks[static_cast<std::size_t>(b)].parameter)];
@@ -167,15 +170,15 @@ class CudaOptimizer final : public Optimizer {
   void step(UpdateState* state, const float* loss, void* stream) override {
     const LaunchShape blocks = {block_count_, 1, 1, kThreads};
     const auto* table = blocks_.as<const ParameterBlock>();
+    const auto* ranges = ranges_.as<const ParameterRange>();
     float* values = parameters_.flat_values();
     const float* gradients = parameters_.flat_gradients();
     int* failed = failed_.as<int>();
     launch(sum_squares, blocks, stream, table, values, gradients, state, loss,
-           static_cast<float>(spec_.weight_decay), partial_.as<Squares>(),
-           failed);
-    launch(make_rules, {parameter_count_, 1, 1, kThreads}, stream,
-           ranges_.as<const ParameterRange>(), partial_.as<const Squares>(),
-           state, spec_, rules_.as<UpdateRule>());
+           ranges, spec_, partial_.as<Squares>(), failed);
+    launch(make_rules, {parameter_count_, 1, 1, kThreads}, stream, ranges,
+           partial_.as<const Squares>(), state, spec_,
+           rules_.as<UpdateRule>());
     const auto run_update = [&]<typename T>(T) {
       launch(update<T>, blocks, stream, table, rules_.as<const UpdateRule>(),
              state, failed, gradients, values, parameters_.flat_momentum(),

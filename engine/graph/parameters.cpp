@@ -109,7 +109,10 @@ void Parameters::initialise(std::uint64_t seed) {
   const int n = static_cast<int>(table_.size());
 #pragma omp parallel for schedule(dynamic)
   for (int i = 0; i < n; ++i)
-    fill(host->value(i), table_[static_cast<std::size_t>(i)].init, seed, i);
+  {
+    const Init& init = table_[static_cast<std::size_t>(i)].init;
+    fill(host->value(i), init, seed, init.as < 0 ? i : init.as);
+  }
   for (int i = 0; i < static_cast<int>(buffer_table_.size()); ++i)
     fill(host->buffer(i), buffer_table_[static_cast<std::size_t>(i)].init, seed,
          n + i);

@@ -30,6 +30,7 @@ struct Init {
     kUnitRows,  // of a matrix: random directions
   } kind = Kind::kConstant;
   double value = 0;  // constant; bound of U(-value, value); standard deviation
+  int as = -1;       // the same draw as that parameter's; -1: its own
 
   static Init constant(double v) { return {Kind::kConstant, v}; }
   static Init uniform(double bound) { return {Kind::kUniform, bound}; }
@@ -37,8 +38,9 @@ struct Init {
   static Init unit_rows() { return {Kind::kUnitRows, 1}; }
 };
 
-// Parameters of a group share a learning rate (update_state.h).
-constexpr int kMostGroups = 4;
+// Parameters of a group share a learning rate, and a weight decay where that is
+// not the optimiser's (update_state.h).
+constexpr int kMostGroups = 64;
 
 struct ParameterInfo {
   std::string name;         // "backbone.layer1.0.conv1.weight"
@@ -47,6 +49,7 @@ struct ParameterInfo {
   Init init;
   bool frozen = false;
   int group = 0;
+  bool decays = true;  // false: weight decay leaves it alone
 };
 
 struct ParameterStorage {
@@ -69,6 +72,11 @@ class Parameters {
   void freeze(int i) { table_.at(static_cast<std::size_t>(i)).frozen = true; }
   // 0 to kMostGroups - 1. Before optimisers are made.
   void set_group(int i, int group);
+  // No weight decay, whatever the optimiser and its group have. Before
+  // optimisers are made.
+  void exempt_from_decay(int i) {
+    table_.at(static_cast<std::size_t>(i)).decays = false;
+  }
   // Asks for a target network, in training. Before allocate().
   void with_target();
 

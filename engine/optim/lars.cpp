@@ -19,9 +19,11 @@ class Lars final : public Optimizer {
   void step(UpdateState* state, const float* loss, void*) override {
     const float* p = parameters_.flat_values();
     const float* g = parameters_.flat_gradients();
-    const float decay = static_cast<float>(spec_.weight_decay);
 #pragma omp parallel for schedule(static)
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      const auto of = static_cast<std::size_t>(blocks_[b].parameter);
+      const float decay =
+          weight_decay(spec_, *state, RuleOf(parameters_.table()[of]));
       double pp = 0, dd = 0;
 #pragma omp simd reduction(+ : pp, dd)
       for (std::int64_t i = blocks_[b].begin; i < blocks_[b].end; ++i) {
@@ -40,8 +42,7 @@ class Lars final : public Optimizer {
       finite = finite && std::isfinite(norms_[b].update);
     }
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-      const ParameterInfo& info = parameters_.table()[i];
-      rules_[i] = update_rule(spec_, *state, info.group, info.shape.rank() > 1,
+      rules_[i] = update_rule(spec_, *state, RuleOf(parameters_.table()[i]),
                               total[i].parameter, total[i].update);
     }
     if (finite)

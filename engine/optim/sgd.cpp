@@ -16,11 +16,8 @@ class Sgd final : public Optimizer {
         rules_(parameters.table().size()) {}
 
   void step(UpdateState* state, const float* loss, void*) override {
-    for (std::size_t i = 0; i < rules_.size(); ++i) {
-      const ParameterInfo& p = parameters_.table()[i];
-      rules_[i] = update_rule(spec_, *state, p.group, p.shape.rank() > 1,
-                              0, 0);
-    }
+    for (std::size_t i = 0; i < rules_.size(); ++i)
+      rules_[i] = update_rule(spec_, *state, RuleOf(parameters_.table()[i]), 0, 0);
     const bool finite =
         (loss == nullptr || std::isfinite(*loss)) && gradients_finite();
     if (finite)

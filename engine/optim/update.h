@@ -34,25 +34,44 @@ MUSIC_HOST_DEVICE inline void follow(float& target, float value,
   target += (1 - momentum) * (value - target);
 }
 
-// The rule of one parameter. matrix: of rank > 1. squares: of the Euclidean
-// norms of p and of g + decay p, which LARS wants (lars.h).
+// What decides a parameter's rule, of its ParameterInfo.
+struct RuleOf {
+  int group;
+  bool matrix;  // of rank > 1
+  bool decays;
+
+  RuleOf() = default;
+  explicit RuleOf(const ParameterInfo& p)
+      : group(p.group), matrix(p.shape.rank() > 1), decays(p.decays) {}
+};
+
+MUSIC_HOST_DEVICE inline float weight_decay(const OptimizerSpec& spec,
+                                            const UpdateState& state,
+                                            const RuleOf& of) {
+  const bool lars = spec.kind == OptimizerKind::kLars;
+  if (!of.decays || !(of.matrix || (!lars && spec.decay_1d))) return 0;
+  const UpdateKnobs::Decay& decay = state.knobs.decays[of.group];
+  return decay.own ? decay.value : static_cast<float>(spec.weight_decay);
+}
+
+// The rule of one parameter. squares: of the Euclidean norms of p and of
+// g + decay p, which LARS wants (lars.h).
 MUSIC_HOST_DEVICE inline UpdateRule update_rule(const OptimizerSpec& spec,
                                                 const UpdateState& state,
-                                                int group, bool matrix,
+                                                const RuleOf& of,
                                                 double square_of_value,
                                                 double square_of_update) {
-  const float rate = state.knobs.rates[group];
+  const float rate = state.knobs.rates[of.group];
   const bool lars = spec.kind == OptimizerKind::kLars;
-  const bool decays = matrix || (!lars && spec.decay_1d);
   const bool adapted =
-      lars && matrix && square_of_value > 0 && square_of_update > 0;
-  return {static_cast<float>(matrix ? rate : rate * spec.lr_1d),
+      lars && of.matrix && square_of_value > 0 && square_of_update > 0;
+  return {static_cast<float>(of.matrix ? rate : rate * spec.lr_1d),
           static_cast<float>(spec.momentum),
           adapted ? static_cast<float>(spec.eta * sqrt(square_of_value) /
                                        sqrt(square_of_update))
                   : 1.0f,
-          decays ? static_cast<float>(spec.weight_decay) : 0.0f,
-          !lars && spec.nesterov, group > 0 && rate == 0};
+          weight_decay(spec, state, of), !lars && spec.nesterov,
+          of.group > 0 && rate == 0};
 }
 
 // Up to so many elements of one parameter: the unit of work of a thread, or of

@@ -23,6 +23,12 @@ struct UpdateKnobs {
   // is at 0, momentum and decay too (SwAV's prototypes while they are frozen);
   // the first gathers momentum: a warm-up starts there.
   float rates[kMostGroups] = {};
+  // A group's own weight decay in place of the optimiser's.
+  struct Decay {
+    bool own = false;
+    float value = 0;
+  };
+  Decay decays[kMostGroups] = {};
   // tau of the target network, where there is one, which becomes
   // tau target + (1 - tau) value once the value has moved.
   float target_momentum = 1;

@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
+#include "data/label_subset.h"
 #include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
@@ -202,18 +204,56 @@ std::string with_origins(const ResolvedConfig& config,
   return out;
 }
 
+bool is_given(const ResolvedConfig& config, const std::string& key) {
+  const std::string& origin = config.origins.at(key);
+  return origin != "default" && !origin.starts_with("preset:");
+}
+
 // A preset may have settings of several methods: the choice can be another's.
 void check_keys_of_method(const ResolvedConfig& config) {
   const MethodSpec& chosen = config.value.method;
   for (const ConfigKey& key : config_keys()) {
-    const std::string& origin = config.origins.at(key.name);
-    if (key.of(chosen) || origin == "default" || origin.starts_with("preset:"))
-      continue;
+    if (key.of(chosen) || !is_given(config, key.name)) continue;
     throw error(ExitCode::kUsage,
                 "[config] {} is a setting of method \"{}\", and method.name is "
                 "\"{}\" ({}): expected settings of that", origin_of(config, key.name),
                 key.method, chosen.name, config.origins.at("method.name"));
   }
+  if (!needs_of(chosen).projector && is_given(config, "model.projector") &&
+      config.value.model.projector != ModelConfig().projector)
+    throw error(ExitCode::kUsage,
+                "[config] {} is given, and the method \"{}\" has no projector: "
+                "expected none", origin_of(config, "model.projector"), chosen.name);
+}
+
+// The keys of optim.schedule "steps" go together.
+void check_schedule(ResolvedConfig& config) {
+  const ScheduleSpec& s = config.value.optim.schedule;
+  if (s.kind == ScheduleKind::kSteps && s.milestones.empty())
+    throw error(ExitCode::kUsage,
+                "[config] {} = \"steps\" without optim.milestones: expected "
+                "epochs, as 60,80", origin_of(config, "optim.schedule"));
+  if (s.kind != ScheduleKind::kSteps && is_given(config, "optim.milestones"))
+    throw error(ExitCode::kUsage,
+                "[config] {} is for optim.schedule \"steps\", found {}",
+                origin_of(config, "optim.milestones"),
+                field_text(*find_config_key("optim.schedule"), config.value));
+  if (std::ranges::adjacent_find(s.milestones, std::greater_equal()) !=
+      s.milestones.end())
+    throw error(ExitCode::kUsage,
+                "[config] {} expects epochs in rising order, found [{}]",
+                origin_of(config, "optim.milestones"),
+                fmt::join(s.milestones, ", "));
+  if (s.warmup_epochs > static_cast<double>(config.value.train.epochs))
+    config.warnings.push_back(fmt::format(
+        "the warm-up of {} epochs is longer than the {} epochs of the run: "
+        "the learning rate never reaches its peak",
+        s.warmup_epochs, config.value.train.epochs));
+  if (s.kind == ScheduleKind::kSteps &&
+      s.milestones.back() >= config.value.train.epochs)
+    config.warnings.push_back(fmt::format(
+        "the milestone at epoch {} is not reached in {} epochs",
+        s.milestones.back(), config.value.train.epochs));
 }
 
 // What no single key can say.
@@ -222,12 +262,30 @@ void validate(ResolvedConfig& config) {
   check_ordered(config, "augment.scale", c.augment.scale);
   check_ordered(config, "augment.ratio", c.augment.ratio);
   check_ordered(config, "augment.blur_sigma", c.augment.blur_sigma);
-  if (c.data.eval_train.empty() != c.data.eval_test.empty())
+  const bool labels = needs_of(c.method).labels;
+  if (c.data.eval_train.empty() != c.data.eval_test.empty() &&
+      !(labels && c.data.eval_train.empty()))
     throw error(ExitCode::kUsage,
                 "[config] kNN needs both data.eval_train and data.eval_test, "
                 "found {} only",
                 c.data.eval_test.empty() ? "data.eval_train"
                                          : "data.eval_test");
+  if (c.data.eval_resize > 0 && c.data.eval_resize < c.augment.size)
+    throw error(ExitCode::kUsage,
+                "[config] {} = {} leaves no centre of augment.size {}: expected "
+                "at least that, or 0", origin_of(config, "data.eval_resize"),
+                c.data.eval_resize, c.augment.size);
+  if (c.train.score_every > 0 && !labels)
+    throw error(ExitCode::kUsage,
+                "[config] {} = {} scores a classifier, and the method {} has "
+                "none: expected train.knn_every",
+                origin_of(config, "train.score_every"), c.train.score_every,
+                c.method.name);
+  if (c.data.holdout > 0 && c.train.score_every == 0)
+    throw error(ExitCode::kUsage,
+                "[config] {} = {} is for scores, and train.score_every is 0: "
+                "expected at least 1", origin_of(config, "data.holdout"),
+                c.data.holdout);
   if (c.optim.optimizer.nesterov &&
       c.optim.optimizer.kind != OptimizerKind::kSgd)
     throw error(ExitCode::kUsage,
@@ -237,6 +295,7 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = 1 leaves batch norm one sample: expected at least "
                 "2, or 0", origin_of(config, "train.micro_batch"));
+  if (!c.data.labels.empty()) data::parse_label_choice(c.data.labels);
   check_keys_of_method(config);
   try {
     check_method(c.method,
@@ -247,15 +306,15 @@ void validate(ResolvedConfig& config) {
   } catch (const Error& e) {
     throw error(e.code(), "{}", with_origins(config, e.what()));
   }
-  if (c.optim.schedule.warmup_epochs > static_cast<double>(c.train.epochs))
-    config.warnings.push_back(fmt::format(
-        "the warm-up of {} epochs is longer than the {} epochs of the run: "
-        "the learning rate never reaches its peak",
-        c.optim.schedule.warmup_epochs, c.train.epochs));
+  check_schedule(config);
 }
 
 ResolvedConfig resolve_sources(const ConfigSources& sources) {
   std::vector<Entry> entries;
+  for (const auto& [name, text, origin] : sources.known) {
+    const ConfigKey& key = known_key(name, origin);
+    entries.push_back({&key, parse_value(key, text), origin, origin});
+  }
   for (const std::string& path : sources.files) {
     std::vector<Entry> file = parse_toml(read_file(path), path);
     std::move(file.begin(), file.end(), std::back_inserter(entries));

@@ -1,8 +1,8 @@
 #pragma once
 // What a pre-training run is: every setting, with its default.
 //
-// Sources, weakest first: these defaults, a preset, files, MUSIC_* environment,
-// flags. music/config/config_keys.cpp is the one table of all keys; the file format,
+// Sources, weakest first: these defaults, a preset, what a program knows (of an
+// encoder), files, MUSIC_* environment, flags. music/config/config_keys.cpp is the one table of all keys; the file format,
 // the environment, the flags and the help follow from it. docs/configuration.md
 // is the user's page.
 
@@ -29,8 +29,13 @@ enum class ProgressStyle { kAuto, kPlain, kBar, kNone };
 struct DataConfig {
   std::string path;
   data::DatasetFormat format = data::DatasetFormat::kAuto;
-  std::string eval_train, eval_test;  // labelled, for kNN; "" = none
+  std::string eval_train, eval_test;  // labelled, for kNN; "" = none. A
+                                      // classifier is scored on eval_test
+  int eval_resize = 0;  // shorter side of a test image; 0 = by augment.size
+  data::Interpolation eval_interpolation = data::Interpolation::kBilinear;
+  std::string labels;                 // data/label_subset.h; "" = all
   std::int64_t limit = 0;             // images, drawn by seed; 0 = all
+  std::int64_t holdout = 0;           // of them, not learnt from, but scored
   int workers = 0;                    // loader threads; 0 = share of the cores
   data::BadImage bad_image = data::BadImage::kSkip;
   double bad_max = 0.001;  // share of an epoch's images that may be bad
@@ -63,6 +68,7 @@ struct TrainConfig {
   double watchdog = 600;   // seconds without progress; 0 = off
   double log_every = 30;               // seconds between progress lines
   std::int64_t knn_every = 0;          // epochs; 0 = off
+  std::int64_t score_every = 0;        // epochs; 0 = off
   std::string trace;                   // file for the timeline; "" = none
   Resume resume = Resume::kAuto;
   ProgressStyle progress = ProgressStyle::kAuto;
@@ -86,6 +92,12 @@ struct ConfigSources {
   std::vector<std::pair<std::string, std::string>> environment;
   // (key, text), e.g. ("optim.base_lr", "0.3"); later entries win.
   std::vector<std::pair<std::string, std::string>> flags;
+  // What a program knows by itself, as the shape of the encoder that it was
+  // given; stronger than a preset only.
+  struct Known {
+    std::string key, text, origin;
+  };
+  std::vector<Known> known = {};
 };
 
 struct ResolvedConfig {

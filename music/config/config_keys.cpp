@@ -85,11 +85,28 @@ std::vector<ConfigKey> common_keys() {
        .help = "labelled images that kNN votes with",
        .decides = false},
       {.name = "data.eval_test", .field = FIELD(data.eval_test),
-       .help = "labelled images that kNN scores",
+       .help = "labelled images that kNN or the classifier is scored on",
        .decides = false},
+      {.name = "data.eval_resize", .field = FIELD(data.eval_resize),
+       .help = "shorter side of a test image before its centre is cut out; 0 = "
+               "8/7 of augment.size, up to 64 pixels that itself", .min = 0,
+       .max = 8192, .decides = false},
+      {.name = "data.eval_interpolation",
+       .field = WORDS(data.eval_interpolation, "bilinear", "bicubic"),
+       .help = "filter of that resize", .decides = false},
+      {.name = "data.labels", .field = FIELD(data.labels),
+       .help = "learn from these labelled images only: a share as 1%, a number as "
+               "10-per-class, both drawn by seed from every class alike, or a file "
+               "with the name of an image a line; \"\" = all",
+       .added = true, .aliases = {"labels"}},
       {.name = "data.limit", .field = FIELD(data.limit),
        .help = "learn from so many images only, drawn by seed; 0 = all",
        .min = 0},
+      {.name = "data.holdout", .field = FIELD(data.holdout),
+       .help = "images, drawn by seed from those to learn from, that are left out "
+               "and scored beside the test images: what a classifier is chosen by "
+               "without looking at those", .min = 0, .added = true,
+       .aliases = {"holdout"}},
       {.name = "data.workers", .field = FIELD(data.workers),
        .help = "loader threads of a process; 0 = its share of the cores", .min = 0,
        .max = 1024,
@@ -197,6 +214,18 @@ std::vector<ConfigKey> common_keys() {
        .field = FIELD(optim.schedule.final_absolute),
        .help = "last learning rate itself; below 0 = use final_ratio",
        .min = -1},
+      {.name = "optim.schedule",
+       .field = WORDS(optim.schedule.kind, "cosine", "epoch_cosine", "steps"),
+       .help = "after the warm-up: half a cosine down to the last rate, step by "
+               "step; its values at the beginning of each epoch; or the peak, "
+               "times optim.factor from each of optim.milestones on",
+       .added = true},
+      {.name = "optim.milestones", .field = FIELD(optim.schedule.milestones),
+       .help = "epochs at whose beginning the rate is multiplied by optim.factor "
+               "(optim.schedule \"steps\")", .min = 1, .added = true},
+      {.name = "optim.factor", .field = FIELD(optim.schedule.factor),
+       .help = "of optim.milestones", .min = 0, .max = 1, .above = true,
+       .added = true},
       {.name = "optim.momentum", .field = FIELD(optim.optimizer.momentum),
        .help = "momentum", .min = 0, .max = 1},
       {.name = "optim.weight_decay",
@@ -224,7 +253,7 @@ std::vector<ConfigKey> common_keys() {
        .aliases = {"epochs"}},
       {.name = "train.batch", .field = FIELD(train.batch),
        .help = "samples a step, over all processes", .min = 2, .max = 1 << 24,
-       .aliases = {"batch-size"}},
+       .aliases = {"batch-size", "batch"}},
       {.name = "train.micro_batch", .field = FIELD(train.micro_batch),
        .help = "samples, over all processes, that pass the network at once, each "
                "twice: memory for their activations only. The loss is over "
@@ -262,6 +291,10 @@ std::vector<ConfigKey> common_keys() {
       {.name = "train.knn_every", .field = FIELD(train.knn_every),
        .help = "epochs between kNN scores; 0 = off", .min = 0,
        .decides = false, .aliases = {"knn-every"}},
+      {.name = "train.score_every", .field = FIELD(train.score_every),
+       .help = "epochs between scores of the classifier on data.eval_test, or the "
+               "test split of data.path; the last epoch is always scored. 0 = off",
+       .min = 0, .decides = false, .aliases = {"score-every"}},
       {.name = "train.trace", .field = FIELD(train.trace),
        .help = "file for a timeline of three steps, as trace JSON for a "
                "browser's trace viewer", .decides = false,

@@ -67,6 +67,13 @@ data::EvalSpec eval_spec_for(int size) {
   return spec;
 }
 
+data::EvalSpec eval_spec_of(const Config& config) {
+  data::EvalSpec spec = eval_spec_for(config.augment.size);
+  if (config.data.eval_resize > 0) spec.resize = config.data.eval_resize;
+  spec.interpolation = config.data.eval_interpolation;
+  return spec;
+}
+
 std::int64_t feature_width(const Model& model, FeatureKind kind) {
   const ModelSpec& spec = model.spec();
   const std::int64_t channels = spec.encoder.features();

@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "music/config/config.h"
 #include "music/model/model.h"
 
 namespace music {
@@ -26,6 +27,8 @@ struct FeatureSpec {
 // are resized to 8/7 of the size and centre-cropped (256 -> 224); small images
 // (up to 64 pixels) are taken at their own size.
 data::EvalSpec eval_spec_for(int size);
+// The same where the configuration does not say otherwise.
+data::EvalSpec eval_spec_of(const Config& config);
 
 // Numbers of a feature: C pooled, 4 C res5, the head's units of an embedding.
 std::int64_t feature_width(const Model& model, FeatureKind kind);

@@ -25,6 +25,7 @@ namespace music {
 struct Needs {
   int views = 2;        // augmented views of each sample
   bool labels = false;
+  bool projector = true;
   // The last batch of an epoch is left out where it is short.
   bool full_batches = false;
 };
@@ -104,6 +105,7 @@ struct Report {
 struct Position {
   std::int64_t step = 0, total_steps = 1, steps_per_epoch = 1;
   double peak_rate = 0;  // of the schedule
+  double share = 1;      // of the peak, that the schedule says
 };
 
 class Method {
@@ -132,6 +134,17 @@ class Method {
   // which a step takes, objective() and finish() are recorded once for each.
   virtual int phases() const { return 1; }
   virtual int phase(const Position&) const { return 0; }
+
+  // A method that classifies: logits F32 [n, classes] of each of its classifiers,
+  // all in evaluation mode, and what tells these apart ("" for one alone).
+  struct Classified {
+    std::string name;
+    Value logits;
+  };
+  virtual std::vector<Classified> classify(Graph&, const ResNet&,
+                                           Value /*images*/) const {
+    return {};
+  }
 
   virtual Report report(const Readings& readings, double total,
                         std::int64_t samples) const = 0;

@@ -35,7 +35,7 @@ const char* read_number(const char* p, const char* end, T& out, bool& ok) {
 }  // namespace
 
 void save_weights(Model& model, const std::filesystem::path& directory,
-                  const EncoderInfo& info, std::int64_t batches,
+                  const EncoderInfo& info, TrackedBatches batches,
                   std::map<std::string, std::string> provenance) {
   provenance[kDepth] = std::to_string(info.encoder.depth);
   provenance[kWidth] = std::to_string(info.encoder.width);
@@ -54,7 +54,9 @@ void save_weights(Model& model, const std::filesystem::path& directory,
       prefixes.push_back(prefix);
   }
   for (const std::string& prefix : prefixes) {
-    const StateDict state = export_state(*parameters, prefix, batches);
+    const StateDict state = export_state(
+        *parameters, prefix,
+        prefix == Model::kEncoder ? batches.encoder : batches.heads);
     const std::string name = prefix == Model::kEncoder ? "encoder" : prefix;
     write_safetensors(directory / (name + ".safetensors"), state.entries,
                       provenance);

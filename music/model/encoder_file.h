@@ -20,11 +20,15 @@ struct EncoderInfo {
   data::PixelStats pixels;
 };
 
-// Writes the files of a trained model into the directory. `provenance` goes
-// into the metadata (config hash, version, step, epoch). batches:
 // num_batches_tracked.
+struct TrackedBatches {
+  std::int64_t encoder = 0, heads = 0;
+};
+
+// Writes the files of a trained model into the directory. `provenance` goes
+// into the metadata (config hash, version, step, epoch).
 void save_weights(Model& model, const std::filesystem::path& directory,
-                  const EncoderInfo& info, std::int64_t batches,
+                  const EncoderInfo& info, TrackedBatches batches,
                   std::map<std::string, std::string> provenance);
 
 // The metadata of an encoder file, over the defaults in `assumed` for a file

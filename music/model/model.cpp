@@ -107,4 +107,15 @@ FeatureGraph Model::feature_graph(std::int64_t images, int image_size,
   return f;
 }
 
+ClassifierGraph Model::classifier_graph(std::int64_t images, int image_size,
+                                        const data::PixelStats& pixels) const {
+  ClassifierGraph c{Graph(parameters_), {}, {}};
+  c.pixels = c.graph.input("pixels", {images, image_size, image_size, 3},
+                           DType::kU8);
+  c.classifiers = method().classify(c.graph, encoder_,
+                                    normalised(c.graph, c.pixels, pixels));
+  for (const auto& classifier : c.classifiers) c.graph.keep(classifier.logits);
+  return c;
+}
+
 }  // namespace music

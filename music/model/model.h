@@ -52,6 +52,13 @@ struct FeatureGraph {
   Value features;  // f32, shaped by its kind, kept
 };
 
+// Pixels to the logits of the method's classifiers.
+struct ClassifierGraph {
+  Graph graph;
+  Value pixels;  // input, u8 [n, size, size, 3]
+  std::vector<Method::Classified> classifiers;  // kept; none: it has none
+};
+
 class Model {
  public:
   static constexpr const char* kEncoder = "backbone";
@@ -86,6 +93,8 @@ class Model {
   FeatureGraph feature_graph(std::int64_t images, int image_size,
                              const data::PixelStats& pixels,
                              FeatureKind kind = FeatureKind::kPooled) const;
+  ClassifierGraph classifier_graph(std::int64_t images, int image_size,
+                                   const data::PixelStats& pixels) const;
 
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }

@@ -13,6 +13,8 @@
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
+#include "music/train/classifier_scores.h"
+#include "music/train/frozen_encoder.h"
 #include "music/train/interrupt.h"
 #include "music/train/run_files.h"
 #include "music/train/run_identity.h"
@@ -41,15 +43,12 @@ class Run {
         argv_(argv),
         observe_(observe),
         communicator_(communicator),
-        dataset_(data::subset(
-            data::open_dataset(config_.data.path, config_.data.format,
-                               needs_of(config_.method).labels
-                                   ? data::Split::kTrain
-                                   : data::Split::kPretrain),
-            config_.data.limit, config_.train.seed)),
+        dataset_(open_training_data(config_)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         trainer_(config_, *dataset_, communicator_) {
     weights_ = trainer_.weights();
+    if (config_.train.score_every > 0)
+      classifier_.emplace(config_, communicator_);
     if (communicator_.rank() != 0) return;
     if (config_.train.knn_every > 0) score_.emplace(config_);
     files_.emplace(config, argv, trainer_.threads());
@@ -66,6 +65,8 @@ class Run {
   void try_save();
   void save();
   void score();
+  void score_classifier();
+  bool classifier_due() const;
   std::map<std::string, std::string> provenance() const;
 
   const Config config_;
@@ -78,6 +79,7 @@ class Run {
   Trainer trainer_;
   std::optional<RunFiles> files_;     // rank 0
   std::optional<RunScore> score_;     // rank 0, where asked for
+  std::optional<RunClassifier> classifier_;  // where asked for
   std::size_t bad_seen_ = 0;       // of this rank's loader
   std::unique_ptr<dist::Watchdog> watchdog_;
   Clock::time_point start_;
@@ -156,7 +158,7 @@ void Run::describe() const {
   spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
                "rate up to {:.4g}{}", dataset_->size(),
                trainer_.steps_per_epoch(), trainer_.total_steps(),
-               trainer_.schedule().peak,
+               trainer_.peak_rate(),
                communicator_.size() > 1
                    ? fmt::format("; {} processes", communicator_.size())
                    : "");
@@ -238,6 +240,20 @@ void Run::score() {
   communicator_.barrier();
 }
 
+void Run::score_classifier() {
+  communicator_.activity().stage("evaluation", 20);
+  classifier_->record(trainer_, files_ ? &*files_ : nullptr);
+}
+
+// After the step that was last done.
+bool Run::classifier_due() const {
+  if (!classifier_ || trainer_.steps_done() == 0 ||
+      trainer_.steps_done() % trainer_.steps_per_epoch() != 0)
+    return false;
+  const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
+  return trainer_.done() || epoch % config_.train.score_every == 0;
+}
+
 std::map<std::string, std::string> Run::provenance() const {
   return {{"music_version", build_info().describe()},
           {"config_hash", config_hash(config_)},
@@ -257,6 +273,7 @@ int Run::train() {
     dist::require_agreement(communicator_, file);
   }
   describe();
+  const std::string frozen = frozen_encoder(trainer_);
   if (files_)
     files_->tensorboard = std::make_unique<TensorBoardWriter>(
         files_->directory.tensorboard(), trainer_.steps_done());
@@ -268,6 +285,10 @@ int Run::train() {
   const Method& method = trainer_.model().method();
   const std::int64_t views = needs_of(config_.method).views;
   progress.legend = method.legend();
+  // A run that ended between a checkpoint and its scores.
+  if (classifier_due() &&
+      classifier_->lacks(trainer_, files_ ? &*files_ : nullptr))
+    score_classifier();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
   while (!trainer_.done()) {
     trace.next_step();
@@ -302,10 +323,12 @@ int Run::train() {
       verdict = progress.report.verdict;
       spdlog::info("[health] epoch {}: {}", epoch, verdict);
     }
+    if (epoch_end) require_unchanged(trainer_, frozen);
     save_if_due();
     if (epoch_end && config_.train.knn_every > 0 &&
         epoch % config_.train.knn_every == 0)
       score();
+    if (classifier_due()) score_classifier();
     if (signal && !trainer_.done()) {
       communicator_.activity().stage("checkpoint");
       if (files_) save();

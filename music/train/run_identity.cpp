@@ -1,9 +1,13 @@
 #include "music/train/run_identity.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <span>
 #include <utility>
 
+#include "data/label_subset.h"
+#include "data/sampler.h"
 #include "dist/text.h"
 #include "engine/io/file.h"
 #include "music/config/config_keys.h"
@@ -27,7 +31,45 @@ std::string fingerprint(const data::Dataset& dataset) {
                      hash.digest().xxh3_128.substr(0, 16));
 }
 
+// The images to learn from, or those held out of them.
+std::unique_ptr<data::Dataset> open_part(const Config& config, bool held_out) {
+  const DataConfig& c = config.data;
+  const bool labels = needs_of(config.method).labels || !c.labels.empty();
+  auto dataset = data::open_dataset(
+      c.path, c.format, labels ? data::Split::kTrain : data::Split::kPretrain);
+  if (!c.labels.empty()) {
+    const std::int64_t all = dataset->size();
+    dataset = data::label_subset(std::move(dataset),
+                                 data::parse_label_choice(c.labels),
+                                 config.train.seed);
+    spdlog::info("[labels] {}", data::describe_labels(*dataset, all));
+  }
+  dataset = data::subset(std::move(dataset), c.limit, config.train.seed);
+  if (c.holdout == 0) return dataset;
+  if (c.holdout >= dataset->size())
+    throw error(ExitCode::kUsage,
+                "[data] data.holdout of {} images from {}: expected fewer",
+                c.holdout, dataset->size());
+  // A key of its own, which no epoch reaches.
+  auto order =
+      data::permutation(dataset->size(), config.train.seed, 0xFFFFFFFEu);
+  const auto cut = order.begin() + c.holdout;
+  std::vector<std::uint32_t> numbers(held_out ? order.begin() : cut,
+                                     held_out ? cut : order.end());
+  std::ranges::sort(numbers);
+  return data::pick(std::move(dataset), std::move(numbers));
+}
+
 }  // namespace
+
+std::unique_ptr<data::Dataset> open_training_data(const Config& config) {
+  return open_part(config, false);
+}
+
+std::unique_ptr<data::Dataset> open_held_out(const Config& config) {
+  MUSIC_CHECK(config.data.holdout > 0, "[data] nothing is held out");
+  return open_part(config, true);
+}
 
 ResolvedConfig settled(ResolvedConfig config,
                        const dist::Communicator& communicator) {

@@ -2,6 +2,7 @@
 // What makes a run this run and no other: its configuration with nothing left
 // open, and its data.
 
+#include <memory>
 #include <string>
 
 #include "data/dataset.h"
@@ -9,6 +10,12 @@
 #include "music/config/config.h"
 
 namespace music {
+
+// The images the run learns from. Throws what opening them and choosing the
+// labels does.
+std::unique_ptr<data::Dataset> open_training_data(const Config& config);
+// Those that data.holdout keeps from it.
+std::unique_ptr<data::Dataset> open_held_out(const Config& config);
 
 // With the device and the precision the run will have, before anything else
 // sees it: one run has one configuration, and a checkpoint is not continued in

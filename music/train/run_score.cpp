@@ -17,7 +17,7 @@ RunScore::RunScore(const Config& config)
 void RunScore::record(Trainer& trainer, RunFiles& files,
                       const Config& config) const {
   FeatureSpec spec;
-  spec.eval = eval_spec_for(config.augment.size);
+  spec.eval = eval_spec_of(config);
   spec.pixels = config.pixels;
   spec.workers = trainer.threads().loader;
   const Features train = extract_features(trainer.model(), *data_.train, spec);

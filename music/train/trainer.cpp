@@ -152,6 +152,7 @@ void Trainer::start_from(const std::string& path) {
   log_report(weights);
   parameters.write_back();
   weights_ = weights.digest.xxh3_128;
+  batches_before_ = weights.batches;
 }
 
 // What the step's tensors travel by.
@@ -202,9 +203,10 @@ StepReport Trainer::step() {
   communicator_.activity().stage("step");
   const Method& method = model_->method();
   const Position position{step_, schedule_.total_steps, steps_per_epoch_,
-                          schedule_.peak};
-  training_step_->submit(method.knobs(position, report.rate),
-                         method.phase(position));
+                          schedule_.peak, schedule_.share(step_)};
+  const UpdateKnobs knobs = method.knobs(position, report.rate);
+  report.rate = rate_of(knobs, report.rate);
+  training_step_->submit(knobs, method.phase(position));
   fetched_ = false;
   ++step_;
   if (training_step_->copies_ahead() && !done()) {
@@ -272,6 +274,8 @@ CheckpointState Trainer::state() const {
   scalars.visit([&](const char* name, const auto& value) {
     s.extra[name] = fmt::format("{}", value);
   });
+  if (batches_before_ > 0)
+    s.extra["batches_before"] = std::to_string(batches_before_);
   return s;
 }
 
@@ -304,7 +308,7 @@ void Trainer::restore(const Checkpoint& checkpoint,
   scalars.step = checkpoint.state.step;
   scalars.loss_scale = this->scalars().loss_scale;
   // A value that the checkpoint does not have stays.
-  scalars.visit([&](const char* name, auto& value) {
+  const auto read = [&](const char* name, auto& value) {
     const auto it = checkpoint.state.extra.find(name);
     if (it == checkpoint.state.extra.end()) return;
     const std::string& text = it->second;
@@ -314,7 +318,9 @@ void Trainer::restore(const Checkpoint& checkpoint,
       throw error(ExitCode::kNoCheckpoint,
                   "[train] {}: {} is {}, expected a number",
                   checkpoint.directory.string(), name, in_quotes(text));
-  });
+  };
+  scalars.visit(read);
+  read("batches_before", batches_before_);
   set_scalars(scalars);
   known_bad_.assign(bad_images.begin(), bad_images.end());
   seek();
@@ -355,30 +361,6 @@ void Trainer::compare_weights() {
   const std::pair<std::string, std::string> weights[] = {
       {fmt::format("weights after step {}", step_), hash.digest().xxh3_128}};
   dist::require_agreement(communicator_, weights, ExitCode::kNumerical);
-}
-
-// Parts of batches that passed the network; a batch in one pass is one.
-std::int64_t Trainer::parts_done() const {
-  const auto parts = [&](std::int64_t batch) {
-    return static_cast<std::int64_t>(
-        micro_batches(loader_->batch_total(batch), config_.train.micro_batch, 0,
-                      communicator_.size())
-            .size());
-  };
-  const std::int64_t full = parts(0), last = parts(steps_per_epoch_ - 1);
-  return step_ * full + step_ / steps_per_epoch_ * (last - full);
-}
-
-EncoderInfo Trainer::encoder_info() const {
-  return {config_.model.encoder, config_.augment.size, config_.pixels};
-}
-
-void Trainer::save_weights(const std::filesystem::path& directory,
-                           std::map<std::string, std::string> provenance) const {
-  // A batch of statistics a view and part of a batch.
-  music::save_weights(*model_, directory, encoder_info(),
-                      needs_.views * parts_done(),
-                      std::move(provenance));
 }
 
 }  // namespace music

@@ -83,6 +83,14 @@ class Trainer {
   void compare_weights();
 
   EncoderInfo encoder_info() const;
+  // All of the encoder's parameters are.
+  bool encoder_frozen() const;
+  // The schedule's rate where it moves something, otherwise the highest that
+  // does.
+  double rate_of(const UpdateKnobs& knobs, double scheduled) const;
+  double peak_rate() const;
+  // Its num_batches_tracked: of the file it was started from, and since.
+  std::int64_t encoder_batches() const;
   void save_weights(const std::filesystem::path& directory,
                     std::map<std::string, std::string> provenance) const;
 
@@ -106,6 +114,7 @@ class Trainer {
   void fetch();
   void seek();
   std::int64_t parts_done() const;
+  std::int64_t new_batches() const;
 
   Config config_;
   dist::Communicator& communicator_;
@@ -117,6 +126,7 @@ class Trainer {
   std::int64_t steps_per_epoch_ = 0;
   std::unique_ptr<Model> model_;
   std::string weights_;
+  std::int64_t batches_before_ = 0;  // num_batches_tracked of that file
   std::unique_ptr<TrainingStep> training_step_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<HostParameters> saved_;  // what tensors() points to

@@ -128,7 +128,7 @@ TEST_CASE("what does not fit is refused") {
   const float values[] = {1, 2, 3, 4, 5, 6};
   CHECK_THROWS_AS(write_npy<float>(path, {7}, values), Error);
   CHECK_THROWS_AS(write_npy<float>(path, {-6}, values), Error);
-  CHECK_THROWS_AS(write_npy(path, DType::kF16, std::vector<std::int64_t>{12},
+  CHECK_THROWS_AS(write_npy(path, DType::kBF16, std::vector<std::int64_t>{12},
                             std::as_bytes(std::span(values))), Error);
   CHECK(fs::is_empty(scratch.path));
 

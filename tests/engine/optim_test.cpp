@@ -89,7 +89,7 @@ TEST_SUITE("optim") {
     for (const int group : {-1, kMostGroups})
       CHECK_THROWS_WITH_AS(
           p.set_group(0, group),
-          fmt::format("[parameters] group {}, expected 0 to 3", group).c_str(),
+          fmt::format("[parameters] group {}, expected 0 to 63", group).c_str(),
           Error);
     p.allocate(true);
     CHECK_FALSE(p.has_target());
@@ -173,6 +173,58 @@ TEST_SUITE("optim") {
     CHECK(near(s.rate(34430), 2.4024, 1e-12));
     CHECK(near(s.rate(62600), 0.0048, 1e-12));
     CHECK(near(s.rate(70000), 0.0048, 1e-12));
+  }
+
+  // Values of torch.optim.lr_scheduler, stepped once an epoch.
+  TEST_CASE("a cosine stepped per epoch is torch's CosineAnnealingLR") {
+    const auto schedule = [](std::int64_t epochs) {
+      return Schedule({.base_lr = 0.02, .batch = 256, .warmup_epochs = 0,
+                       .final_ratio = 0, .kind = ScheduleKind::kEpochCosine},
+                      7, epochs);
+    };
+    const double five[] = {0.02, 0.01809016994374947, 0.013090169943749474,
+                           0.0069098300562505275, 0.0019098300562505265};
+    for (std::int64_t step = 0; step < 35; ++step)
+      CHECK(near(schedule(5).rate(step), five[step / 7], 1e-12));
+    const Schedule long_one = schedule(100);
+    CHECK(near(long_one.rate(7), 0.019995065603657317, 1e-12));
+    CHECK(near(long_one.rate(7 * 50 + 6), 0.01, 1e-12));
+    CHECK(near(long_one.rate(7 * 99 + 3), 4.934396342684007e-06, 1e-12));
+    CHECK(long_one.rate(699) > 0);
+    CHECK(long_one.rate(700) == 0);
+  }
+
+  TEST_CASE("a rate in steps is torch's MultiStepLR") {
+    const Schedule s({.base_lr = 0.01, .batch = 256, .warmup_epochs = 0,
+                      .kind = ScheduleKind::kSteps, .milestones = {4, 8, 12}},
+                     3, 14);
+    for (std::int64_t step = 0; step < 42; ++step) {
+      const std::int64_t epoch = step / 3;
+      const double rate = epoch < 4 ? 1e-2 : epoch < 8 ? 1e-3
+                        : epoch < 12 ? 1e-4 : 1e-5;
+      CHECK(near(s.rate(step), rate, 1e-12));
+    }
+  }
+
+  TEST_CASE("curves in epochs begin behind the warm-up") {
+    ScheduleSpec spec{.base_lr = 1, .batch = 256, .warmup_epochs = 2,
+                      .final_ratio = 0, .kind = ScheduleKind::kEpochCosine};
+    const Schedule cosine(spec, 10, 6);
+    CHECK(cosine.rate(19) == 0.95);
+    CHECK(cosine.rate(20) == 1);
+    CHECK(cosine.rate(29) == 1);
+    CHECK(near(cosine.rate(40), 0.5, 1e-12));
+    spec.warmup_epochs = 1.5;
+    const Schedule within_epoch(spec, 10, 6);
+    CHECK(within_epoch.rate(15) == 1);
+    CHECK(within_epoch.rate(19) == 1);
+    CHECK(within_epoch.rate(20) < 1);
+    spec.kind = ScheduleKind::kSteps;
+    spec.milestones = {1, 3}, spec.factor = 0.5;
+    const Schedule steps(spec, 10, 6);
+    CHECK(steps.rate(14) == 14.0 / 15);
+    CHECK(steps.rate(15) == 0.5);
+    CHECK(steps.rate(30) == 0.25);
   }
 
   TEST_CASE("an absolute final rate, no warm-up, and no steps at all") {

@@ -14,8 +14,9 @@
 namespace music::test {
 
 // Tensors of one block and of several, in groups 0, 1, 2, 0 and 1, with a
-// target; "d" is frozen.
+// target; "d" is frozen, and no weight decay falls on "e".
 struct GroupedModel : Parameters {
+  static constexpr int kExempt = 4;
   static constexpr int kCount = 5, kFrozen = 3;
 
   explicit GroupedModel(const ParameterStorage& where) {
@@ -24,6 +25,7 @@ struct GroupedModel : Parameters {
     set_group(add("c", {3, 5}, Init::uniform(1)), 2);
     freeze(add("d", {6, 10}, Init::uniform(1)));
     set_group(add("e", {64, 65}, Init::uniform(1)), 1);
+    exempt_from_decay(kExempt);
     with_target();
     set_storage(where);
     allocate();
@@ -64,7 +66,7 @@ struct GroupedModel : Parameters {
 };
 
 // Five steps: group 1 stands still in the first two, and in the fourth once it
-// has moved; group 2 has its own rate.
+// has moved; group 2 has its own rate and weight decay.
 inline void check_groups_and_target(const ParameterStorage& where,
                                     float loss_scale = 1) {
   using reference::Array;
@@ -95,6 +97,7 @@ inline void check_groups_and_target(const ParameterStorage& where,
       UpdateState state{.knobs = {.target_momentum = steps[s].tau},
                         .loss_scale = loss_scale};
       std::copy_n(steps[s].rates, 3, state.knobs.rates);
+      state.knobs.decays[2] = {true, 0.5f};
       run.set(state);
       run.queue(nullptr);
       CHECK(run.state().applied == 1);
@@ -106,8 +109,11 @@ inline void check_groups_and_target(const ParameterStorage& where,
         Array gradient(r.value.shape, model.read(model.gradient(i)));
         for (double& g : gradient.data) g /= loss_scale;
         const bool still = info.frozen || (info.group > 0 && rate == 0);
+        OptimizerSpec its = spec;
+        if (info.group == 2) its.weight_decay = 0.5;
+        if (i == GroupedModel::kExempt) its.weight_decay = 0;
         if (!still)
-          reference::optimizer_step(spec, rate, gradient, r.value, r.momentum);
+          reference::optimizer_step(its, rate, gradient, r.value, r.momentum);
         reference::follow(state.knobs.target_momentum, r.value, r.target);
         const auto near_to = [&](const Tensor& t, const Array& expected) {
           return within(norm_relative(model.read(t), expected.data), 4e-7);

@@ -106,8 +106,9 @@ TEST_SUITE("config") {
     CHECK(preset_names() ==
           std::vector<std::string>{
               "authors", "barlow_twins", "byol", "cifar10-authors",
-              "cifar10-cpu", "cifar10-paper", "demo", "moco_v2", "paper",
-              "simclr", "simsiam", "supervised", "swav", "vicreg"});
+              "cifar10-cpu", "cifar10-paper", "demo", "finetune-10pct",
+              "finetune-1pct", "linear-cifar10", "linear-imagenet",
+              "linear-places205", "moco_v2", "paper", "simclr", "simsiam", "supervised", "swav", "vicreg"});
     for (const std::string& name : preset_names())
       CHECK(resolve({{}, {}, {{"train.preset", name}}}).warnings.empty());
   }
@@ -243,6 +244,26 @@ TEST_SUITE("config") {
          {std::pair{"moco_v2.queue", "1000"}, {"moco_v2.group", "48"}})
       CHECK(contains(failure({{}, {}, {{"method.name", "moco_v2"}, {key, value}}}),
                      fmt::format("{} (flag)", key)));
+  }
+
+  TEST_CASE("keys of a rate in steps go together") {
+    using Flags = std::vector<std::pair<std::string, std::string>>;
+    const auto c = resolve({{}, {}, Flags{{"optim.schedule", "steps"},
+                                          {"optim.milestones", "60"}}});
+    CHECK(c.value.optim.schedule.milestones == std::vector<std::int64_t>{60});
+    CHECK(contains(failure({{}, {}, {{"optim.schedule", "steps"}}}),
+                   "optim.schedule (flag) = \"steps\" without optim.milestones"));
+    CHECK(contains(failure({{}, {}, {{"optim.milestones", "60,80"}}}),
+                   "optim.milestones (flag) is for optim.schedule \"steps\", found "
+                   "\"cosine\""));
+    CHECK(contains(failure({{}, {}, Flags{{"optim.schedule", "steps"},
+                                          {"optim.milestones", "80,60"}}}),
+                   "rising order, found [80, 60]"));
+    const auto late = resolve({{}, {}, Flags{{"optim.schedule", "steps"},
+                                             {"optim.milestones", "60,100"}}});
+    REQUIRE(late.warnings.size() == 1);
+    CHECK(contains(late.warnings[0],
+                   "the milestone at epoch 100 is not reached in 100 epochs"));
   }
 
   TEST_CASE("an unknown key names its place and the nearest key") {

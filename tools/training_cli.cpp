@@ -1,0 +1,47 @@
+#include "tools/training_cli.h"
+
+#include "dist/launch.h"
+#include "dist/stacks.h"
+#include "engine/core/log.h"
+#include "music/train/run.h"
+#include "tools/cli.h"
+#include "tools/progress.h"
+
+namespace music {
+
+int run_processes(char** argv,
+                  const std::function<int(dist::Communicator&)>& body) {
+  const auto communicator = dist::join();
+  dist::report_crashes(communicator->rank());
+  if (communicator->size() == 1) return body(*communicator);
+  try {
+    return body(*communicator);
+  } catch (const Error& e) {
+    complain(argv, e.what());
+    communicator->abort(e.code());
+    return static_cast<int>(e.code());
+  }
+}
+
+int train_with_display(const ResolvedConfig& config,
+                       const std::vector<std::string>& argv,
+                       dist::Communicator& communicator) {
+  const TrainConfig& settings = config.value.train;
+  setup_logging(settings.log_level, communicator.rank(), communicator.size());
+  Progress display(settings.progress, communicator.rank(), settings.log_every);
+  return run_training(config, argv, communicator, [&](const RunProgress& p) {
+    ProgressState state;
+    state.step = p.step.step + 1;
+    state.steps = p.total_steps;
+    state.epoch = static_cast<double>(state.step) /
+                  static_cast<double>(p.steps_per_epoch);
+    state.epochs = p.epochs;
+    state.views = p.views;
+    state.data_wait = p.data_wait;
+    state.lines = p.report.lines;
+    state.legend = p.legend;
+    display.update(state);
+  });
+}
+
+}  // namespace music

@@ -1,0 +1,25 @@
+#pragma once
+// What the programs that train share: joining the other processes, and the
+// progress display around a run.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "music/config/config.h"
+
+namespace music {
+
+// Joins the job's processes and runs body on each. An Error that one of several
+// meets is printed and ends the others too, which must not wait for it. Returns
+// the exit code.
+int run_processes(char** argv,
+                  const std::function<int(dist::Communicator&)>& body);
+
+// run_training() with its log and progress display. argv: as it is recorded.
+int train_with_display(const ResolvedConfig& config,
+                       const std::vector<std::string>& argv,
+                       dist::Communicator& communicator);
+
+}  // namespace music
