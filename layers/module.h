@@ -18,6 +18,9 @@ struct ForwardMode {
   bool target = false;
   // False: running statistics stay, the second time that a batch passes.
   bool moves_statistics = true;
+  // Evaluation only: convolutions take their batch norms' statistics into their
+  // weights where that saves a pass. Equal to rounding; no gradient passes.
+  bool fold = false;
   int groups = 1;        // statistics groups on the batch axis (2 = two views)
   // Groups are of this process alone, whatever communicator: samples and not
   // views. Running statistics are of all groups together, of all processes.

@@ -15,17 +15,27 @@ BatchNorm::BatchNorm(Parameters& parameters, const std::string& name,
   if (affine == Affine::kNoBeta) parameters.freeze(bias_);
 }
 
+Value BatchNorm::affine(Graph& graph, int parameter, double otherwise,
+                        std::int64_t channels, ForwardMode mode) const {
+  return parameter >= 0 ? weight(graph, parameter, mode)
+                        : graph.constant({channels}, otherwise);
+}
+
+BatchNorm::Values BatchNorm::values(Graph& graph, std::int64_t channels,
+                                    ForwardMode mode) const {
+  return {affine(graph, weight_, 1, channels, mode),
+          affine(graph, bias_, 0, channels, mode), graph.buffer(mean_),
+          graph.buffer(var_)};
+}
+
 Value BatchNorm::forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                          Value residual) const {
   BatchNormSpec spec;
   spec.groups = mode.groups;
   spec.relu = relu;
-  const auto scale = [&](int parameter, double otherwise) {
-    const std::int64_t channels = graph.shape(x)[graph.shape(x).rank() - 1];
-    return parameter >= 0 ? weight(graph, parameter, mode)
-                          : graph.constant({channels}, otherwise);
-  };
-  const Value gamma = scale(weight_, 1), beta = scale(bias_, 0);
+  const std::int64_t channels = graph.shape(x)[graph.shape(x).rank() - 1];
+  const Value gamma = affine(graph, weight_, 1, channels, mode);
+  const Value beta = affine(graph, bias_, 0, channels, mode);
   MUSIC_CHECK(mode.training || !mode.target,
               "[norm] a target network in evaluation: expected training, it "
               "has no running statistics");

@@ -21,11 +21,20 @@ class BatchNorm {
             std::int64_t channels, double gamma = 1,
             Affine affine = Affine::kBoth);
 
+  // What evaluation reads, gamma and beta as constants where there are none.
+  struct Values {
+    Value gamma, beta, mean, var;
+  };
+  Values values(Graph& graph, std::int64_t channels, ForwardMode mode) const;
+
   // y = [relu](norm(x) [+ residual]); residual may be invalid.
   Value forward(Graph& graph, Value x, ForwardMode mode, bool relu,
                 Value residual = {}) const;
 
  private:
+  Value affine(Graph& graph, int parameter, double otherwise,
+               std::int64_t channels, ForwardMode mode) const;
+
   int weight_ = -1, bias_ = -1;  // -1: there is none
   int mean_, var_;
 };

@@ -90,6 +90,7 @@ check() {
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/(fast_|instruction_sets))")
+      only("^linear\\.h", "^tests/music/eval/liblinear_test\\.")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(onnx/|google/protobuf/)", "^music/formats/onnx_")
       only("^(CLI/|benchmark/)", "^tools/")
@@ -163,6 +164,7 @@ data/jpeg.cpp <stb/stb_image.h>
 data/loader.cpp <hwy/highway.h>
 data/dataset.cpp <archive.h>
 tools/b.cpp <doctest/doctest.h>
+music/eval/h.cpp <linear.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"

@@ -48,4 +48,8 @@ if(MUSIC_CUDA)
 endif()
 if(MUSIC_TESTS)
   find_package(doctest REQUIRED)
+  # Beside our SVM solver, where it is there.
+  find_path(MUSIC_LIBLINEAR_INCLUDE_DIR linear.h)
+  find_library(MUSIC_LIBLINEAR linear)
+  mark_as_advanced(MUSIC_LIBLINEAR_INCLUDE_DIR MUSIC_LIBLINEAR)
 endif()

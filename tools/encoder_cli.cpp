@@ -56,13 +56,30 @@ void EncoderOptions::add_to(CLI::App& app) {
   add_compute_options(app, device, precision);
 }
 
-std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
+namespace {
+
+std::unique_ptr<Model> random_model_of(const ModelSpec& spec,
+                                       const Compute& compute,
+                                       std::uint64_t seed) {
   auto model = std::make_unique<Model>(
-      ModelSpec{info.encoder},
+      spec,
       ParameterStorage{.device = compute.device, .compute = compute.dtype});
   model->allocate();
   model->parameters().initialise(seed);
   return model;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed) const {
+  return random_model_of(ModelSpec{info.encoder}, compute, seed);
+}
+
+std::unique_ptr<Model> OpenedEncoder::random_model(std::uint64_t seed,
+                                                   const HeadSpec& head) const {
+  ModelSpec spec{info.encoder};
+  spec.head = head;
+  return random_model_of(spec, compute, seed);
 }
 
 void OpenedEncoder::load_into(Model& model) const {

@@ -50,7 +50,10 @@ struct OpenedEncoder {
   const std::string& hash() const { return weights.hash; }
   // A model of its shape with random weights.
   std::unique_ptr<Model> random_model(std::uint64_t seed) const;
-  // Gives the model the file's weights.
+  // The same with a head, for embeddings.
+  std::unique_ptr<Model> random_model(std::uint64_t seed,
+                                      const HeadSpec& head) const;
+  // Gives the model the file's weights; a head keeps its own.
   void load_into(Model& model) const;
 };
 

@@ -40,6 +40,14 @@ void add_safetensors(Inspected& out, SafetensorsFile file) {
     out.facts.emplace_back(key, value);
 }
 
+void add_npy(Inspected& out, const std::string& name, NpyArray array) {
+  const NpyArray& a = out.arrays.emplace_back(std::move(array));
+  const TensorEntry t{name, a.dtype, a.shape,
+                      {a.data.as<std::byte>(), a.data.bytes()}};
+  out.rows.push_back({name, std::string(name_of(a.dtype)), dims(a.shape),
+                      a.data.bytes(), t});
+}
+
 // The text of a small file; "" where there is none.
 std::string small_text(const fs::path& path) {
   if (!fs::is_regular_file(path)) return "";
@@ -142,9 +150,15 @@ Inspected zip(const FileReader& file) {
   if (pth)
     out.facts.emplace_back("names and shapes",
                            "are in data.pkl, a pickle, which is never read");
-  for (const ZipEntry& e : entries)
+  for (const ZipEntry& e : entries) {
+    if (out.kind == "npz" && e.method == 0) {
+      add_npy(out, e.name.substr(0, e.name.size() - 4),
+              read_npy(file.path(), {zip_data_offset(file, e), e.size}));
+      continue;
+    }
     out.rows.push_back({e.name, e.method == 0 ? "stored" : "compressed", "",
                         e.size, std::nullopt});
+  }
   return out;
 }
 
@@ -213,12 +227,7 @@ Inspected inspect(const fs::path& path) {
   Inspected out;
   if (front.starts_with("\x93NUMPY")) {
     out.kind = "npy";
-    const NpyArray& a = out.arrays.emplace_back(read_npy(path));
-    out.rows.push_back(
-        {path.stem().string(), std::string(name_of(a.dtype)), dims(a.shape),
-         a.data.bytes(),
-         TensorEntry{path.stem().string(), a.dtype, a.shape,
-                     {a.data.as<std::byte>(), a.data.bytes()}}});
+    add_npy(out, path.stem().string(), read_npy(path));
     return out;
   }
   if (front.starts_with("PK\x03\x04")) return zip(file);

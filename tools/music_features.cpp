@@ -1,84 +1,255 @@
-// music_features: frozen features of a data set as NumPy files.
+// music_features: frozen features, embeddings or segment codes of a data set as
+// NumPy files.
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <filesystem>
-#include <fstream>
 
+#include "dist/launch.h"
+#include "dist/stacks.h"
 #include "engine/core/log.h"
-#include "engine/io/npy.h"
 #include "engine/io/state_dict.h"
+#include "music/model/head_file.h"
 #include "tools/encoder_cli.h"
+#include "tools/feature_files.h"
+#include "tools/progress.h"
+#include "tools/score_record.h"
 
 namespace {
 
 using namespace music;
+namespace fs = std::filesystem;
 
-// The pixels the encoder saw, in order: [count, size, size, 3].
-std::vector<std::uint8_t> pixels_of(const data::Dataset& dataset,
-                                    const FeatureSpec& spec) {
-  data::EvalLoaderSpec loading;
-  loading.eval = spec.eval;
-  loading.workers = spec.workers;
-  data::EvalLoader loader(dataset, loading);
-  std::vector<std::uint8_t> pixels;
-  while (const data::Batch* b = loader.next()) {
-    const auto* p = b->pixels.as<std::uint8_t>();
-    pixels.insert(pixels.end(), p, p + b->n * spec.eval.size * spec.eval.size * 3);
+struct Options {
+  EncoderOptions encoder;
+  std::string data, out, split = "train", kind = "pooled", view = "crop";
+  std::string projector, progress = "auto", bad_images = "skip";
+  std::vector<std::int64_t> segments;
+  std::int64_t limit = 0;
+  int batch = 64;
+  std::uint64_t seed = 0;
+  bool pixels = false, json = false;
+
+  bool needs_head() const { return kind == "embedding" || kind == "codes"; }
+};
+
+void add_options(CLI::App& app, Options& o) {
+  o.encoder.add_to(app);
+  app.add_option("--data", o.data, "images: a folder, a list, shards, CIFAR or STL-10")
+      ->required();
+  app.add_option("--split", o.split, "train or test")
+      ->check(CLI::IsMember({"train", "test"}));
+  app.add_option("--kind", o.kind,
+                 "pooled: the encoder's output (default); res5: its last map as "
+                 "2 x 2 means, 4 times as wide; embedding: the projector's output; "
+                 "codes: the largest unit of each of its segments")
+      ->check(CLI::IsMember({"pooled", "res5", "embedding", "codes"}));
+  app.add_option("--projector", o.projector,
+                 "of embedding and codes (default: the run's projector.safetensors)");
+  app.add_option("--segments", o.segments,
+                 "units of a segment, or of each (default: the run's)")
+      ->delimiter(',')->check(CLI::Range(1, 65536));
+  app.add_option("--view", o.view,
+                 "crop: the image's centre (default); squash: all of it, its aspect "
+                 "lost")->check(CLI::IsMember({"crop", "squash"}));
+  app.add_option("--limit", o.limit, "so many images only, drawn by --seed");
+  app.add_option("--seed", o.seed, "of --limit");
+  app.add_option("--batch", o.batch, "images that pass the network at once")
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--bad-images", o.bad_images,
+                 "skip: left out of all files and listed (default); refuse")
+      ->check(CLI::IsMember({"skip", "refuse"}));
+  app.add_option("--out", o.out, "folder for features.npy [n,d] f32 (or codes.npy and "
+                 "codes_packed.npy), labels.npy [n] i64 (-1: none), files.txt, "
+                 "info.json")->required();
+  app.add_flag("--pixels", o.pixels,
+               "also images.npy u8 [n,size,size,3], as the encoder saw them");
+  app.add_option("--progress", o.progress, "auto, bar, plain or none")
+      ->check(CLI::IsMember({"auto", "bar", "plain", "none"}));
+  app.add_flag("--json", o.json, "print one JSON object");
+}
+
+// The segments of codes: as asked for, else as the run was trained.
+Segments segments_of(const Options& o, std::int64_t units) {
+  if (o.segments.size() == 1) return Segments::equal(units, o.segments[0]);
+  if (!o.segments.empty()) {
+    Segments segments = Segments::uneven(o.segments);
+    if (segments.units() != units)
+      throw error(ExitCode::kUsage,
+                  "[features] --segments add up to {}, expected the projector's {} "
+                  "units", segments.units(), units);
+    return segments;
   }
-  return pixels;
+  const fs::path config = fs::path(o.encoder.encoder) / "config.toml";
+  if (!o.encoder.is_run() || !fs::exists(config))
+    throw error(ExitCode::kUsage,
+                "[features] codes of {}, which is no run: expected --segments",
+                o.encoder.encoder);
+  const Config run = resolve({{config.string()}, {}, {}}).value;
+  if (run.method.name != Music::kName)
+    throw error(ExitCode::kUsage,
+                "[features] {} was trained by {}, whose embeddings have no segments: "
+                "expected --segments", o.encoder.encoder, run.method.name);
+  return make_segments(run.method.of<Music>(), units);
+}
+
+struct Opened {
+  OpenedEncoder encoder;
+  std::unique_ptr<Model> model;
+  FeatureFilesSpec files;
+  Json info;
+};
+
+Opened open(const Options& o, dist::Communicator& world) {
+  Opened opened{open_encoder(o.encoder, &world), nullptr, {}, {}};
+  const OpenedEncoder& encoder = opened.encoder;
+  FeatureSpec& spec = opened.encoder.features;
+  spec.kind = o.kind == "pooled" ? FeatureKind::kPooled
+              : o.kind == "res5" ? FeatureKind::kRes5
+                                 : FeatureKind::kEmbedding;
+  spec.eval.squash = o.view == "squash";
+  spec.batch = o.batch;
+  spec.rank = world.rank();
+  spec.world = world.size();
+  Json& info = opened.info;
+  info = {{"kind", o.kind},
+          {"encoder", {{"path", encoder.path.string()}, {"hash", encoder.hash()}}},
+          {"resize", spec.eval.resize}, {o.view, spec.eval.size},
+          {"interpolation", "bilinear"}, {"compute", describe(encoder.compute)}};
+  if (o.needs_head()) {
+    if (o.projector.empty() && !o.encoder.is_run())
+      throw error(ExitCode::kUsage,
+                  "[features] {} of {}, which is no run: expected --projector",
+                  o.kind == "codes" ? "codes" : "embeddings", o.encoder.encoder);
+    const fs::path path = o.projector.empty()
+                              ? fs::path(o.encoder.encoder) / "projector.safetensors"
+                              : fs::path(o.projector);
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    const HeadSpec head =
+        read_head_spec(file, path.string(), encoder.info.encoder.features());
+    opened.model = encoder.random_model(0, head);
+    HostParameters parameters(opened.model->parameters());
+    import_state(*parameters, Model::kHead, file, path.string());
+    parameters.write_back();
+    info["projector"] = describe_encoder(file, path.string());
+  } else {
+    if (!o.projector.empty() || !o.segments.empty())
+      throw error(ExitCode::kUsage,
+                  "[features] --projector and --segments with --kind {}, expected "
+                  "embedding or codes", o.kind);
+    opened.model = encoder.random_model(0);
+  }
+  encoder.load_into(*opened.model);
+  opened.files.width = feature_width(*opened.model, spec.kind);
+  if (o.pixels) opened.files.pixels = spec.eval.size;
+  if (o.kind == "codes") {
+    const Segments segments = segments_of(o, opened.files.width);
+    std::vector<std::int64_t> sizes;
+    for (std::int64_t s = 0; s < segments.count(); ++s)
+      sizes.push_back(segments.size(s));
+    info["segments"] = sizes;
+    info["packed"] = "ceil(log2(size)) bits a segment, most significant first "
+                     "(numpy.unpackbits)";
+    opened.files.segments = segments;
+  } else {
+    info["width"] = opened.files.width;
+  }
+  return opened;
+}
+
+void write(const Options& o, dist::Communicator& world) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto dataset = data::subset(
+      data::open_dataset(o.data, data::DatasetFormat::kAuto,
+                         o.split == "test" ? data::Split::kTest
+                                           : data::Split::kTrain),
+      o.limit, o.seed);
+  Opened opened = open(o, world);
+  // Each process writes its rows; the first adds those of the others, in order.
+  const auto part = [&](int rank) {
+    return rank == 0 ? fs::path(o.out)
+                     : fs::path(o.out) / fmt::format(".part-{}", rank);
+  };
+  FeatureFiles files(part(world.rank()), opened.files);
+  Progress display(progress_style(o.progress), world.rank(), 10);
+  ProgressState state;
+  state.task = "features";
+  state.steps = (dataset->size() + world.size() - 1) / world.size();
+  const FeatureSummary summary = stream_features(
+      *opened.model, *dataset, opened.encoder.features,
+      [&](const FeatureRows& rows) {
+        files.add(rows, *dataset);
+        state.step += rows.n;
+        display.update(state);
+      });
+  for (const data::BadSample& bad : summary.bad) {
+    if (o.bad_images == "refuse")
+      throw error(ExitCode::kData, "[features] {} cannot be read: {}", bad.name,
+                  bad.reason);
+    files.leave_out(bad);
+    spdlog::warn("[features] {} is left out: {}", bad.name, bad.reason);
+  }
+  std::vector<std::int64_t> facts(static_cast<std::size_t>(2 * world.size()));
+  const std::int64_t mine[] = {summary.count, std::ssize(summary.bad)};
+  if (world.rank() > 0) files.commit("{}\n");
+  world.exchange(mine, facts);  // the others have committed
+  if (world.rank() > 0) return;
+  std::int64_t rows = 0, left_out = 0;
+  for (int r = 0; r < world.size(); ++r) {
+    rows += facts[static_cast<std::size_t>(2 * r)];
+    left_out += facts[static_cast<std::size_t>(2 * r + 1)];
+    if (r > 0) files.append(part(r));
+  }
+  if (rows == 0)
+    throw error(ExitCode::kData, "[features] none of {} images can be read",
+                dataset->size());
+  Json& info = opened.info;
+  info["data"] = describe_data(*dataset, o.data);
+  info["images"] = rows;
+  info["left_out"] = left_out;
+  info["processes"] = world.size();
+  info["seconds"] = std::chrono::duration<double>(
+                        std::chrono::steady_clock::now() - start).count();
+  const auto text = [&](int indent) {
+    return info.dump(indent, ' ', false, Json::error_handler_t::replace);
+  };
+  const std::int64_t written = files.commit(text(2) + "\n");
+  MUSIC_CHECK(written == rows, "[features] {} rows of {}", written, rows);
+  if (o.json) {
+    info["out"] = o.out;
+    fmt::print("{}\n", text(-1));
+  } else {
+    fmt::print("{}: {} of {} images, {}\n", o.out,
+               o.kind == "codes" ? "codes" : "features", rows,
+               opened.files.segments
+                   ? fmt::format("{} segments", opened.files.segments->count())
+                   : fmt::format("{} wide", opened.files.width));
+    if (left_out > 0)
+      fmt::print("{} images cannot be read: left_out.txt\n", left_out);
+  }
 }
 
 int features_main(int argc, char** argv) {
   CLI::App app("Writes frozen features, labels and names of a data set.");
-  EncoderOptions options;
-  std::string path, out, split = "train";
-  std::int64_t limit = 0;
-  std::uint64_t seed = 0;
-  bool with_pixels = false;
-  options.add_to(app);
-  app.add_option("--data", path, "images: a folder, a list, shards, CIFAR or STL-10")
-      ->required();
-  app.add_option("--split", split, "train or test")
-      ->check(CLI::IsMember({"train", "test"}));
-  app.add_option("--limit", limit, "so many images only, drawn by --seed");
-  app.add_option("--seed", seed, "of --limit");
-  app.add_option("--out", out, "folder for features.npy [n,d] f32, labels.npy "
-                 "[n] i64 (-1: none), files.txt")->required();
-  app.add_flag("--pixels", with_pixels,
-               "also images.npy u8 [n,size,size,3], as the encoder saw them");
+  Options o;
+  add_options(app, o);
   if (!parse(app, argc, argv)) return 0;
-  setup_logging("info");
-
-  const OpenedEncoder encoder = open_encoder(options);
-  const auto dataset = data::subset(
-      data::open_dataset(path, data::DatasetFormat::kAuto,
-                         split == "test" ? data::Split::kTest
-                                         : data::Split::kTrain),
-      limit, seed);
-  const auto model = encoder.random_model(0);
-  encoder.load_into(*model);
-  const Features f = extract_features(*model, *dataset, encoder.features);
-  if (f.bad_images > 0)
-    throw error(ExitCode::kData,
-                "[features] {} of {} images cannot be read: expected all, so "
-                "that rows and names agree", f.bad_images, dataset->size());
-
-  namespace fs = std::filesystem;
-  fs::create_directories(out);
-  const std::int64_t n = f.count;
-  const std::vector<std::int64_t> labels(f.labels.begin(), f.labels.end());
-  write_npy<float>(fs::path(out) / "features.npy", {n, f.width}, f.values);
-  write_npy<std::int64_t>(fs::path(out) / "labels.npy", {n}, labels);
-  std::ofstream files(fs::path(out) / "files.txt");
-  for (std::int64_t i = 0; i < n; ++i) files << dataset->name(i) << '\n';
-  if (with_pixels) {
-    const std::int64_t size = encoder.features.eval.size;
-    write_npy<std::uint8_t>(fs::path(out) / "images.npy", {n, size, size, 3},
-                            pixels_of(*dataset, encoder.features));
+  const auto communicator = dist::join();
+  dist::report_crashes(communicator->rank());
+  setup_logging("info", communicator->rank(), communicator->size());
+  if (communicator->size() == 1) {
+    write(o, *communicator);
+    return 0;
   }
-  fmt::print("{}: features of {} images, {} wide\n", out, n, f.width);
-  return 0;
+  try {
+    write(o, *communicator);
+    return 0;
+  } catch (const Error& e) {
+    complain(argv, e.what());
+    communicator->abort(e.code());  // the others must not wait for this one
+    return static_cast<int>(e.code());
+  }
 }
 
 }  // namespace

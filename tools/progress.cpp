@@ -116,6 +116,13 @@ struct Progress::Screen {
   }
 };
 
+ProgressStyle progress_style(const std::string& name) {
+  return name == "bar"     ? ProgressStyle::kBar
+         : name == "plain" ? ProgressStyle::kPlain
+         : name == "none"  ? ProgressStyle::kNone
+                           : ProgressStyle::kAuto;
+}
+
 ProgressStyle choose_style(ProgressStyle asked, int rank, bool terminal,
                            const char* term, const char* ci) {
   if (rank != 0) return ProgressStyle::kNone;

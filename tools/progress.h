@@ -35,6 +35,9 @@ struct ProgressState {
 ProgressStyle choose_style(ProgressStyle asked, int rank, bool terminal,
                            const char* term, const char* ci);
 
+// "auto", "bar", "plain" or "none".
+ProgressStyle progress_style(const std::string& name);
+
 // "epoch 2.5/12  step 230/936  loss -8.12 [-4.49, -13.15]  DE ...", rates over
 // the window since `then`; of a task "TASK 1200/5000  340 images/s". remaining is in seconds, < 0 when unknown.
 std::string progress_text(const ProgressState& now, const ProgressState& then,

@@ -8,6 +8,7 @@
 #include "engine/ops/column_deviation.h"
 #include "engine/ops/contrastive.h"
 #include "engine/ops/conv2d.h"
+#include "engine/ops/conv2d_norm.h"
 #include "engine/ops/cross_entropy.h"
 #include "engine/ops/global_avg_pool.h"
 #include "engine/ops/image_normalize.h"
@@ -42,6 +43,7 @@ MUSIC_NO_CUDA(make_contrastive, ContrastiveSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_data, Conv2dSpec)
 MUSIC_NO_CUDA(make_conv2d_backward_weights, Conv2dSpec)
 MUSIC_NO_CUDA(make_conv2d_forward, Conv2dSpec)
+MUSIC_NO_CUDA(make_conv2d_norm, Conv2dNormSpec)
 MUSIC_NO_CUDA(make_cross_entropy)
 MUSIC_NO_CUDA(make_global_avg_pool_backward)
 MUSIC_NO_CUDA(make_global_avg_pool_forward)

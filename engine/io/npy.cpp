@@ -137,6 +137,27 @@ void NpyWriter::write_bytes(std::span<const std::byte> bytes) {
   bytes_ += bytes.size();
 }
 
+void NpyWriter::append(const std::filesystem::path& path) {
+  const FileReader file(path);
+  const std::uint64_t front = header(0).size();
+  const std::uint64_t rows =
+      file.size() < front ? 0 : (file.size() - front) / row_bytes_;
+  std::string found(front, '\0');
+  if (file.size() >= front)
+    file.read(0, std::as_writable_bytes(std::span(found)));
+  if (found != header(static_cast<std::int64_t>(rows)) ||
+      file.size() != front + rows * row_bytes_)
+    throw error(ExitCode::kData, "[npy] {} is not of such rows", path.string());
+  std::vector<std::byte> piece(std::size_t{1} << 20);
+  for (std::uint64_t at = front; at < file.size();) {
+    const std::span<std::byte> bytes(
+        piece.data(), std::min<std::uint64_t>(piece.size(), file.size() - at));
+    file.read(at, bytes);
+    write_bytes(bytes);
+    at += bytes.size();
+  }
+}
+
 std::int64_t NpyWriter::commit() {
   MUSIC_CHECK(bytes_ % row_bytes_ == 0, "[npy] {} bytes are no whole rows of {}",
               bytes_, row_bytes_);
@@ -169,24 +190,29 @@ void write_npy(const std::filesystem::path& path, DType dtype,
   file.commit();
 }
 
-NpyReader::NpyReader(const std::filesystem::path& path) : file_(path) {
+NpyReader::NpyReader(const std::filesystem::path& path, FilePart part)
+    : file_(path) {
   const auto fail = [&](const std::string& what) {
     throw error(ExitCode::kData, "[npy] {}: {}", path.string(), what);
   };
+  if (part.begin > file_.size() ||
+      part.bytes.value_or(0) > file_.size() - part.begin)
+    fail("ends before the array");
+  const std::uint64_t size = part.bytes.value_or(file_.size() - part.begin);
   std::string front(kFront, '\0');
-  if (file_.size() < kFront) fail("too short for a .npy file");
-  file_.read(0, std::as_writable_bytes(std::span(front)));
+  if (size < kFront) fail("too short for a .npy file");
+  file_.read(part.begin, std::as_writable_bytes(std::span(front)));
   if (!front.starts_with(kMagic)) fail("is not a .npy file of version 1.0");
   std::uint16_t length = 0;
   std::memcpy(&length, &front[kMagic.size()], sizeof(length));
-  if (length > file_.size() - kFront) fail("ends inside its header");
+  if (length > size - kFront) fail("ends inside its header");
   std::string header(length, '\0');
-  file_.read(kFront, std::as_writable_bytes(std::span(header)));
+  file_.read(part.begin + kFront, std::as_writable_bytes(std::span(header)));
   if (!parse_header(header, dtype_, shape_))
     fail("header " + in_quotes(header) +
          ", expected a C-ordered array of <f4, <f8, <f2, <i8, <i4 or |u1");
-  begin_ = kFront + length;
-  const std::uint64_t found = file_.size() - begin_;
+  begin_ = part.begin + kFront + length;
+  const std::uint64_t found = size - kFront - length;
   if (byte_size(shape_, dtype_) != found)
     fail(fmt::format("shape {} does not fit its {} bytes of data", shape_,
                      found));
@@ -199,8 +225,8 @@ void NpyReader::read(std::int64_t first, std::span<std::byte> out) const {
   file_.read(begin_ + static_cast<std::uint64_t>(first) * size_of(dtype_), out);
 }
 
-NpyArray read_npy(const std::filesystem::path& path) {
-  const NpyReader reader(path);
+NpyArray read_npy(const std::filesystem::path& path, FilePart part) {
+  const NpyReader reader(path, part);
   NpyArray array;
   array.dtype = reader.dtype();
   array.shape = reader.shape();

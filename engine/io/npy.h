@@ -1,12 +1,13 @@
 #pragma once
 // NumPy's .npy, version 1.0, little-endian, C order
 // (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html):
-// features for other programs, goldens from them. F32, F64, I64 and U8; what is
+// features for other programs, goldens from them. F32, F64, F16, I64, I32 and U8; what is
 // written piece by piece also u16.
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -52,6 +53,8 @@ class NpyWriter {
     MUSIC_CHECK(type_of<T>() == type_, "[npy] values of another type");
     write_bytes(std::as_bytes(values));
   }
+  // Adds the rows of a file that another writer of such rows committed.
+  void append(const std::filesystem::path& path);
   // Returns the number of rows. kInternal when the last one is not whole.
   std::int64_t commit();
 
@@ -77,6 +80,12 @@ class NpyWriter {
   std::uint64_t row_bytes_ = 0, bytes_ = 0;
 };
 
+// Where in a file the array is: all of it, or an entry of a zip file.
+struct FilePart {
+  std::uint64_t begin = 0;
+  std::optional<std::uint64_t> bytes = {};  // up to the end
+};
+
 struct NpyArray {
   DType dtype = DType::kF32;
   std::vector<std::int64_t> shape;
@@ -93,12 +102,12 @@ struct NpyArray {
 
 // kData when the file cannot be read, is not of this form (as numpy.save
 // writes it), or is shorter or longer than its shape says.
-NpyArray read_npy(const std::filesystem::path& path);
+NpyArray read_npy(const std::filesystem::path& path, FilePart part = {});
 
-// The same, of which parts are read. Also F16 and I32.
+// The same, of which parts are read.
 class NpyReader {
  public:
-  explicit NpyReader(const std::filesystem::path& path);
+  explicit NpyReader(const std::filesystem::path& path, FilePart part = {});
 
   const std::filesystem::path& path() const { return file_.path(); }
   DType dtype() const { return dtype_; }

@@ -111,7 +111,8 @@ FeatureSummary stream_features(Model& model, const data::Dataset& dataset,
       for (std::int64_t i = 0; i < b->n; ++i)
         channels_first(rows.data() + i * summary.width, summary.width / 4,
                        scratch);
-    sink({b->n, summary.width, rows.data(), b->samples, b->labels});
+    sink({b->n, summary.width, rows.data(), b->samples, b->labels,
+          b->pixels.as<std::uint8_t>()});
     summary.count += b->n;
   }
   summary.bad = loader.quarantine();

@@ -39,6 +39,7 @@ struct FeatureRows {
   const float* values = nullptr;  // [n, width]; res5 is ordered C, H, W
   std::span<const std::int64_t> samples;  // n numbers in the data set, ascending
   std::span<const int> labels;            // n; -1: none
+  const std::uint8_t* pixels = nullptr;   // [n, size, size, 3]: what was seen
 };
 using FeatureSink = std::function<void(const FeatureRows&)>;
 

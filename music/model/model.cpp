@@ -91,7 +91,11 @@ FeatureGraph Model::feature_graph(std::int64_t images, int image_size,
               "[model] embeddings need a head, this has an encoder only");
   FeatureGraph f{Graph(parameters_), {}, {}};
   Graph& g = f.graph;
-  const ForwardMode mode{.training = false, .groups = 1};
+  // A GPU's convolution does not take a bias along.
+  const ForwardMode mode{
+      .training = false,
+      .fold = parameters_.storage().device == Device::kCpu,
+      .groups = 1};
   f.pixels = g.input("pixels", {images, image_size, image_size, 3}, DType::kU8);
   const Value x = normalised(g, f.pixels, pixels);
   Value y = kind == FeatureKind::kRes5

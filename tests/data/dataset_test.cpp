@@ -287,4 +287,28 @@ TEST_SUITE("dataset") {
     CHECK(subset(open(f.path()), 0, 1)->size() == 20);
     CHECK(subset(open(f.path()), 99, 1)->size() == 20);
   }
+
+  TEST_CASE("a view shows the images of its numbers") {
+    const TemporaryFolder f;
+    for (int i = 0; i < 4; ++i)
+      f.write_jpeg((i < 2 ? "a/" : "b/") + std::to_string(i) + ".jpg", i);
+    const auto whole = open(f.path());
+    const auto part = view(*whole, {1, 3});
+    REQUIRE(part->size() == 2);
+    CHECK(part->name(0) == whole->name(1));
+    CHECK(part->label(1) == 1);
+    CHECK(part->classes() == whole->classes());
+  }
+
+  TEST_CASE("which paths have test images of their own") {
+    const TemporaryFolder f;
+    f.write_jpeg("both/train/a/1.jpg", 1);
+    f.write_jpeg("both/val/a/2.jpg", 2);
+    f.write("list", "both/train/a/1.jpg 0\n");
+    CHECK(has_test_split(f.path("both"), DatasetFormat::kAuto));
+    CHECK(!has_test_split(f.path("both/train"), DatasetFormat::kAuto));
+    CHECK(!has_test_split(f.path("list"), DatasetFormat::kAuto));
+    CHECK(!has_test_split(f.path("none"), DatasetFormat::kAuto));
+    CHECK(has_test_split(f.path("both/train"), DatasetFormat::kCifar10));
+  }
 }

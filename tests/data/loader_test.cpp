@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -447,6 +448,54 @@ TEST_SUITE("loader") {
     CHECK(loader.stats().batches == 4);
     CHECK(loader.stats().samples == 32);
     CHECK(loader.stats().wait_seconds > 0);
+  }
+
+  TEST_CASE("evaluation of processes: consecutive parts, together every image") {
+    const Made data(35, {0, 9, 34});
+    for (const int world : {1, 2, 4, 40}) {
+      std::vector<std::int64_t> seen;
+      for (int rank = 0; rank < world; ++rank) {
+        EvalLoaderSpec s;
+        s.eval.resize = s.eval.size = 12;
+        s.batch = 4;
+        s.rank = rank;
+        s.world = world;
+        EvalLoader loader(data, s);
+        while (const Batch* b = loader.next())
+          seen.insert(seen.end(), b->samples.begin(), b->samples.end());
+      }
+      CHECK(seen.size() == 32);
+      CHECK(std::is_sorted(seen.begin(), seen.end()));
+      CHECK(std::adjacent_find(seen.begin(), seen.end()) == seen.end());
+    }
+  }
+
+  // Short side to 14, then both to 12; tools/peers/check_features.py compares real
+  // photographs with torchvision.
+  TEST_CASE("a squashed view is two resizes, and shows the whole image") {
+    AugmentScratch scratch;
+    Resizer resizer;
+    for (const auto& [width, height, w, h] :
+         std::initializer_list<std::array<int, 4>>{
+             {40, 20, 28, 14}, {20, 33, 14, 23}, {9, 9, 14, 14}}) {
+      Image image, between;
+      std::uint8_t* p = image.reset(width, height);
+      for (int i = 0; i < 3 * width * height; ++i)
+        p[i] = static_cast<std::uint8_t>((i * 7919) >> 3);
+      std::vector<std::uint8_t> view(3 * 12 * 12), expected(view.size());
+      squash_view(image, 14, 12, Interpolation::kBilinear, view.data(), scratch);
+      resizer.run(image, {0, 0, width, height}, w, h, {0, 0, w, h}, false,
+                  Interpolation::kBilinear, between.reset(w, h));
+      resizer.run(between, {0, 0, w, h}, 12, 12, {0, 0, 12, 12}, false,
+                  Interpolation::kBilinear, expected.data());
+      CHECK(view == expected);
+    }
+    Image strip;
+    strip.reset(1, 60000);
+    std::vector<std::uint8_t> view(3 * 12 * 12);
+    CHECK_THROWS_WITH(
+        squash_view(strip, 256, 12, Interpolation::kBilinear, view.data(), scratch),
+        "1 x 60000 pixels become 256 x 15360000, expected 178956970 pixels at most");
   }
 
   TEST_CASE("evaluation: every image once, in order, bad ones left out") {

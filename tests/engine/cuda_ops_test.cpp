@@ -78,6 +78,7 @@ TEST_SUITE("cuda_ops") {
     unsetenv("MUSIC_CONV_1X1");
   }
   TEST_CASE("cross_entropy") { check_op("cross_entropy"); }
+  TEST_CASE("conv2d_norm") { check_op("conv2d_norm"); }
   TEST_CASE("avg_pool") { check_op("avg_pool"); }
   TEST_CASE("global_avg_pool") { check_op("global_avg_pool"); }
   TEST_CASE("image_normalize") { check_op("image_normalize"); }

@@ -86,6 +86,29 @@ TEST_CASE("rows that come in pieces, and whose number is known at the end") {
   CHECK(bytes.ends_with(std::string("\x01\x00\xff\xff", 4)));
 }
 
+TEST_CASE("rows of another file") {
+  const Scratch scratch;
+  const auto write = [&](const char* name, std::int64_t width,
+                         std::vector<float> values) {
+    NpyWriter writer(scratch.path / name, NpyWriter::Type::kF32, {width});
+    writer.write<float>(values);
+    writer.commit();
+  };
+  write("a", 2, {3, 4, 5, 6});
+  write("none", 2, {});
+  write("other", 4, {1, 2, 3, 4});
+  NpyWriter writer(scratch.path / "x.npy", NpyWriter::Type::kF32, {2});
+  writer.write<float>(std::vector<float>{1, 2});
+  writer.append(scratch.path / "a");
+  writer.append(scratch.path / "none");
+  CHECK_THROWS_AS(writer.append(scratch.path / "other"), Error);
+  CHECK(writer.commit() == 3);
+  const NpyArray array = read_npy(scratch.path / "x.npy");
+  const auto values = array.values<float>();
+  CHECK(std::vector<float>(values.begin(), values.end()) ==
+        std::vector<float>{1, 2, 3, 4, 5, 6});
+}
+
 TEST_CASE("rows that are not committed leave no file") {
   const Scratch scratch;
   const fs::path path = scratch.path / "x.npy";
@@ -105,7 +128,7 @@ TEST_CASE("what does not fit is refused") {
   const float values[] = {1, 2, 3, 4, 5, 6};
   CHECK_THROWS_AS(write_npy<float>(path, {7}, values), Error);
   CHECK_THROWS_AS(write_npy<float>(path, {-6}, values), Error);
-  CHECK_THROWS_AS(write_npy(path, DType::kF16, std::vector<std::int64_t>{12},
+  CHECK_THROWS_AS(write_npy(path, DType::kBF16, std::vector<std::int64_t>{12},
                             std::as_bytes(std::span(values))), Error);
   CHECK(fs::is_empty(scratch.path));
 

@@ -51,6 +51,8 @@ cmp -s <(tail -c 5000 "$work/run.encoder.safetensors") <(tail -c 5000 "$work/run
   fail "a safetensors export has other bytes than the run's encoder"
 "$inspect" "$work/run/encoder.safetensors" --diff "$work/run.encoder.safetensors" >/dev/null ||
   fail "an export differs from its source"
+"$inspect" "$work/run/encoder.safetensors" --diff "$work/run.encoder.npz" >/dev/null ||
+  fail "an .npz differs from its source"
 export_to "$work/deep" --to detectron2 --out "$work/d2.pth"
 [[ -s $work/d2.yaml ]] || fail "no YAML beside the detectron2 weights"
 export_to "$work/deep" --to detectron2 --recipe plain_1x --out "$work/d2.pkl"

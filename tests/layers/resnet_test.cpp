@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -95,17 +96,21 @@ void check_golden(const std::string& name, const ResNetSpec& spec) {
                                  floats(p.buffer(static_cast<int>(i)))),
                  1e-5));
   }
-  {
+  for (const bool fold : {false, true}) {
     Graph g(p);
     const Value x = g.input("images", input, DType::kF32);
-    const Value y = encoder.net.forward(g, x, {.training = false});
+    const Value y = encoder.net.forward(g, x, {.training = false, .fold = fold});
     g.keep(y);
+    const auto norms = std::count_if(
+        g.nodes().begin(), g.nodes().end(),
+        [](const Node& n) { return n.op == "batch_norm_inference"; });
+    CHECK((norms == 0) == fold);
     BoundExecutable evaluation(std::move(g), p);
     evaluation->set_input(x, images.data());
     evaluation->run();
     CHECK(within(
         golden.error_of("", "eval_features", floats(evaluation->tensor(y))),
-        1e-5));
+        1e-5, fold ? "folded" : ""));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/ops/avg_pool.h"
 #include "engine/ops/conv2d.h"
+#include "engine/ops/conv2d_norm.h"
 #include "engine/ops/global_avg_pool.h"
 #include "engine/ops/max_pool.h"
 #include "tests/support/op_case.h"
@@ -36,6 +37,47 @@ inline void add_conv2d_cases(std::vector<OpCase>& cases) {
       r.y = reference::conv2d(x, w, d.stride, d.pad);
       const auto g = reference::conv2d_backward(x, w, dy, d.stride, d.pad);
       r.gradients = {g.dx, g.dw};
+    };
+    cases.push_back(std::move(c));
+  }
+}
+
+struct ConvNormRow {
+  std::int64_t n, h, w, c, k, r;
+  int stride, pad;
+  bool relu, residual;
+};
+
+inline void add_conv2d_norm_cases(std::vector<OpCase>& cases,
+                                  const std::vector<ConvNormRow>& rows) {
+  for (const ConvNormRow& d : rows) {
+    OpCase c;
+    c.name = fmt::format("conv2d_norm {}x{}x{}x{} to {}, {}x{} stride {} pad {}{}{}",
+                         d.n, d.h, d.w, d.c, d.k, d.r, d.r, d.stride, d.pad,
+                         d.relu ? " relu" : "", d.residual ? " residual" : "");
+    // No gradient: nothing is trained.
+    c.tensors = {{uniform("x", {d.n, d.h, d.w, d.c}), Role::kData},
+                 {uniform("w", {d.k, d.r, d.r, d.c}), Role::kData},
+                 {uniform("gamma", {d.k}, 1, 1), Role::kData},
+                 {uniform("beta", {d.k}), Role::kData},
+                 {uniform("mean", {d.k}, 1, 0.5), Role::kBuffer},
+                 {uniform("var", {d.k}, 1, 1), Role::kBuffer}};
+    c.tensors[2].wide = c.tensors[3].wide = true;
+    if (d.residual)
+      c.tensors.push_back(
+          {uniform("residual",
+                   {d.n, reference::window_count(d.h, d.r, d.stride, d.pad),
+                    reference::window_count(d.w, d.r, d.stride, d.pad), d.k}),
+           Role::kData});
+    c.record = [d](Graph& g, Values v) {
+      return conv2d_norm(g, v[0], v[1], {d.stride, d.pad}, v[2], v[3], v[4], v[5],
+                         d.residual ? v[6] : Value{}, d.relu);
+    };
+    c.reference = [d](CaseResult& r, const Array&) {
+      auto& t = r.tensors;
+      r.y = reference::batch_norm_inference(
+          reference::conv2d(t[0], t[1], d.stride, d.pad), t[2], t[3], t[4], t[5],
+          d.residual ? &t[6] : nullptr, BatchNormSpec{.relu = d.relu});
     };
     cases.push_back(std::move(c));
   }
@@ -121,6 +163,13 @@ inline void add_pool_cases(std::vector<OpCase>& cases) {
               {{2, 5, 5, 1}, {2, 2, 0}},        {{1, 1, 1, 16}, {3, 2, 1}},
               {{3, 6, 7, 33}, {3, 1, 1}},       {{2, 9, 9, 100}, {5, 3, 2}},
               {{2, 7, 7, 16}, {3, 2, 1}, true}, {{1, 8, 6, 3}, {2, 1, 1}, true}});
+  add_conv2d_norm_cases(cases, {{2, 7, 7, 64, 100, 1, 1, 0, true, false},
+                                {3, 6, 6, 100, 1, 1, 1, 0, false, true},
+                                {2, 9, 8, 33, 16, 1, 2, 0, false, false},
+                                {3, 9, 7, 16, 33, 3, 2, 1, true, false},
+                                {2, 5, 5, 64, 64, 3, 1, 1, true, true},
+                                {1, 17, 15, 3, 64, 7, 2, 3, true, false},
+                                {2, 1, 1, 16, 16, 3, 1, 1, false, true}});
   add_avg_pool_cases(cases, {{{2, 7, 7, 64}, 6, 1},
                              {{1, 7, 7, 33}, 0, 0},
                              {{3, 4, 4, 16}, 0, 0},

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <cmath>
 #include <numeric>
@@ -89,6 +90,17 @@ TEST_SUITE("boxes") {
                    kTolerance, "forward"));
       CHECK(within(max_relative(test::floats(p.gradient(slot)), layout("dx")),
                    kTolerance, "backward"));
+      // The same bits on other numbers of threads.
+      const auto whole = test::floats(run->tensor(y));
+      const auto gradient = test::floats(p.gradient(slot));
+      const int threads = omp_get_max_threads();
+      for (const int n : {1, 3}) {
+        omp_set_num_threads(n);
+        run.run();
+        CHECK(test::floats(run->tensor(y)) == whole);
+        CHECK(test::floats(p.gradient(slot)) == gradient);
+      }
+      omp_set_num_threads(threads);
     }
   }
 

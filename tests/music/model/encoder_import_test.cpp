@@ -16,7 +16,7 @@
 #include "music/model/encoder_keys.h"
 #include "music/model/model.h"
 #include "tests/support/golden.h"
-#include "tests/support/margin.h"
+#include "tests/support/network.h"
 #include "tests/support/scratch.h"
 
 namespace {
@@ -223,6 +223,18 @@ TEST_SUITE("encoder_import") {
     const std::vector<float> expected = loaded(w);
     CHECK(w.report.summary() ==
           "100 of 100 tensors of ResNet-18, CIFAR stem, width 16 matched");
+
+    {  // as the file has them, in PyTorch's layout
+      Model model({w.info.encoder}, false);
+      const Parameters& p = model.parameters();
+      w.load_into(model.parameters(), Model::kEncoder);
+      for (int i = 0; i < static_cast<int>(p.table().size()); ++i) {
+        const std::string name = p.table()[static_cast<std::size_t>(i)].name.substr(9);
+        CAPTURE(name);
+        const auto found = in_torch_layout(p.value(i));
+        CHECK(std::equal(found.begin(), found.end(), plain.values(name)));
+      }
+    }
 
     for (const std::string prefix :
          {"module.", "backbone.", "state_dict.module.encoder_q.", "a.b.c."}) {
