@@ -114,7 +114,7 @@ Opened open(const Options& o, dist::Communicator& world) {
   spec.world = world.size();
   Json& info = opened.info;
   info = {{"kind", o.kind},
-          {"encoder", {{"path", encoder.path.string()}, {"hash", encoder.hash()}}},
+          {"encoder", describe_encoder(encoder.weights)},
           {"resize", spec.eval.resize}, {o.view, spec.eval.size},
           {"interpolation", "bilinear"}, {"compute", describe(encoder.compute)}};
   if (o.needs_head()) {
@@ -125,14 +125,15 @@ Opened open(const Options& o, dist::Communicator& world) {
     const fs::path path = o.projector.empty()
                               ? fs::path(o.encoder.encoder) / "projector.safetensors"
                               : fs::path(o.projector);
-    const SafetensorsFile file = SafetensorsFile::open(path);
+    FileDigest digest;
+    const SafetensorsFile file = SafetensorsFile::open(path, &digest);
     const HeadSpec head =
         read_head_spec(file, path.string(), encoder.info.encoder.features());
     opened.model = encoder.random_model(0, head);
     HostParameters parameters(opened.model->parameters());
     import_state(*parameters, Model::kHead, file, path.string());
     parameters.write_back();
-    info["projector"] = describe_encoder(file, path.string());
+    info["projector"] = {{"path", path.string()}, {"hash", digest.xxh3_128}};
   } else {
     if (!o.projector.empty() || !o.segments.empty())
       throw error(ExitCode::kUsage,

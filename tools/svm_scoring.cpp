@@ -164,7 +164,7 @@ class Scoring {
     else if (p.costs.size() > 1)
       record_.settings.update(
           {{"choice of C", fmt::format("average precision over {} folds", p.folds)}});
-    record_.encoder = {{"path", encoder.path.string()}, {"hash", encoder.hash()}};
+    record_.encoder = describe_encoder(encoder.weights);
     record_.data["train"] = describe_data(*images_.train, images_.train_path);
     record_.data["test"] = describe_data(*images_.test, images_.test_path);
     if (images_.voc) {
