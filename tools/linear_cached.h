@@ -1,28 +1,30 @@
 #pragma once
-// music_linear --cached: features once, without augmentation, and the classifier
-// solved to its optimum (music/eval/cached_probe.h). A protocol of its own, in
-// seconds; its numbers are not those of training with crops.
+// music_linear --cached: the cached probe (music/eval/cached_probe.h) of an
+// encoder, its features extracted by all processes.
 
-#include "data/dataset.h"
-#include "music/eval/cached_probe.h"
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "music/config/config.h"
 #include "music/eval/classifier.h"
-#include "music/eval/features.h"
 
 namespace music {
 
 struct CachedScore {
-  ClassifierScores test;  // of one classifier
-  CachedProbe probe;
-  double seconds = 0;  // of features and probe
+  ClassifierScores test;           // one classifier
+  std::vector<std::string> notes;  // what a reader of the score must know
 };
 
-// On one process.
-CachedScore score_cached(Model& model, const data::Dataset& train,
-                         const data::Dataset& test, int classes,
-                         const FeatureSpec& features,
-                         const CachedProbeSpec& spec);
+// The share of each class's training images that a weight decay is chosen by:
+// data.holdout of them, or else a tenth.
+double cached_share(const Config& config);
 
-// What a reader of the score must know, a line each.
-std::vector<std::string> notes_of(const CachedScore& score);
+// weights: an encoder's file; empty: drawn by seed. The score is rank 0's; the
+// others' is empty. Collective.
+CachedScore score_cached(const Config& config,
+                         const std::filesystem::path& weights,
+                         std::uint64_t seed, dist::Communicator& communicator);
 
 }  // namespace music

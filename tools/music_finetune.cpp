@@ -209,7 +209,7 @@ ScoreRecord record_of(const ResolvedConfig& config,
   r.settings = settings_of(c, compute, communicator);
   r.compute = describe(compute);
   r.processes = communicator.size();
-  r.encoder = describe_encoder(SafetensorsFile::open(o.file()), o.file().string());
+  r.encoder = describe_encoder(open_encoder_file(o.file()));
   r.data["train"] = describe_data(*open_training_data(c), c.data.path);
   r.data["test"] = describe_data(*eval.test, test_path(c));
   r.scores = {top1};

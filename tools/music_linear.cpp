@@ -50,8 +50,8 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("LIST");
   app.add_flag("--cached", o.cached,
                "no training: features once, without augmentation, and the "
-               "classifier solved to its optimum, with the one of --wd that is best "
-               "on a tenth of them; a protocol of its own");
+               "classifier solved to its optimum for each of --wd; a protocol of "
+               "its own");
   app.add_option("--seeds", o.seeds,
                  "train so many times, with seeds from train.seed on: mean and "
                  "deviation")->check(CLI::Range(1, 1000));
@@ -110,16 +110,14 @@ void check(const Config& c, const Options& o) {
     throw error(ExitCode::kUsage,
                 "[linear] train.score_every is 0: expected at least 1; the last "
                 "epoch is always scored");
-  if (o.cached && (!o.rates.empty() || o.seeds > 1 || c.data.holdout > 0 ||
+  if (o.cached && (!o.rates.empty() || o.seeds > 1 ||
                    method.head != Settings::Head::kLinear))
     throw error(ExitCode::kUsage,
-                "[linear] --cached solves a linear classifier to its optimum and "
-                "holds images out by itself, found {}: expected neither rates, "
-                "seeds, data.holdout nor a batch norm",
-                !o.rates.empty()     ? "--lr"
-                : o.seeds > 1        ? "--seeds"
-                : c.data.holdout > 0 ? "data.holdout"
-                                     : "supervised.head \"batch_norm\"");
+                "[linear] --cached solves a linear classifier to its optimum, "
+                "found {}: expected neither rates, seeds nor a batch norm",
+                !o.rates.empty() ? "--lr"
+                : o.seeds > 1    ? "--seeds"
+                                 : "supervised.head \"batch_norm\"");
 }
 
 std::string test_path(const Config& c) {
@@ -150,7 +148,7 @@ struct Ending {
   Part part;
   ClassifierScores test;
   std::optional<ClassifierScores> holdout;
-  std::vector<std::string> notes = {};
+  std::vector<std::string> notes;
 };
 
 Ending ending_of(const ResolvedConfig& config, const Part& part) {
@@ -158,7 +156,7 @@ Ending ending_of(const ResolvedConfig& config, const Part& part) {
   const auto epochs = read_classifier_scores(c.train.out);
   MUSIC_CHECK(!epochs.empty() && epochs.back().epoch == c.train.epochs,
               "[linear] {} has no score of its last epoch", c.train.out);
-  return {part, epochs.back().test, epochs.back().holdout};
+  return {part, epochs.back().test, epochs.back().holdout, {}};
 }
 
 // The classifier with the best mean top-1 of the held-out images, or else of the
@@ -199,9 +197,9 @@ Json settings_of(const Config& c, const Options& o, const Compute& compute) {
                                                           : "bilinear");
   if (o.cached) {
     s["classifier"] = "logistic regression at its optimum, no augmentation";
-    s["decays"] = method.decays.empty() ? Json("by variance")
+    s["decays"] = method.decays.empty() ? Json("twelve by the features' variance")
                                         : Json(method.decays);
-    s["held_out"] = CachedProbeSpec().held_out;
+    s["held_out"] = cached_share(c);
   } else {
     s["classifier"] = method.head == Settings::Head::kBatchNorm
                           ? "batch norm, linear" : "linear";
@@ -220,7 +218,7 @@ Json settings_of(const Config& c, const Options& o, const Compute& compute) {
     s["nesterov"] = c.optim.optimizer.nesterov;
     s["crop"] = c.augment.scale;
   }
-  if (c.data.holdout > 0) s["holdout"] = c.data.holdout;
+  if (c.data.holdout > 0 && !o.cached) s["holdout"] = c.data.holdout;
   // All that decides but for seeds, encoder and data.
   Config rest = c;
   rest.train.seed = 0;
@@ -262,10 +260,12 @@ ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
   r.settings = settings_of(c, o, compute);
   r.compute = describe(compute);
   r.processes = communicator.size();
-  r.encoder = describe_encoder(SafetensorsFile::open(o.file()), o.file().string());
+  r.encoder = describe_encoder(open_encoder_file(o.file()));
   r.data["train"] = describe_data(*open_training_data(c), c.data.path);
   r.data["test"] = describe_data(*eval.test, test_path(c));
   r.notes = eval.notes;
+  const auto& own = endings.front().notes;
+  r.notes.insert(r.notes.end(), own.begin(), own.end());
 
   const std::size_t best = choose(endings, false);
   const auto& first = endings.front().test;
@@ -292,10 +292,7 @@ ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
   const std::size_t count = first.classifiers.size();
   for (std::size_t i = 0; count > 1 && i < count; ++i)
     add("top-1 " + first.classifiers[i].name, i,
-        random && endings.back().test.classifiers[i].name ==
-                      first.classifiers[i].name
-            ? std::optional(i) : std::nullopt,
-        &ClassifierScore::top1, one);
+        random ? std::optional(i) : std::nullopt, &ClassifierScore::top1, one);
   for (const Ending& e : endings)
     if (!e.part.random) r.seeds.push_back(e.part.seed);
 
@@ -309,8 +306,6 @@ ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
               "chooses by training images"));
   if (!o.cached)
     r.notes.push_back("the score is the last epoch's; no epoch was chosen");
-  r.notes.insert(r.notes.end(), endings.front().notes.begin(),
-                 endings.front().notes.end());
   r.notes.push_back(fmt::format("{} test images scored", first.images));
   if (first.bad_images > 0)
     r.notes.push_back(fmt::format("{} test images could not be read and are left "
@@ -339,43 +334,11 @@ std::optional<std::vector<Ending>> train_parts(
 std::vector<Ending> solve_parts(const Config& c, const std::vector<Part>& parts,
                                 const Options& o,
                                 dist::Communicator& communicator) {
-  if (communicator.size() > 1)
-    throw error(ExitCode::kUsage,
-                "[linear] --cached on {} processes: expected one", communicator.size());
-  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format);
-  const auto train = open_training_data(c);
-  const auto& method = c.method.of<Supervised>();
-  const Compute compute = choose_compute(c.train, communicator);
-  const dist::Threads threads =
-      dist::choose_threads(communicator, c.train.threads, c.data.workers);
-  FeatureSpec features;
-  features.eval = eval_spec_of(c);
-  features.pixels = c.pixels;
-  features.workers = threads.loader;
-  if (method.features == Settings::Features::kRes5)
-    features.kind = FeatureKind::kRes5;
-  CachedProbeSpec spec;
-  spec.decays = method.decays;
-  spec.seed = c.train.seed;
   std::vector<Ending> endings;
   for (const Part& part : parts) {
-    Model model({.encoder = c.model.encoder},
-                ParameterStorage{.device = compute.device,
-                                 .compute = compute.dtype});
-    model.allocate();
-    model.parameters().initialise(part.seed);
-    if (!part.random) {
-      HostParameters parameters(model.parameters());
-      open_encoder_file(o.file()).load_into(*parameters, Model::kEncoder);
-      parameters.write_back();
-    }
-    const CachedScore s = score_cached(model, *train, *eval.test, eval.classes,
-                                       features, spec);
-    if (!s.probe.fit.converged)
-      throw error(ExitCode::kNumerical,
-                  "[linear] the optimum was not reached: expected larger weight "
-                  "decays (--wd)");
-    endings.push_back({part, s.test, std::nullopt, notes_of(s)});
+    CachedScore score = score_cached(c, part.random ? fs::path() : o.file(),
+                                     part.seed, communicator);
+    endings.push_back({part, std::move(score.test), {}, std::move(score.notes)});
   }
   return endings;
 }
@@ -384,6 +347,7 @@ int linear_main(int argc, char** argv) {
   CLI::App app("Trains linear classifiers on a frozen encoder, and scores them.");
   Options o;
   add_options(app, o);
+  setup_logging("info");  // warnings of the configuration are no results
   const auto config = configure(app, argc, argv, [&](ConfigSources& sources) {
     add_known(sources, o);
   });

@@ -228,12 +228,15 @@ void check_keys_of_method(const ResolvedConfig& config) {
 
 // The keys of optim.schedule "steps" go together.
 void check_schedule(ResolvedConfig& config) {
-  const ScheduleSpec& s = config.value.optim.schedule;
+  ScheduleSpec& s = config.value.optim.schedule;
   if (s.kind == ScheduleKind::kSteps && s.milestones.empty())
     throw error(ExitCode::kUsage,
                 "[config] {} = \"steps\" without optim.milestones: expected "
                 "epochs, as 60,80", origin_of(config, "optim.schedule"));
-  if (s.kind != ScheduleKind::kSteps && is_given(config, "optim.milestones"))
+  // A preset's end with its schedule.
+  if (s.kind != ScheduleKind::kSteps && !is_given(config, "optim.milestones"))
+    s.milestones.clear();
+  if (s.kind != ScheduleKind::kSteps && !s.milestones.empty())
     throw error(ExitCode::kUsage,
                 "[config] {} is for optim.schedule \"steps\", found {}",
                 origin_of(config, "optim.milestones"),

@@ -31,7 +31,7 @@ struct SupervisedSettings {
   Head head = Head::kLinear;  // kBatchNorm: one before the linear layer
   // Learning rates at the schedule's peak, and weight decays, of classifiers
   // beside each other; empty: one with the optimiser's.
-  std::vector<double> rates, decays;
+  std::vector<double> rates = {}, decays = {};
 };
 
 class Supervised : public Method {

@@ -20,6 +20,7 @@
 #include "engine/ops/relu.h"
 #include "engine/ops/scale.h"
 #include "engine/ops/segment_softmax.h"
+#include "engine/ops/reshape.h"
 #include "engine/ops/stop_gradient.h"
 #include "tests/support/golden.h"
 #include "tests/support/graph_run.h"
@@ -65,6 +66,21 @@ TEST_SUITE("graph") {
                     ReduceKind::kSum);
     });
     CHECK(d[0] == std::vector<float>(9, 3));
+  }
+
+  TEST_CASE("a reshape keeps elements and gradients in their order") {
+    Matrices p(2);
+    const auto loss = [](Graph& g, const std::vector<Value>& v) {
+      const Value x = reshape(g, v[0], {1, 9}), w = reshape(g, v[1], {1, 9});
+      return reduce(g, linear(g, x, w, {}), ReduceKind::kSum);
+    };
+    const auto d = gradients(p, 2, loss);
+    CHECK(d[0] == floats(p.value(1)));
+    CHECK(d[1] == floats(p.value(0)));
+    Graph g(p);
+    CHECK_THROWS_WITH_AS(
+        reshape(g, g.parameter(0), {2, 4}),
+        "[reshape] [3,3] to [2,4]: expected as many elements", Error);
   }
 
   TEST_CASE("a weight used twice: sum over both uses") {
