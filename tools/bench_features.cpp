@@ -152,7 +152,7 @@ int run(int argc, char** argv) {
   } clean{folder};
   Model model(ModelSpec{.encoder = {}}, false);
   model.parameters().initialise(1);
-  save_weights(model, folder, {model.spec().encoder, o.size, {}}, 0, {});
+  save_weights(model, folder, {model.spec().encoder, o.size, {}}, {}, {});
   {
     std::ofstream names(folder + "/names.txt");
     for (std::int64_t i = 0; i < dataset->size(); ++i)

@@ -176,7 +176,7 @@ TEST_SUITE("features") {
       Model model(small(head), false);
       model.parameters().initialise(5);
       const Scratch scratch;
-      save_weights(model, scratch.path, {small().encoder, 32, {}}, 1, {});
+      save_weights(model, scratch.path, {small().encoder, 32, {}}, {1, 1}, {});
       const auto path = scratch.path / "projector.safetensors";
       const SafetensorsFile file = SafetensorsFile::open(path);
       const HeadSpec read = read_head_spec(file, path.string(), 32);
@@ -204,7 +204,7 @@ TEST_SUITE("features") {
     Model model(small(HeadSpec{.widths = {24, 20}}), false);
     model.parameters().initialise(5);
     const Scratch scratch;
-    save_weights(model, scratch.path, {small().encoder, 32, {}}, 1, {});
+    save_weights(model, scratch.path, {small().encoder, 32, {}}, {1, 1}, {});
     const auto open = [&](const char* name, std::int64_t features) {
       read_head_spec(SafetensorsFile::open(scratch.path / name), name, features);
     };
