@@ -228,6 +228,7 @@ int finetune_main(int argc, char** argv) {
       "Trains an encoder and a classifier on few labels, and scores them.");
   Options o;
   add_options(app, o);
+  setup_logging("info");  // warnings of the configuration are no results
   const auto config = configure(app, argc, argv, [&](ConfigSources& sources) {
     add_known(sources, o);
   });

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kDecrease = 1e-4, kCurvature = 0.9;  // c1, c2
 constexpr int kMostTrials = 30;                       // of a line search
+constexpr std::size_t kWorthThreads = 1 << 16;        // elements
 
 // Sums of fixed pieces, added in order: no thread count changes a bit.
 template <typename A, typename B>
@@ -21,7 +22,7 @@ double dot(std::span<const A> a, std::span<const B> b) {
   constexpr std::int64_t kPiece = 4096;
   const auto n = static_cast<std::int64_t>(a.size());
   std::vector<double> sums(static_cast<std::size_t>((n + kPiece - 1) / kPiece));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (a.size() > kWorthThreads)
   for (std::int64_t p = 0; p < static_cast<std::int64_t>(sums.size()); ++p) {
     double sum = 0;
     const std::int64_t end = std::min(n, (p + 1) * kPiece);
@@ -38,14 +39,15 @@ double dot(std::span<const A> a, std::span<const B> b) {
 // x += factor * d
 template <typename D>
 void add(std::span<double> x, double factor, std::span<const D> d) {
-#pragma omp parallel for simd schedule(static)
+#pragma omp parallel for simd schedule(static) if (parallel : x.size() > kWorthThreads)
   for (std::size_t i = 0; i < x.size(); ++i)
     x[i] += factor * static_cast<double>(d[i]);
 }
 
 double largest(std::span<const double> g) {
   double most = 0;
-#pragma omp parallel for simd schedule(static) reduction(max : most)
+#pragma omp parallel for simd schedule(static) reduction(max : most) \
+    if (parallel : g.size() > kWorthThreads)
   for (std::size_t i = 0; i < g.size(); ++i)
     most = std::max(most, std::abs(g[i]));
   return most;
