@@ -210,7 +210,7 @@ bool is_given(const ResolvedConfig& config, const std::string& key) {
 }
 
 // A preset may have settings of several methods: the choice can be another's.
-void check_keys_of_method(const ResolvedConfig& config) {
+void check_keys_of_method(ResolvedConfig& config) {
   const MethodSpec& chosen = config.value.method;
   for (const ConfigKey& key : config_keys()) {
     if (key.of(chosen) || !is_given(config, key.name)) continue;
@@ -219,11 +219,15 @@ void check_keys_of_method(const ResolvedConfig& config) {
                 "\"{}\" ({}): expected settings of that", origin_of(config, key.name),
                 key.method, chosen.name, config.origins.at("method.name"));
   }
-  if (!needs_of(chosen).projector && is_given(config, "model.projector") &&
-      config.value.model.projector != ModelConfig().projector)
+  if (needs_of(chosen).projector) return;
+  const std::string none = ModelConfig().projector;
+  if (is_given(config, "model.projector") &&
+      config.value.model.projector != none)
     throw error(ExitCode::kUsage,
                 "[config] {} is given, and the method \"{}\" has no projector: "
                 "expected none", origin_of(config, "model.projector"), chosen.name);
+  // A preset's: the run's file, read again, would give it.
+  config.value.model.projector = none;
 }
 
 // The keys of optim.schedule "steps" go together.
