@@ -27,7 +27,7 @@ expect() {
 command -v python3 >/dev/null || { echo "no python3: skipped"; exit 0; }
 svm() { "$build/music_svm" "$@" --progress none; }
 
-"$build/music_attributes" --out "$work/data" --train 64 --test 48 --size 24 \
+"$build/music_attributes" --out "$work/data" --train 128 --test 128 --size 24 \
   >/dev/null || { echo "generator failed" >&2; exit 1; }
 "$build/music_train" --preset demo --data "$work/data/train" --augment.size 16 \
   --model.width 4 --mlp 32-24 --loss.segment 8 --batch-size 16 --epochs 1 \
