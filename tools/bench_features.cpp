@@ -4,13 +4,10 @@
 
 #include <fmt/format.h>
 #include <omp.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -23,7 +20,7 @@
 #include "engine/core/error.h"
 #include "music/eval/features.h"
 #include "music/model/encoder_file.h"
-#include "tools/bench_common.h"
+#include "tools/bench_peer.h"
 #include "tools/cli.h"
 
 namespace {
@@ -37,76 +34,6 @@ struct Options {
   int threads = 0, reps = 3, size = 224;
   bool no_peer = false;
 };
-
-struct Turn {
-  double seconds = 0, cpu = 0;
-};
-
-// The processor time of this process.
-double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-// The peer's process: a line to it is a pass, a line from it JSON.
-class Peer {
- public:
-  Peer(const Options& o, const std::string& folder, bool compile) {
-    int to[2], from[2];
-    MUSIC_CHECK(pipe(to) == 0 && pipe(from) == 0, "[bench_features] no pipes");
-    const std::string size = std::to_string(o.size),
-                      batch = std::to_string(o.batch),
-                      threads = std::to_string(o.threads);
-    child_ = fork();
-    if (child_ == 0) {
-      dup2(to[0], 0), dup2(from[1], 1);
-      for (const int end : {to[0], to[1], from[0], from[1]}) close(end);
-      setenv("OMP_NUM_THREADS", threads.c_str(), 1);
-      execlp(o.python.c_str(), o.python.c_str(), o.script.c_str(), "--folder",
-             folder.c_str(), "--size", size.c_str(), "--batch", batch.c_str(),
-             "--threads", threads.c_str(), compile ? "--compile" : nullptr,
-             nullptr);
-      _exit(127);
-    }
-    close(to[0]), close(from[1]);
-    in_ = fdopen(to[1], "w"), out_ = fdopen(from[0], "r");
-  }
-  ~Peer() {
-    close_input();
-    std::fclose(out_);
-    waitpid(child_, nullptr, 0);
-  }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-
-  Turn measure() {
-    std::fputs("pass\n", in_);
-    std::fflush(in_);
-    const auto answer = read();
-    return {answer.at("seconds"), answer.at("cpu")};
-  }
-  void close_input() {
-    if (in_) std::fclose(in_);
-    in_ = nullptr;
-  }
-  nlohmann::json read() {
-    char buffer[4096];
-    MUSIC_CHECK(std::fgets(buffer, sizeof buffer, out_), "[bench_features] the "
-                "peer ended without an answer");
-    return nlohmann::json::parse(buffer);
-  }
-
- private:
-  pid_t child_ = -1;
-  std::FILE *in_ = nullptr, *out_ = nullptr;
-};
-
-Turn medians(const std::vector<Turn>& turns) {
-  std::vector<double> seconds, cpu;
-  for (const Turn& t : turns) seconds.push_back(t.seconds), cpu.push_back(t.cpu);
-  return {median(seconds), median(cpu)};
-}
 
 // |ours - theirs| over |theirs|, all rows together.
 double difference(const fs::path& file, const std::vector<float>& ours) {
@@ -194,7 +121,12 @@ int run(int argc, char** argv) {
   }
   double worst_time = 1e9, worst_cpu = 1e9;
   for (const bool compile : {false, true}) {
-    Peer peer(o, folder, compile);
+    std::vector<std::string> command{
+        o.python, o.script, "--folder", folder, "--size", std::to_string(o.size),
+        "--batch", std::to_string(o.batch), "--threads",
+        std::to_string(o.threads)};
+    if (compile) command.push_back("--compile");
+    Peer peer(command, o.threads);
     const auto ready = peer.read();
     peer.measure();
     std::vector<Turn> ours, theirs;

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 #include <omp.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +26,7 @@
 #include "engine/core/rng.h"
 #include "music/eval/neighbours.h"
 #include "tests/support/reference_knn.h"
-#include "tools/bench_common.h"
+#include "tools/bench_peer.h"
 #include "tools/cli.h"
 
 namespace {
@@ -57,17 +56,6 @@ std::vector<float> make_features(std::int64_t rows, std::int64_t width,
     }
   }
   return values;
-}
-
-struct Turn {
-  double seconds = 0, cpu = 0;
-};
-
-// The processor time of this process.
-double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 Turn measure(const Rows& bank, const Rows& queries, std::int64_t k,
@@ -103,69 +91,12 @@ void check_small_case(std::int64_t width) {
              kQueries * kNearest, kQueries * kNearest);
 }
 
-// The peer's process: a line to it is a search, a line from it JSON.
-class Peer {
- public:
-  Peer(const std::string& python, const Options& o) {
-    int to[2], from[2];
-    MUSIC_CHECK(pipe(to) == 0 && pipe(from) == 0, "[bench_knn] no pipes");
-    const std::string k = std::to_string(o.k), width = std::to_string(o.width),
-                      threads = std::to_string(o.threads);
-    child_ = fork();
-    if (child_ == 0) {
-      dup2(to[0], 0), dup2(from[1], 1);
-      for (const int end : {to[0], to[1], from[0], from[1]}) close(end);
-      setenv("OMP_NUM_THREADS", threads.c_str(), 1);
-      execlp(python.c_str(), python.c_str(), o.peer_script.c_str(), "--folder",
-             o.folder.c_str(), "--width", width.c_str(), "--k", k.c_str(),
-             "--threads", threads.c_str(), nullptr);
-      _exit(127);
-    }
-    close(to[0]), close(from[1]);
-    in_ = fdopen(to[1], "w"), out_ = fdopen(from[0], "r");
-  }
-  ~Peer() {
-    close_input();
-    std::fclose(out_);
-    waitpid(child_, nullptr, 0);
-  }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-
-  Turn measure() {
-    std::fputs("search\n", in_);
-    std::fflush(in_);
-    const auto answer = read();
-    return {answer.at("seconds"), answer.at("cpu")};
-  }
-  void close_input() {
-    if (in_) std::fclose(in_);
-    in_ = nullptr;
-  }
-  nlohmann::json read() {
-    char buffer[4096];
-    MUSIC_CHECK(std::fgets(buffer, sizeof buffer, out_), "[bench_knn] the peer "
-                "ended without an answer");
-    return nlohmann::json::parse(buffer);
-  }
-
- private:
-  pid_t child_ = -1;
-  std::FILE *in_ = nullptr, *out_ = nullptr;
-};
-
 void write(const fs::path& file, const std::vector<float>& values) {
   std::ofstream out(file, std::ios::binary);
   out.write(reinterpret_cast<const char*>(values.data()),
             static_cast<std::streamsize>(values.size() * sizeof(float)));
   if (!out.flush())
     throw error(ExitCode::kDiskFull, "[bench_knn] cannot write {}", file.string());
-}
-
-Turn medians(const std::vector<Turn>& turns) {
-  std::vector<double> seconds, cpu;
-  for (const Turn& t : turns) seconds.push_back(t.seconds), cpu.push_back(t.cpu);
-  return {median(seconds), median(cpu)};
 }
 
 // Of the peer's neighbours those that ours are not, and how much more similar
@@ -267,7 +198,9 @@ int run(int argc, char** argv) {
     if (o.apart) std::vector<float>().swap(bank);  // room for the peer's
     else ours.clear();
     std::vector<Turn> theirs;
-    Peer peer(python, o);
+    Peer peer({python, o.peer_script, "--folder", o.folder, "--width",
+               std::to_string(o.width), "--k", std::to_string(o.k), "--threads",
+               std::to_string(o.threads)}, o.threads);
     const auto ready = peer.read();
     for (int r = 0; r < o.reps; ++r) {
       if (!o.apart) ours.push_back(measure(b, q, o.k, found));

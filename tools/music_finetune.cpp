@@ -6,7 +6,6 @@
 
 #include "data/label_subset.h"
 #include "engine/core/log.h"
-#include "music/config/config_keys.h"
 #include "music/eval/eval_data.h"
 #include "music/model/encoder_import.h"
 #include "music/train/classifier_scores.h"
@@ -64,27 +63,12 @@ std::string preset_for(const std::string& labels) {
 void add_known(ConfigSources& sources, const Options& o) {
   const std::string path = o.file().string();
   const EncoderInfo info = open_encoder_file(path).info;
-  Config c;
-  c.model.encoder = info.encoder;
-  c.augment.size = info.image_size;
-  c.pixels = info.pixels;
-  c.model.weights = path;
   // Any of the presets, to know the labels.
   sources.known = {{"train.preset", preset_for(""), "by data.labels"}};
   sources.known[0].text = preset_for(resolve(sources).value.data.labels);
-  for (const char* key : {"model.arch", "model.width", "model.stem",
-                          "model.init", "model.zero_init_residual",
-                          "augment.size", "augment.mean", "augment.std"}) {
-    std::string text = field_text(*find_config_key(key), c);
-    std::erase(text, '"');  // of a word, as a flag has it
-    sources.known.push_back({key, text, "of the encoder"});
-  }
-  sources.known.push_back({"model.weights", path, "the encoder"});
-  if (o.is_run())
-    sources.known.push_back(
-        {"train.out",
-         (std::filesystem::path(o.encoder) / "eval" / "finetune").string(),
-         "in the run"});
+  std::optional<std::filesystem::path> out;
+  if (o.is_run()) out = std::filesystem::path(o.encoder) / "eval" / "finetune";
+  add_encoder(sources, info, path, out);
 }
 
 void check(const Config& c) {

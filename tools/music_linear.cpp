@@ -66,26 +66,13 @@ void add_options(CLI::App& app, Options& o) {
 void add_known(ConfigSources& sources, const Options& o) {
   const std::string path = o.file().string();
   const EncoderInfo info = open_encoder_file(path).info;
-  Config c;
-  c.model.encoder = info.encoder;
-  c.augment.size = info.image_size;
-  c.pixels = info.pixels;
   const bool cifar = info.encoder.stem == Stem::kCifar;
   sources.known.push_back({"train.preset",
                            std::string(kPreset) + (cifar ? "cifar10" : "imagenet"),
                            "by the encoder's stem"});
-  for (const char* key : {"model.arch", "model.width", "model.stem",
-                          "model.init", "model.zero_init_residual",
-                          "augment.size", "augment.mean", "augment.std"}) {
-    std::string text = field_text(*find_config_key(key), c);
-    std::erase(text, '"');  // of a word, as a flag has it
-    sources.known.push_back({key, text, "of the encoder"});
-  }
-  sources.known.push_back({"model.weights", path, "the encoder"});
-  if (o.is_run())
-    sources.known.push_back(
-        {"train.out", (fs::path(o.encoder) / "eval" / "linear").string(),
-         "in the run"});
+  std::optional<fs::path> out;
+  if (o.is_run()) out = fs::path(o.encoder) / "eval" / "linear";
+  add_encoder(sources, info, path, out);
   const auto names = preset_names();
   for (auto& [key, text] : sources.flags) {
     if (key == "train.preset" && std::ranges::count(names, kPreset + text))

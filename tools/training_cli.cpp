@@ -3,6 +3,7 @@
 #include "dist/launch.h"
 #include "dist/stacks.h"
 #include "engine/core/log.h"
+#include "music/config/config_keys.h"
 #include "music/train/run.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
@@ -42,6 +43,24 @@ int train_with_display(const ResolvedConfig& config,
     state.legend = p.legend;
     display.update(state);
   });
+}
+
+void add_encoder(ConfigSources& sources, const EncoderInfo& info,
+                 const std::string& path,
+                 const std::optional<std::filesystem::path>& out) {
+  Config c;
+  c.model.encoder = info.encoder;
+  c.augment.size = info.image_size;
+  c.pixels = info.pixels;
+  for (const char* key : {"model.arch", "model.width", "model.stem",
+                          "model.init", "model.zero_init_residual",
+                          "augment.size", "augment.mean", "augment.std"}) {
+    std::string text = field_text(*find_config_key(key), c);
+    std::erase(text, '"');  // of a word, as a flag has it
+    sources.known.push_back({key, text, "of the encoder"});
+  }
+  sources.known.push_back({"model.weights", path, "the encoder"});
+  if (out) sources.known.push_back({"train.out", out->string(), "in the run"});
 }
 
 }  // namespace music

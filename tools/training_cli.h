@@ -2,12 +2,15 @@
 // What the programs that train share: joining the other processes, and the
 // progress display around a run.
 
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "dist/communicator.h"
 #include "music/config/config.h"
+#include "music/model/encoder_file.h"
 
 namespace music {
 
@@ -21,5 +24,11 @@ int run_processes(char** argv,
 int train_with_display(const ResolvedConfig& config,
                        const std::vector<std::string>& argv,
                        dist::Communicator& communicator);
+
+// Adds what an encoder's file says of network, images and weights to the known
+// settings, and the folder of the run where there is one.
+void add_encoder(ConfigSources& sources, const EncoderInfo& info,
+                 const std::string& path,
+                 const std::optional<std::filesystem::path>& out);
 
 }  // namespace music

@@ -2,14 +2,7 @@
 # music_features as a user runs it, on a tiny generated data set.
 #   features_test.sh BUILD_DIR
 set -u
-build=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-fail() {
-  echo "FAILED: $*" >&2
-  failures=$((failures + 1))
-}
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # expect CODE PATTERN COMMAND...: exit code and one line of error.
 expect() {
   local code=$1 pattern=$2 out status
@@ -70,8 +63,7 @@ same "$work/workers/features.npy" "$work/pooled/features.npy"
 
 # Processes of a job write what one writes.
 if ldd "$build/music_features" | grep -q libmpi && command -v mpirun >/dev/null; then
-  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
-    OMPI_MCA_rmaps_base_oversubscribe=1 OMP_NUM_THREADS=1 \
+  OMP_NUM_THREADS=1 \
     mpirun -np 3 "$build/music_features" "$work/run" --data "$work/data" --split test \
     --kind codes --batch 16 --progress none --out "$work/mpi" >/dev/null 2>&1 || fail "three processes"
   OMP_NUM_THREADS=1 features "$work/run" --data "$work/data" --split test --kind \

@@ -6,19 +6,9 @@
 # choice of labels is refused; bad input is one line and the right exit code.
 # mpi: the same by two processes, each with statistics of its own.
 set -u
-build=$1
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 what=${2:-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1
-failures=0
-fail() {
-  echo "FAILED: $*" >&2
-  failures=$((failures + 1))
-}
 # expect CODE PATTERN COMMAND: that exit code, and one line on standard error with
 # the pattern; nothing written into $work/refused.
 expect() {

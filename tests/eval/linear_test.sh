@@ -3,18 +3,8 @@
 # real photographs, and all that it must refuse.
 #   linear_test.sh BUILD_DIR
 set -u
-build=$1
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 linear=$build/music_linear
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1
-failures=0
-fail() {
-  echo "FAILED: $*" >&2
-  failures=$((failures + 1))
-}
 # expect CODE PATTERN command...: exit code, and one line on stderr that matches
 # beside warnings; no score.
 expect() {

@@ -3,16 +3,9 @@
 # (without ../shared/data of generated images), and bad input.
 #   svm_test.sh BUILD_DIR
 set -u
-build=$1
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 shared=${MUSIC_SHARED:-$here/../../../shared}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-fail() {
-  echo "FAILED: $*" >&2
-  failures=$((failures + 1))
-}
 # expect CODE PATTERN COMMAND...: exit code and one line of error.
 expect() {
   local code=$1 pattern=$2 out status
@@ -93,8 +86,7 @@ one=$(OMP_NUM_THREADS=1 svm "$work/run" --data "$voc" --json --no-random 2>/dev/
 [[ $(field "[s['value'] for s in r['scores']]" <<<"$one") == \
   "$(field "[s['value'] for s in r['scores']]" <<<"$json")" ]] || fail "one thread"
 if ldd "$build/music_svm" | grep -q libmpi && command -v mpirun >/dev/null; then
-  several=$(OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
-    OMPI_MCA_rmaps_base_oversubscribe=1 OMP_NUM_THREADS=1 mpirun -np 2 \
+  several=$(OMP_NUM_THREADS=1 mpirun -np 2 \
     "$build/music_svm" "$work/run" --data "$voc" --json --no-random --progress none \
     2>/dev/null) || fail "two processes end with $?"
   [[ $(field "[round(s['value'], 3) for s in r['scores']], r['processes']" <<<"$several") == \
