@@ -121,7 +121,7 @@ void WinogradConvolution::run_blocks(const float* from, const float* w,
   for (Index k = 0; k < to_.c; k += panel)
     for (Index c = 0; c < from_.c; c += kGrain)
       pack_weights(w, w_outputs_, w_inputs_, transposed_, k,
-                   std::min(panel, to_.c - k), c, c + kGrain,
+                   std::min(panel, to_.c - k), c, c + kGrain, {},
                    u + k * kPositions * from_.c);
   float* v = u + u_size_ + omp_get_thread_num() * (v_size_ + m_size_);
   float* m = v + v_size_;
@@ -145,20 +145,27 @@ void WinogradConvolution::run_shared(const float* from, const float* w,
   const Index v_step = step_of(block_ * row_), m_step = step_of(block_ * to_.c);
   float* m = v + v_size_;
   float* u = m + m_size_ + omp_get_thread_num() * u_size_;
+  // Something to do for every thread of many.
+  const Index panels = (to_.c + panel - 1) / panel;
+  const int parts =
+      static_cast<int>(std::clamp<Index>(threads_ / panels, 1, kIn));
   for (Index first = 0; first < tiles_; first += block_) {
     const Index last = std::min(tiles_, first + block_);
 #pragma omp for schedule(static)
     for (Index t = first; t < last; ++t)
       transform_input(from_, pad_, from, t, t + 1, v + (t - first) * row_, row_,
                       v_step);
-#pragma omp for schedule(static)
-    for (Index k = 0; k < to_.c; k += panel) {
-      const Index columns = std::min(panel, to_.c - k);
-      pack_weights(w, w_outputs_, w_inputs_, transposed_, k, columns, 0,
-                   from_.c, u);
-      for (int p = 0; p < kPositions; ++p)
-        multiply_panel(v, u, p, last - first, k, columns, m);
-    }
+#pragma omp for schedule(static) collapse(2)
+    for (Index k = 0; k < to_.c; k += panel)
+      for (int part = 0; part < parts; ++part) {
+        const Index columns = std::min(panel, to_.c - k);
+        const Part of{kIn * part / parts, kIn * (part + 1) / parts};
+        pack_weights(w, w_outputs_, w_inputs_, transposed_, k, columns, 0,
+                     from_.c, of, u);
+        for (int p = 0; p < kPositions; ++p)
+          if (p % kIn >= of.first && p % kIn < of.last)
+            multiply_panel(v, u, p, last - first, k, columns, m);
+      }
 #pragma omp for schedule(static)
     for (Index t = first; t < last; ++t)
       transform_output(to_, m + (t - first) * to_.c, m_step, t, t + 1, after,

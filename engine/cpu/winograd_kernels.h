@@ -23,12 +23,16 @@ struct Map {
 std::int64_t panel_columns();
 
 // The panel of U = G g G^T whose output channels are [first, first + columns),
-// as [36, inputs, columns]; input channels [begin, end) of it. w is [K,3,3,C]; of a
-// forward pass inputs are C and outputs K; `transposed`: inputs are K, outputs C and
-// taps are turned by 180 degrees, as the data gradient wants them.
+// as [36, inputs, columns]; of it input channels [begin, end) and, of each six
+// positions, those of `part`. w is [K,3,3,C]; of a forward pass inputs are C and outputs K;
+// `transposed`: inputs are K, outputs C and taps are turned by 180 degrees, as the
+// data gradient wants them.
+struct Part {
+  int first = 0, last = kIn;
+};
 void pack_weights(const float* w, std::int64_t k, std::int64_t c,
                   bool transposed, std::int64_t first, std::int64_t columns,
-                  std::int64_t begin, std::int64_t end, float* u);
+                  std::int64_t begin, std::int64_t end, Part part, float* u);
 
 // V[p][t - first][c] = (B^T d B)[p] for tiles [first, last); d begins `pad`
 // rows and columns before the tile; `row` elements from one tile to the next,

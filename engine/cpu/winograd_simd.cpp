@@ -148,13 +148,13 @@ struct Turned {
 
 // U of one input channel and a vector of outputs from nine taps.
 template <typename Taps>
-HWY_INLINE void transform_weights(const Taps& taps, float* u, Index step) {
+HWY_INLINE void transform_weights(const Taps& taps, Part part, float* u,
+                                  Index step) {
   V half[3][kIn];
 #pragma GCC unroll 3
   for (int r = 0; r < 3; ++r)
     weight_line(taps(r, 0), taps(r, 1), taps(r, 2), half[r]);
-#pragma GCC unroll 6
-  for (int q = 0; q < kIn; ++q) {
+  for (int q = part.first; q < part.last; ++q) {
     V all[kIn];
     weight_line(half[0][q], half[1][q], half[2][q], all);
 #pragma GCC unroll 6
@@ -164,7 +164,7 @@ HWY_INLINE void transform_weights(const Taps& taps, float* u, Index step) {
 }
 
 void pack(const float* w, Index k, Index c, bool transposed, Index first,
-          Index columns, Index begin, Index end, float* u) {
+          Index columns, Index begin, Index end, Part part, float* u) {
   const Index step = (transposed ? k : c) * columns;
   Turned turned;
   for (Index j = 0; j < columns; j += kLanes)
@@ -176,14 +176,14 @@ void pack(const float* w, Index k, Index c, bool transposed, Index first,
               return hn::LoadU(
                   Real(), w + ((in * 3 + 2 - r) * 3 + 2 - s) * c + first + j);
             },
-            to, step);
+            part, to, step);
         continue;
       }
       const Index i = (in - begin) % kLanes;
       if (i == 0) turned.read(w + (first + j) * 9 * c + in, c);
       transform_weights(
           [&](int r, int s) HWY_ATTR { return turned.outputs(r * 3 + s, i); },
-          to, step);
+          part, to, step);
     }
 }
 
@@ -440,8 +440,9 @@ std::int64_t panel_columns() { return HWY_DYNAMIC_DISPATCH(panel)(); }
 
 void pack_weights(const float* w, std::int64_t k, std::int64_t c,
                   bool transposed, std::int64_t first, std::int64_t columns,
-                  std::int64_t begin, std::int64_t end, float* u) {
-  HWY_DYNAMIC_DISPATCH(pack)(w, k, c, transposed, first, columns, begin, end, u);
+                  std::int64_t begin, std::int64_t end, Part part, float* u) {
+  HWY_DYNAMIC_DISPATCH(pack)
+  (w, k, c, transposed, first, columns, begin, end, part, u);
 }
 
 void transform_input(const Map& x, std::int64_t pad, const float* data,
