@@ -20,6 +20,13 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+# The archive where there is one: portable programs need no file of it then.
+find_path(MUSIC_UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
+find_library(MUSIC_UTF8PROC NAMES libutf8proc.a utf8proc REQUIRED)
+mark_as_advanced(MUSIC_UTF8PROC_INCLUDE_DIR MUSIC_UTF8PROC)
+add_library(Music3rdParty::utf8proc INTERFACE IMPORTED)
+target_include_directories(Music3rdParty::utf8proc INTERFACE ${MUSIC_UTF8PROC_INCLUDE_DIR})
+target_link_libraries(Music3rdParty::utf8proc INTERFACE ${MUSIC_UTF8PROC})
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy>=1.0.3)
 find_path(MUSIC_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 # MUSIC_MPI: AUTO, ON or OFF. The C interface is used, found as C++ because

@@ -35,7 +35,7 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
                          std::uint64_t seed, dist::Communicator& communicator) {
   const std::string& path = c.data.eval_test.empty() ? c.data.path
                                                      : c.data.eval_test;
-  const EvalData eval = open_eval_data(c.data.path, path, c.data.format);
+  const EvalData eval = open_eval_data(c.data.path, path, c.data.format, "--data.eval_test");
   const auto train = training_images(c);
   const Compute compute = choose_compute(c.train, communicator);
   const dist::Threads threads =
@@ -78,7 +78,8 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
                 "[linear] the optimum was not reached: expected larger weight "
                 "decays (--wd)");
   CachedScore score;
-  score.test = {asked.count, asked.bad_images,
+  score.train_left_out = known.left_out;
+  score.test = {asked.count, asked.left_out,
                 {{"", probe.test.top1, probe.test.top5, probe.test.loss}}};
   score.notes = {
       "cached features, no augmentation, the optimum: a protocol of ours, not "

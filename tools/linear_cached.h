@@ -14,6 +14,7 @@ namespace music {
 
 struct CachedScore {
   ClassifierScores test;           // one classifier
+  LeftOut train_left_out;
   std::vector<std::string> notes;  // what a reader of the score must know
 };
 

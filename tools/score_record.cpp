@@ -1,5 +1,7 @@
 #include "tools/score_record.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -77,8 +79,22 @@ Json describe_data(const data::Dataset& dataset, const std::string& path) {
     add_image(hash, dataset, s * n / sampled);
   return {{"path", path},
           {"images", n},
+          {"used", n},
           {"classes", dataset.classes().size()},
           {"fingerprint", hash.digest().xxh3_128}};
+}
+
+void tell_left_out(ScoreRecord& record, const std::string& role,
+                   const std::string& which, const LeftOut& left_out) {
+  if (left_out.count == 0) return;
+  Json& data = record.data.at(role);
+  const auto images = data.at("images").get<std::int64_t>();
+  data["used"] = images - left_out.count;
+  data["left_out"] = Json::array();
+  for (const data::BadSample& bad : left_out.first)
+    data["left_out"].push_back({{"name", bad.name}, {"reason", bad.reason}});
+  record.notes.push_back(describe(left_out, images, which));
+  spdlog::warn("[eval] {}", record.notes.back());
 }
 
 Json describe_encoder(const EncoderWeights& weights) {

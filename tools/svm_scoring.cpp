@@ -1,7 +1,5 @@
 #include "tools/svm_scoring.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -200,9 +198,7 @@ class Scoring {
           display_.update(state);
         });
     f.count = summary.count;
-    f.bad_images = std::ssize(summary.bad);
-    for (const data::BadSample& b : summary.bad)
-      spdlog::warn("[svm] {} is left out: {}", b.name, b.reason);
+    f.left_out = summary.bad;
     f = world_.size() > 1 ? gather(f, world_) : std::move(f);
     normalise_rows(f.values.data(), f.count, f.width);
     return f;
@@ -218,11 +214,8 @@ class Scoring {
     const Features test = extract(model, *images_.test, spec,
                                   "features of the test images" + which);
     if (which.empty())
-      for (const auto& [f, of] : {std::pair{&train, "training"}, {&test, "test"}})
-        if (f->bad_images > 0)
-          record_.notes.push_back(
-              fmt::format("{} of {} {} images cannot be read and are left out",
-                          f->bad_images, f->bad_images + f->count, of));
+      tell_left_out(record_, "train", "training", train.left_out),
+          tell_left_out(record_, "test", "test", test.left_out);
     const SvmTask task{{train.values.data(), train.count, train.width},
                        {test.values.data(), test.count, test.width},
                        images_.classes,

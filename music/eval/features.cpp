@@ -133,7 +133,7 @@ Features extract_features(Model& model, const data::Dataset& dataset,
       });
   features.count = summary.count;
   features.width = summary.width;
-  features.bad_images = static_cast<std::int64_t>(summary.bad.size());
+  features.left_out = summary.bad;
   return features;
 }
 

@@ -42,6 +42,15 @@ void Quarantine::add(const std::string& lines) {
   }
 }
 
+std::vector<data::BadSample> read_quarantine(const std::filesystem::path& run) {
+  std::vector<data::BadSample> samples;
+  std::ifstream in(run / "quarantine.jsonl");
+  for (std::string line; std::getline(in, line);)
+    if (const auto e = entry(line); !e.is_null())
+      samples.push_back({0, sample_of(e), e.value("name", ""), e.value("reason", "")});
+  return samples;
+}
+
 std::string quarantine_lines(const data::Loader& loader, std::size_t& seen) {
   std::string lines;
   const auto& bad = loader.quarantine();

@@ -30,6 +30,9 @@ class Quarantine {
   std::set<std::int64_t> known_;
 };
 
+// The images of a run's file, in its order; none where there is no file.
+std::vector<data::BadSample> read_quarantine(const std::filesystem::path& run);
+
 // What a loader found since `seen` of its quarantine, as lines for add().
 std::string quarantine_lines(const data::Loader& loader, std::size_t& seen);
 

@@ -23,12 +23,18 @@ Json to_json(const ClassifierScores& s) {
   for (const ClassifierScore& c : s.classifiers)
     list.push_back({{"name", c.name}, {"top1", c.top1}, {"top5", c.top5},
                     {"loss", c.loss}});
-  return {{"images", s.images}, {"bad_images", s.bad_images},
-          {"classifiers", std::move(list)}};
+  Json left_out = Json::array();
+  for (const data::BadSample& bad : s.left_out.first)
+    left_out.push_back({{"name", bad.name}, {"reason", bad.reason}});
+  return {{"images", s.images}, {"bad_images", s.left_out.count},
+          {"left_out", std::move(left_out)}, {"classifiers", std::move(list)}};
 }
 
 ClassifierScores scores_of(const Json& j) {
-  ClassifierScores s{j.at("images"), j.at("bad_images"), {}};
+  ClassifierScores s{j.at("images"), {}, {}};
+  s.left_out.count = j.at("bad_images");
+  for (const Json& bad : j.value("left_out", Json::array()))  // not in old files
+    s.left_out.first.push_back({0, 0, bad.at("name"), bad.at("reason")});
   for (const Json& c : j.at("classifiers"))
     // A loss that is not finite is null.
     s.classifiers.push_back({c.at("name"), c.at("top1"), c.at("top5"),
@@ -44,7 +50,8 @@ void write(const std::filesystem::path& run,
   for (const EpochScores& e : epochs) {
     Json line{{"epoch", e.epoch}, {"step", e.step}, {"test", to_json(e.test)}};
     if (e.holdout) line["holdout"] = to_json(*e.holdout);
-    out.write(line.dump() + "\n");
+    // Names of files may be no UTF-8.
+    out.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   out.commit();
 }
@@ -58,8 +65,8 @@ std::string described(const ClassifierScores& s) {
           ? fmt::format(" by {}, the best of {}", best.name,
                         s.classifiers.size())
           : "",
-      s.bad_images > 0
-          ? fmt::format(", {} more could not be read", s.bad_images)
+      s.left_out.count > 0
+          ? fmt::format(", {} more could not be read", s.left_out.count)
           : "");
 }
 
@@ -92,7 +99,7 @@ RunClassifier::RunClassifier(const Config& config,
                            config.data.eval_test.empty()
                                ? config.data.path
                                : config.data.eval_test,
-                           config.data.format)
+                           config.data.format, "--data.eval_test")
                 .test) {
   if (config.data.holdout > 0) holdout_ = open_held_out(config);
 }

@@ -12,7 +12,7 @@ RunScore::RunScore(const Config& config)
                                          : config.data.eval_train,
           config.data.eval_test.empty() ? config.data.path
                                         : config.data.eval_test,
-          config.data.format)) {}
+          config.data.format, "--data.eval_train and --data.eval_test")) {}
 
 void RunScore::record(Trainer& trainer, RunFiles& files,
                       const Config& config) const {
