@@ -90,6 +90,7 @@ check() {
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/(fast_|instruction_sets))")
+      only("^utf8proc\\.h", "^music/eval/class_names\\.")
       only("^linear\\.h", "^tests/music/eval/liblinear_test\\.")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(onnx/|google/protobuf/)", "^music/formats/onnx_")
@@ -165,6 +166,7 @@ data/loader.cpp <hwy/highway.h>
 data/dataset.cpp <archive.h>
 tools/b.cpp <doctest/doctest.h>
 music/eval/h.cpp <linear.h>
+music/eval/i.cpp <utf8proc.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"

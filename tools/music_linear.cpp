@@ -109,6 +109,22 @@ void check(const Config& c, const Options& o) {
                                  : "supervised.head \"batch_norm\"");
 }
 
+// What decides nothing where nothing is trained.
+void refuse_training_flags(const ResolvedConfig& config) {
+  for (const auto& [key, origin] : config.origins) {
+    const bool training =
+        key.starts_with("optim.") || key == "train.epochs" ||
+        key == "train.batch" || key == "train.micro_batch" ||
+        key == "train.score_every" || key == "train.checkpoint_every" ||
+        (key.starts_with("augment.") && key != "augment.size" &&
+         key != "augment.mean" && key != "augment.std");
+    if (training && origin == "flag")
+      throw error(ExitCode::kUsage,
+                  "[linear] {} would have no effect: --cached trains nothing; "
+                  "expected one or the other", key);
+  }
+}
+
 std::string test_path(const Config& c) {
   return c.data.eval_test.empty() ? c.data.path : c.data.eval_test;
 }
@@ -346,6 +362,7 @@ int linear_main(int argc, char** argv) {
   if (!config) return 0;
   const Config& c = config->value;
   check(c, o);
+  if (o.cached) refuse_training_flags(*config);
   std::vector<Part> parts;
   for (int i = 0; i < o.seeds; ++i)
     parts.push_back({c.train.seed + static_cast<std::uint64_t>(i), false});

@@ -58,9 +58,7 @@ struct ScoreRecord {
 // matter.
 std::string protocol_hash(const std::string& id, const Json& settings);
 
-// {"path", "images", "used", "classes", "fingerprint"}: 32 hex digits over number,
-// class names, every label in order, and the stored bytes of up to 256 evenly
-// spaced images; neither paths nor the layout of the files enter.
+// {"path", "images", "used", "classes", "fingerprint"}
 Json describe_data(const data::Dataset& dataset, const std::string& path);
 
 // Says of images that could not be read: "used" of record.data[role] and

@@ -18,10 +18,15 @@
 #include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
+#include "music/config/inert_keys.h"
 #include "music/config/presets.h"
 
 namespace music {
 namespace {
+
+// The first line of a run's config.toml.
+constexpr const char* kWrittenByRun =
+    "# Every setting of a run, and where each came from.";
 
 struct Entry {
   const ConfigKey* key;
@@ -322,17 +327,29 @@ ResolvedConfig resolve_sources(const ConfigSources& sources) {
     const ConfigKey& key = known_key(name, origin);
     entries.push_back({&key, parse_value(key, text), origin, origin});
   }
+  WrittenKeys written;
+  int source = 0;
+  const auto note = [&](const std::vector<Entry>& by_hand) {
+    ++source;
+    for (const Entry& e : by_hand) written[e.key->name] = source;
+  };
   for (const std::string& path : sources.files) {
-    std::vector<Entry> file = parse_toml(read_file(path), path);
+    const std::string text = read_file(path);
+    std::vector<Entry> file = parse_toml(text, path);
+    if (!text.starts_with(kWrittenByRun)) note(file);
     std::move(file.begin(), file.end(), std::back_inserter(entries));
   }
   std::vector<Entry> environment = from_environment(sources.environment);
+  note(environment);
   std::move(environment.begin(), environment.end(),
             std::back_inserter(entries));
+  std::vector<Entry> flags;
   for (const auto& [name, text] : sources.flags) {
     const ConfigKey& key = known_key(name, "flag");
-    entries.push_back({&key, parse_value(key, text), "flag", "--" + name});
+    flags.push_back({&key, parse_value(key, text), "flag", "--" + name});
   }
+  note(flags);
+  std::move(flags.begin(), flags.end(), std::back_inserter(entries));
 
   ResolvedConfig config;
   for (const ConfigKey& key : config_keys())
@@ -348,6 +365,7 @@ ResolvedConfig resolve_sources(const ConfigSources& sources) {
   merge_into(entries, config);
   config.value.optim.schedule.batch = config.value.train.batch;
   validate(config);
+  refuse_inert_keys(config, written);
   return config;
 }
 
@@ -385,8 +403,7 @@ void require(const Config& config, const std::vector<std::string>& keys) {
 }
 
 std::string to_toml(const ResolvedConfig& config) {
-  std::string out =
-      "# Every setting of a run, and where each came from.\n";
+  std::string out = kWrittenByRun + std::string("\n");
   std::string section;
   for (const ConfigKey& key : config_keys()) {
     if (!key.of(config.value.method)) continue;

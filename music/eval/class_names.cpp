@@ -82,12 +82,12 @@ struct Likeness {
 // The narrowest first.
 constexpr std::array kLikenesses{
     Likeness{"Unicode normalisation", kComposed},
-    Likeness{"case", kComposed | UTF8PROC_CASEFOLD},
     Likeness{"blanks", kComposed, Left::kBlanks},
+    Likeness{"form", kComposed | UTF8PROC_COMPAT},
+    Likeness{"case", kComposed | UTF8PROC_CASEFOLD},
     Likeness{"invisible characters", kComposed | UTF8PROC_IGNORE},
     Likeness{"blanks, hyphens and underscores", kComposed, Left::kBlanksAndHyphens},
     Likeness{"accents", kComposed | UTF8PROC_STRIPMARK},
-    Likeness{"form", kComposed | UTF8PROC_COMPAT},
     Likeness{"case, blanks and accents", kBare, Left::kBlanksAndHyphens}};
 
 }  // namespace

@@ -149,7 +149,10 @@ class Matching {
       }
     const std::string copies =
         refuse_overlap(*data_.train, train_, *data_.test, test_);
-    if (!copies.empty()) data_.notes.push_back(copies);
+    for (const std::string& note :
+         {copies, repeated_images(*data_.train, "training"),
+          repeated_images(*data_.test, "test")})
+      if (!note.empty()) data_.notes.push_back(note);
     tell_alike();
     for (const std::string& note : data_.notes) warn_once(note);
     return std::move(data_);
@@ -158,6 +161,11 @@ class Matching {
  private:
   bool has_training_images(int label) const {
     return label < data_.classes && counts_[static_cast<std::size_t>(label)] > 0;
+  }
+
+  // Whether the test labels look like the training labels, and one more.
+  bool shifted(const std::vector<std::int64_t>& tested) const {
+    return counts_[0] > 0 && tested[0] == 0 && tested.size() == counts_.size() + 1;
   }
 
   // The training label of every test label that has images.
@@ -195,10 +203,12 @@ class Matching {
     if (!unknown.empty())
       throw error(ExitCode::kData,
                   "[eval] {} has test images of {} of its {} classes that {} has "
-                  "no training image of: {}{}; expected the classes of the "
+                  "no training image of: {}{}{}; expected the classes of the "
                   "training images ({}, ...)", test_, unknown.size(),
                   theirs.size(), train_, list_classes(unknown, theirs),
                   near_miss(unknown, theirs, ours),
+                  numbers && test_numbers && shifted(tested)
+                      ? "; labels count from 1 there, and from 0 in training?" : "",
                   ours.empty() ? "0" : shown_class(ours.front()));
     return labels;
   }

@@ -198,6 +198,25 @@ Overlap find_overlap(const Dataset& train, const Dataset& test,
   return found;
 }
 
+std::string repeated_images(const Dataset& images, const std::string& which) {
+  RealNames names;
+  std::unordered_map<std::string, int> labels;
+  std::int64_t again = 0, otherwise = 0;
+  std::string first;
+  for (std::int64_t i = 0; i < images.size(); ++i) {
+    const auto [at, is_new] =
+        labels.try_emplace(names.of(images.name(i)), images.label(i));
+    if (is_new) continue;
+    otherwise += at->second != images.label(i);
+    if (again++ == 0) first = images.name(i);
+  }
+  if (again == 0) return "";
+  return fmt::format("{} of {} {} images stand there a second time, and count again{} "
+                     "({}{})", again, images.size(), which,
+                     otherwise > 0 ? fmt::format(", {} under another label", otherwise)
+                                   : "", first, again > 1 ? ", ..." : "");
+}
+
 std::string refuse_overlap(const Dataset& train, const std::string& train_path,
                            const Dataset& test, const std::string& test_path) {
   const Overlap o = find_overlap(train, test);
@@ -219,8 +238,9 @@ std::string refuse_overlap(const Dataset& train, const std::string& train_path,
                 "[eval] {} of {} test images in {} are copies of training images "
                 "of {} {}: expected other images, as a score of training images "
                 "says nothing", o.copies, of, test_path, train_path, which);
-  return fmt::format("{} of {} test images {} of training images {}", o.copies,
-                     of, o.copies == 1 ? "is a copy" : "are copies", which);
+  return fmt::format("{} of {} test images {} {}", o.copies, of,
+                     o.copies == 1 ? "is a copy of a training image"
+                                   : "are copies of training images", which);
 }
 
 }  // namespace music

@@ -30,6 +30,10 @@ struct OverlapLimits {
 Overlap find_overlap(const data::Dataset& train, const data::Dataset& test,
                      const OverlapLimits& limits = {});
 
+// "2 of 8 test images stand there a second time, ...": the same file, as of a list
+// with a line an object; "" where there is none. which: "training" or "test".
+std::string repeated_images(const data::Dataset& images, const std::string& which);
+
 // Throws kData for test images that are training images: any that is the same
 // file, or copies of different contents that are more than half. Fewer copies:
 // what a reader of the score must know, else "". The paths are for messages.

@@ -7,6 +7,7 @@
 
 #include "engine/io/file.h"
 #include "music/eval/eval_data.h"
+#include "music/eval/fingerprint.h"
 #include "music/train/run_identity.h"
 
 namespace music {
@@ -48,7 +49,8 @@ void write(const std::filesystem::path& run,
   std::filesystem::create_directories(file_of(run).parent_path());
   FileWriter out(file_of(run));
   for (const EpochScores& e : epochs) {
-    Json line{{"epoch", e.epoch}, {"step", e.step}, {"test", to_json(e.test)}};
+    Json line{{"epoch", e.epoch}, {"step", e.step}, {"of", e.of},
+              {"test", to_json(e.test)}};
     if (e.holdout) line["holdout"] = to_json(*e.holdout);
     // Names of files may be no UTF-8.
     out.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -80,7 +82,8 @@ std::vector<EpochScores> read_classifier_scores(
     try {
       const Json j = Json::parse(line);
       epochs.push_back(
-          {j.at("epoch"), j.at("step"), scores_of(j.at("test")), {}});
+          {j.at("epoch"), j.at("step"), j.value("of", ""),
+           scores_of(j.at("test")), {}});
       if (j.contains("holdout"))
         epochs.back().holdout = scores_of(j.at("holdout"));
     } catch (const Json::exception&) {
@@ -104,6 +107,16 @@ RunClassifier::RunClassifier(const Config& config,
   if (config.data.holdout > 0) holdout_ = open_held_out(config);
 }
 
+std::string RunClassifier::of() const {
+  const data::EvalSpec view = eval_spec_of(config_);
+  Xxh3 hash;
+  const std::string text =
+      fmt::format("{} {} {} {}", data_fingerprint(*test_), view.resize, view.size,
+                  static_cast<int>(view.interpolation));
+  hash.update(std::as_bytes(std::span(text)));
+  return hash.digest().xxh3_128.substr(0, 16);
+}
+
 void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
   FeatureSpec spec;
   spec.eval = eval_spec_of(config_);
@@ -117,6 +130,7 @@ void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
     now.holdout =
         score_classifiers(trainer.model(), *holdout_, spec, communicator_);
   if (!files) return;
+  now.of = of();
   spdlog::info("[score] after epoch {}: {}", now.epoch, described(now.test));
   if (now.holdout)
     spdlog::info("[score] held out of the training images: {}",
@@ -139,7 +153,7 @@ bool RunClassifier::lacks(const Trainer& trainer, const RunFiles* files) const {
   std::int64_t found = 0;
   if (files)
     for (const EpochScores& e : read_classifier_scores(files->directory.path()))
-      found |= e.step == trainer.steps_done();
+      found |= e.step == trainer.steps_done() && e.of == of();
   communicator_.broadcast({&found, Shape{1}, DType::kI64});
   return found == 0;
 }

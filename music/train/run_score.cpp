@@ -5,6 +5,18 @@
 #include "music/eval/knn.h"
 
 namespace music {
+namespace {
+
+// Which images the score is not of; kData where none is left.
+void tell(const Features& features, const data::Dataset& images,
+          const std::string& which) {
+  const std::string text = describe(features.left_out, images.size(), which);
+  if (features.count == 0)
+    throw error(ExitCode::kData, "[knn] no {} image is left: {}", which, text);
+  if (!text.empty()) spdlog::warn("[knn] {}", text);
+}
+
+}  // namespace
 
 RunScore::RunScore(const Config& config)
     : data_(open_eval_data(
@@ -22,6 +34,8 @@ void RunScore::record(Trainer& trainer, RunFiles& files,
   spec.workers = trainer.threads().loader;
   const Features train = extract_features(trainer.model(), *data_.train, spec);
   const Features test = extract_features(trainer.model(), *data_.test, spec);
+  tell(train, *data_.train, "training");
+  tell(test, *data_.test, "test");
   KnnSpec which;  // of the paper's, those the training images suffice for
   std::erase_if(which.k, [&](int k) { return k > train.count; });
   if (which.k.empty()) which.k = {1};
@@ -35,6 +49,10 @@ void RunScore::record(Trainer& trainer, RunFiles& files,
     metrics.emplace_back(fmt::format("knn{}", s.k), s.top1);
     curves.emplace_back(fmt::format("eval/knn{}", s.k), s.top1);
   }
+  if (train.left_out.count > 0)
+    metrics.emplace_back("train_left_out", train.left_out.count);
+  if (test.left_out.count > 0)
+    metrics.emplace_back("test_left_out", test.left_out.count);
   spdlog::info("[knn] after epoch {}: {}", epoch, text);
   const std::string line = to_json(metrics);
   const auto folder = files.directory.eval();

@@ -11,6 +11,7 @@
 
 #include "engine/core/error.h"
 #include "music/config/config_keys.h"
+#include "music/method/music.h"
 
 namespace {
 
@@ -355,6 +356,39 @@ TEST_SUITE("config") {
                    "cannot read /no/such/file.toml: No such file"));
     CHECK(contains(failure({{"/dev/zero"}, {}, {}}), "regular file"));
     CHECK(contains(failure({{"/"}, {}, {}}), "regular file"));
+  }
+
+  TEST_CASE("a setting that another one puts out of effect") {
+    using Flags = std::vector<std::pair<std::string, std::string>>;
+    for (const auto& [flags, key] : {
+             std::pair{Flags{{"loss.segment", "40"}, {"loss.segments", "4080,4080"}},
+                       "loss.segment (flag) would have no effect"},
+             {Flags{{"data.eval_train", "a"}, {"data.eval_test", "b"}},
+              "data.eval_train (flag) would have no effect: nothing votes"},
+             {Flags{{"optim.kind", "sgd"}, {"optim.eta", "0.1"}}, "optim.eta (flag)"},
+             {Flags{{"optim.factor", "0.5"}}, "optim.factor (flag)"},
+             {Flags{{"train.preset", "linear-cifar10"}, {"supervised.rates", "1,2"},
+                    {"optim.base_lr", "1"}}, "optim.base_lr (flag)"},
+             {Flags{{"train.preset", "linear-cifar10"}, {"supervised.decays", "0,1e-5"},
+                    {"optim.weight_decay", "1"}}, "optim.weight_decay (flag)"}})
+      CHECK_MESSAGE(contains(failure({{}, {}, flags}), key), key);
+    // In one file, and what is stronger in another.
+    const std::string both =
+        "[loss]\nsegment = 40\nsegments = [4080, 4080]\n";
+    CHECK(contains(file_failure(both), "loss.segment ("));
+    const TempFile base_file("[loss]\nsegment = 40\n");
+    const std::string& base = base_file.path;
+    const Flags over{{"loss.segments", "4080,4080"}};
+    const ResolvedConfig config = resolve({{base}, {}, over});
+    CHECK(config.value.method.of<Music>().segments.size() == 2);
+    CHECK(contains(failure({{base}, {}, {{"loss.segment", "20"},
+                                         {"loss.segments", "4080,4080"}}}),
+                   "loss.segment (flag)"));
+    // A preset's settings, and the file of a run, which has all there are.
+    const TempFile run(to_toml(config));
+    CHECK(failure({{run.path}, {}, {}}).empty());
+    CHECK(failure({{}, {}, {{"train.preset", "demo"},
+                            {"loss.segments", "100,80,76"}}}).empty());
   }
 
   TEST_CASE("settings that contradict each other") {
