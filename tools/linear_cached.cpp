@@ -64,6 +64,12 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
     return gather(extract_features(model, images, spec), communicator);
   };
   const Features known = features(*train), asked = features(*eval.test);
+  for (const auto& [f, images, which] :
+       {std::tuple(&known, train.get(), "training"),
+        std::tuple(&asked, eval.test.get(), "test")})
+    if (f->count == 0)
+      throw error(ExitCode::kData, "[linear] no {} image is left: {}", which,
+                  describe(f->left_out, images->size(), which));
   if (communicator.rank() != 0) return {};
   CachedProbeSpec solving;
   solving.decays = method.decays;

@@ -189,26 +189,25 @@ void write(const Options& o, dist::Communicator& world) {
       throw error(ExitCode::kData, "[features] {} cannot be read: {}", bad.name,
                   bad.reason);
     files.leave_out(bad);
-    spdlog::warn("[features] {} is left out: {}", bad.name, bad.reason);
   }
-  std::vector<std::int64_t> facts(static_cast<std::size_t>(2 * world.size()));
-  const std::int64_t mine[] = {summary.count, std::ssize(summary.bad)};
+  const LeftOut left_out = gather(LeftOut(summary.bad), world);
+  const std::string bad = describe(left_out, dataset->size(), o.split);
+  if (!bad.empty()) spdlog::warn("[features] {}", bad);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world.size()));
   if (world.rank() > 0) files.commit("{}\n");
-  world.exchange(mine, facts);  // the others have committed
+  world.exchange(std::span(&summary.count, 1), counts);  // the others have committed
   if (world.rank() > 0) return;
-  std::int64_t rows = 0, left_out = 0;
+  std::int64_t rows = 0;
   for (int r = 0; r < world.size(); ++r) {
-    rows += facts[static_cast<std::size_t>(2 * r)];
-    left_out += facts[static_cast<std::size_t>(2 * r + 1)];
+    rows += counts[static_cast<std::size_t>(r)];
     if (r > 0) files.append(part(r));
   }
   if (rows == 0)
-    throw error(ExitCode::kData, "[features] none of {} images can be read",
-                dataset->size());
+    throw error(ExitCode::kData, "[features] no image is left: {}", bad);
   Json& info = opened.info;
   info["data"] = describe_data(*dataset, o.data);
   info["images"] = rows;
-  info["left_out"] = left_out;
+  info["left_out"] = left_out.count;
   info["processes"] = world.size();
   info["seconds"] = std::chrono::duration<double>(
                         std::chrono::steady_clock::now() - start).count();
@@ -226,8 +225,8 @@ void write(const Options& o, dist::Communicator& world) {
                opened.files.segments
                    ? fmt::format("{} segments", opened.files.segments->count())
                    : fmt::format("{} wide", opened.files.width));
-    if (left_out > 0)
-      fmt::print("{} images cannot be read: left_out.txt\n", left_out);
+    if (left_out.count > 0)
+      fmt::print("{} images cannot be read: left_out.txt\n", left_out.count);
   }
 }
 
