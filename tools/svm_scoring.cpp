@@ -60,9 +60,8 @@ Images open_images(const SvmOptions& o) {
     images.protocol = voc07 ? "svm.voc07" : "svm.voc";
     images.train = std::move(voc.train.images);
     images.test = std::move(voc.test.images);
-    const std::string copies = refuse_overlap(*images.train, o.train_set,
-                                              *images.test, o.test_set);
-    if (!copies.empty()) images.notes.push_back(copies);
+    images.notes = refuse_overlap(*images.train, o.train_set, *images.test,
+                                  o.test_set);
     images.train_targets = std::move(voc.train.targets);
     images.test_targets = std::move(voc.test.targets);
     images.classes = std::move(voc.classes);

@@ -147,12 +147,9 @@ class Matching {
             std::move(data_.test), labels, data_.train->classes());
         break;
       }
-    const std::string copies =
-        refuse_overlap(*data_.train, train_, *data_.test, test_);
-    for (const std::string& note :
-         {copies, repeated_images(*data_.train, "training"),
-          repeated_images(*data_.test, "test")})
-      if (!note.empty()) data_.notes.push_back(note);
+    for (std::string& note :
+         refuse_overlap(*data_.train, train_, *data_.test, test_))
+      data_.notes.push_back(std::move(note));
     tell_alike();
     for (const std::string& note : data_.notes) warn_once(note);
     return std::move(data_);

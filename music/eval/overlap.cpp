@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <string_view>
@@ -63,18 +64,42 @@ class RealNames {
   std::map<std::string, Folder> folders_;
 };
 
-void find_same(const Dataset& train, const Dataset& test, Overlap& found) {
-  RealNames names;
-  std::unordered_multiset<std::string> tested;
-  for (std::int64_t i = 0; i < test.size(); ++i)
-    tested.insert(names.of(test.name(i)));
-  for (std::int64_t i = 0; i < train.size(); ++i) {
-    const auto times =
-        static_cast<std::int64_t>(tested.erase(names.of(train.name(i))));
-    if (found.same == 0 && times > 0) found.first_same = train.name(i);
-    found.same += times;
+// The images of a data set by real name.
+class NameIndex {
+ public:
+  NameIndex(const Dataset& images, RealNames& names) : images_(images), names_(names) {
+    for (std::int64_t i = 0; i < images.size(); ++i)
+      hashes_.emplace_back(std::hash<std::string>()(name(i)), i);
+    std::ranges::sort(hashes_);
   }
-}
+
+  // The first image of that name, or -1.
+  std::int64_t find(const std::string& real) const {
+    const std::size_t hash = std::hash<std::string>()(real);
+    for (auto it = std::ranges::lower_bound(hashes_, std::pair(hash, std::int64_t{0}));
+         it != hashes_.end() && it->first == hash; ++it)
+      if (name(it->second) == real) return it->second;
+    return -1;
+  }
+  Repeats repeats() const {
+    Repeats r;
+    for (std::size_t i = 1; i < hashes_.size(); ++i) {
+      const auto [hash, at] = hashes_[i];
+      if (hash != hashes_[i - 1].first) continue;
+      const std::int64_t before = find(name(at));
+      if (before == at) continue;
+      r.otherwise += images_.label(before) != images_.label(at);
+      if (r.again++ == 0) r.first = images_.name(at);
+    }
+    return r;
+  }
+  std::string name(std::int64_t i) const { return names_.of(images_.name(i)); }
+
+ private:
+  const Dataset& images_;
+  RealNames& names_;
+  std::vector<std::pair<std::size_t, std::int64_t>> hashes_;
+};
 
 using Numbers = std::vector<std::int64_t>;
 
@@ -187,38 +212,37 @@ void find_copies(const Dataset& train, const Dataset& test,
   found.distinct_copies = std::ssize(seen);
 }
 
+std::string describe(const Repeats& r, std::int64_t images, const char* which) {
+  if (r.again == 0) return "";
+  return fmt::format("{} of {} {} images stand there a second time, and count again{} "
+                     "({}{})", r.again, images, which,
+                     r.otherwise > 0
+                         ? fmt::format(", {} under another label", r.otherwise)
+                         : "", r.first, r.again > 1 ? ", ..." : "");
+}
+
 }  // namespace
 
 Overlap find_overlap(const Dataset& train, const Dataset& test,
                      const OverlapLimits& limits) {
+  RealNames names;
+  const NameIndex known(train, names), asked(test, names);
   Overlap found;
   found.tested = test.size();
-  find_same(train, test, found);
+  for (std::int64_t i = 0; i < test.size(); ++i) {
+    const std::int64_t at = known.find(asked.name(i));
+    if (at >= 0 && found.same++ == 0) found.first_same = train.name(at);
+  }
+  found.train_repeats = known.repeats();
+  found.test_repeats = asked.repeats();
   if (found.same == 0) find_copies(train, test, limits, found);
   return found;
 }
 
-std::string repeated_images(const Dataset& images, const std::string& which) {
-  RealNames names;
-  std::unordered_map<std::string, int> labels;
-  std::int64_t again = 0, otherwise = 0;
-  std::string first;
-  for (std::int64_t i = 0; i < images.size(); ++i) {
-    const auto [at, is_new] =
-        labels.try_emplace(names.of(images.name(i)), images.label(i));
-    if (is_new) continue;
-    otherwise += at->second != images.label(i);
-    if (again++ == 0) first = images.name(i);
-  }
-  if (again == 0) return "";
-  return fmt::format("{} of {} {} images stand there a second time, and count again{} "
-                     "({}{})", again, images.size(), which,
-                     otherwise > 0 ? fmt::format(", {} under another label", otherwise)
-                                   : "", first, again > 1 ? ", ..." : "");
-}
-
-std::string refuse_overlap(const Dataset& train, const std::string& train_path,
-                           const Dataset& test, const std::string& test_path) {
+std::vector<std::string> refuse_overlap(const Dataset& train,
+                                        const std::string& train_path,
+                                        const Dataset& test,
+                                        const std::string& test_path) {
   const Overlap o = find_overlap(train, test);
   if (o.same > 0)
     throw error(ExitCode::kData,
@@ -226,7 +250,6 @@ std::string refuse_overlap(const Dataset& train, const std::string& train_path,
                 "({}{}): expected none, as a score of training images says "
                 "nothing", o.same, o.tested, test_path, train_path, o.first_same,
                 o.same > 1 ? ", ..." : "");
-  if (o.copies == 0) return "";
   const std::string of = o.compared < o.tested
                              ? fmt::format("{} compared", o.compared)
                              : std::to_string(o.tested);
@@ -238,9 +261,17 @@ std::string refuse_overlap(const Dataset& train, const std::string& train_path,
                 "[eval] {} of {} test images in {} are copies of training images "
                 "of {} {}: expected other images, as a score of training images "
                 "says nothing", o.copies, of, test_path, train_path, which);
-  return fmt::format("{} of {} test images {} {}", o.copies, of,
-                     o.copies == 1 ? "is a copy of a training image"
-                                   : "are copies of training images", which);
+  std::vector<std::string> notes;
+  if (o.copies > 0)
+    notes.push_back(fmt::format("{} of {} test images {} {}", o.copies, of,
+                                o.copies == 1 ? "is a copy of a training image"
+                                              : "are copies of training images",
+                                which));
+  for (const std::string& repeats :
+       {describe(o.train_repeats, train.size(), "training"),
+        describe(o.test_repeats, test.size(), "test")})
+    if (!repeats.empty()) notes.push_back(repeats);
+  return notes;
 }
 
 }  // namespace music

@@ -4,10 +4,18 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "data/dataset.h"
 
 namespace music {
+
+// The same file once more, as of a list with a line an object.
+struct Repeats {
+  std::int64_t again = 0;
+  std::int64_t otherwise = 0;  // of these, under another label
+  std::string first;
+};
 
 struct Overlap {
   std::int64_t tested = 0;  // test images, and those whose contents were compared
@@ -19,6 +27,7 @@ struct Overlap {
   std::int64_t copies = 0;
   std::int64_t distinct_copies = 0;  // contents of these
   std::pair<std::string, std::string> first_copy;  // of test and training
+  Repeats train_repeats, test_repeats;
 };
 
 // Contents are compared of all images where they are in memory or these are up to
@@ -30,16 +39,13 @@ struct OverlapLimits {
 Overlap find_overlap(const data::Dataset& train, const data::Dataset& test,
                      const OverlapLimits& limits = {});
 
-// "2 of 8 test images stand there a second time, ...": the same file, as of a list
-// with a line an object; "" where there is none. which: "training" or "test".
-std::string repeated_images(const data::Dataset& images, const std::string& which);
-
 // Throws kData for test images that are training images: any that is the same
-// file, or copies of different contents that are more than half. Fewer copies:
-// what a reader of the score must know, else "". The paths are for messages.
-std::string refuse_overlap(const data::Dataset& train,
-                           const std::string& train_path,
-                           const data::Dataset& test,
-                           const std::string& test_path);
+// file, or copies of different contents that are more than half. Fewer copies, and
+// images that stand twice, are what a reader of the score must know, one line
+// each. The paths are for messages.
+std::vector<std::string> refuse_overlap(const data::Dataset& train,
+                                        const std::string& train_path,
+                                        const data::Dataset& test,
+                                        const std::string& test_path);
 
 }  // namespace music

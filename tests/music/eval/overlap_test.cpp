@@ -54,7 +54,9 @@ class Texts : public data::Dataset {
 
 std::string refused(const Texts& train, const Texts& test) {
   try {
-    return refuse_overlap(train, "TRAIN", test, "TEST");
+    const auto notes = refuse_overlap(train, "TRAIN", test, "TEST");
+    CHECK(notes.size() < 2);
+    return notes.empty() ? "" : notes[0];
   } catch (const Error& e) {
     CHECK(e.code() == ExitCode::kData);
     return e.what();
@@ -104,6 +106,19 @@ TEST_CASE("the same name is the same image, with no look at its contents") {
         "[eval] 1 of 1 test images in TEST are training images of TRAIN (t/0.jpg): "
         "expected none, as a score of training images says nothing");
   CHECK(train.reads == 0);
+}
+
+TEST_CASE("an image that stands twice is told, with labels that differ") {
+  Texts train("t", {"a", "b", "c", "d"}), test("v", {"x", "y", "z", "z"});
+  train.names[3] = train.names[0];
+  CHECK(refused(train, test) ==
+        "1 of 4 training images stand there a second time, and count again (t/0.jpg)");
+  const Texts none("t", {"a"});
+  test.names[2] = test.names[1] = test.names[0];
+  const Overlap o = find_overlap(none, test);
+  CHECK(o.test_repeats.again == 2);
+  CHECK(o.test_repeats.otherwise == 0);
+  CHECK(o.train_repeats.again == 0);
 }
 
 TEST_CASE("of many images a few are compared, with those of the same file name") {
