@@ -24,16 +24,24 @@ using data::Dataset;
 std::vector<std::int64_t> count_labels(const Dataset& d,
                                        const std::string& path) {
   std::vector<std::int64_t> counts;
+  std::int64_t without = 0, first = 0;
   for (std::int64_t i = 0; i < d.size(); ++i) {
     const int label = d.label(i);
-    if (label < 0)
-      throw error(ExitCode::kData,
-                  "[eval] {} in {} has no label: expected class sub-folders, a "
-                  "list with labels, CIFAR or STL-10", d.name(i), path);
+    if (label < 0) {
+      if (without++ == 0) first = i;
+      continue;
+    }
     if (static_cast<std::size_t>(label) >= counts.size())
       counts.resize(static_cast<std::size_t>(label) + 1);
     ++counts[static_cast<std::size_t>(label)];
   }
+  if (without > 0)
+    throw error(ExitCode::kData,
+                "[eval] {} in {} has no label{}: expected class sub-folders, a list "
+                "or shards with labels, CIFAR, STL-10, or numbers from 0 in "
+                "labels.npy", d.name(first), path,
+                without > 1 ? fmt::format(", nor have {} more images", without - 1)
+                            : "");
   return counts;
 }
 
