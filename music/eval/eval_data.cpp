@@ -115,6 +115,14 @@ class Relabelled : public Dataset {
   std::vector<std::string> classes_;
 };
 
+// A folder train/ without a val/ beside it is taken for a class.
+std::string part_hint(const std::string& path) {
+  std::error_code none;
+  const fs::path part = fs::path(path) / "train";
+  return fs::is_directory(part, none) && !data::has_test_split(path, {})
+             ? "; was " + part.string() + " meant?" : "";
+}
+
 // A program may open its data several times.
 void warn_once(const std::string& note) {
   static std::mutex mutex;
@@ -142,8 +150,9 @@ class Matching {
     if (data_.populated < 2)
       throw error(ExitCode::kData,
                   "[eval] {} has images of one class only ({}): expected two or "
-                  "more, as any encoder scores 100 % on one", train_,
-                  list_classes({data_.classes - 1}, data_.train->classes()));
+                  "more, as any encoder scores 100 % on one{}", train_,
+                  list_classes({data_.classes - 1}, data_.train->classes()),
+                  part_hint(train_));
     const std::vector<int> labels = labels_of(tested);
     std::vector<std::int64_t> counts(counts_.size());
     for (std::size_t c = 0; c < tested.size(); ++c)
@@ -209,12 +218,13 @@ class Matching {
       throw error(ExitCode::kData,
                   "[eval] {} has test images of {} of its {} classes that {} has "
                   "no training image of: {}{}{}; expected the classes of the "
-                  "training images ({}, ...)", test_, unknown.size(),
+                  "training images ({}, ...){}", test_, unknown.size(),
                   theirs.size(), train_, list_classes(unknown, theirs),
                   near_miss(unknown, theirs, ours),
                   numbers && test_numbers && shifted(tested)
                       ? "; labels count from 1 there, and from 0 in training?" : "",
-                  ours.empty() ? "0" : shown_class(ours.front()));
+                  ours.empty() ? "0" : shown_class(ours.front()),
+                  part_hint(train_));
     return labels;
   }
 

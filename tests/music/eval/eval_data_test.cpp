@@ -196,6 +196,11 @@ TEST_CASE("the parts that were found, and how to give others") {
     says(e.what(), "or --other");
   }
   says(message(s.path / "none", s.path / "none"), "no such file or folder");
+  says(message(s.path, s.path / "validation"), "train meant?");
+  fs::rename(s.path / "validation", fs::path(s.path.string() + "-elsewhere"));
+  says(message(s.path, s.path.string() + "-elsewhere"), "one class only (0 (train))");
+  says(message(s.path, s.path.string() + "-elsewhere"), "train meant?");
+  fs::remove_all(s.path.string() + "-elsewhere");
 }
 
 TEST_CASE("an image that a list names twice counts twice, and is told") {
