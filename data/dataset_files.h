@@ -10,8 +10,10 @@
 
 namespace music::data {
 
-std::unique_ptr<Dataset> open_folder(const std::string& path);
-std::unique_ptr<Dataset> open_list(const std::string& path);
+// Of kPretrain labels may be wrong: class folders without images, lines of a list
+// without a class. Then images have none, or those that are there.
+std::unique_ptr<Dataset> open_folder(const std::string& path, Split split);
+std::unique_ptr<Dataset> open_list(const std::string& path, Split split);
 // format: kCifar10 or kCifar100
 std::unique_ptr<Dataset> open_cifar(const std::string& path,
                                     DatasetFormat format, Split split);
