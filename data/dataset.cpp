@@ -93,9 +93,13 @@ DatasetFormat guess(const std::string& path, bool folder, Split split) {
 // The same, and says what it leaves out when it is for learning.
 std::string chosen_folder(const fs::path& folder, Split split) {
   const fs::path chosen = split_folder(folder, split);
-  if (split == Split::kPretrain && chosen != folder)
-    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
-                 test_folder(folder).filename().string());
+  if (split == Split::kPretrain && chosen != folder) {
+    std::string others;
+    for (const char* name : {"val", "test"})
+      if (fs::is_directory(folder / name))
+        others += fmt::format("{}{}", others.empty() ? "" : " and ", name);
+    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(), others);
+  }
   return chosen.string();
 }
 

@@ -169,7 +169,7 @@ void check_files(const Dataset& list, const ImageList& parsed, const std::string
   spdlog::warn("[dataset] {}: {} of the {} images it lists do{} not exist ({}): {}; {} as "
                "images that cannot be read", path, count, found.size(),
                count == 1 ? "es" : "", first_of(missing), hint,
-               count == 1 ? "it counts" : "they count");
+               count == 1 ? "this counts" : "these count");
 }
 
 // Says which images stand in a list more than once.
@@ -225,7 +225,12 @@ std::unique_ptr<Dataset> open_folder(const std::string& path, Split split) {
   }
   for (const std::string& note : table->notes)
     spdlog::warn("[dataset] {}: {}", path, note);
-  if (split != Split::kPretrain) require_labels(*table, path);
+  if (split != Split::kPretrain) {
+    require_labels(*table, path);
+  } else if (!table->classes.empty() && table->labels.back() < 0) {
+    spdlog::info("[dataset] {}: {} images beside its folders count too", path,
+                 std::count(table->labels.begin(), table->labels.end(), -1));
+  }
   return std::make_unique<FileDataset>(std::move(*table), path);
 }
 

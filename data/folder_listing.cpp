@@ -124,7 +124,7 @@ std::string count_by_extension(const Tallies& tallies) {
   std::sort(counts.begin(), counts.end());
   std::string out;
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (i == 5) return out + ", ...";
+    if (i == 6) return out + ", ...";
     out += fmt::format("{}{} {}", i == 0 ? "" : ", ", -counts[i].first,
                        counts[i].second.empty()
                            ? "without extension"
@@ -174,6 +174,7 @@ class Lister {
   void collect(const std::string& folder, int label, bool again);
   void watch_splits(const std::vector<std::string>& folders, const std::string& folder);
   void write_notes();
+  std::string advice(const Tallies& all, const Tally& most) const;
   [[noreturn]] void refuse() const;
 
   const std::string root_;
@@ -380,7 +381,7 @@ void Lister::write_notes() {
   note(pictures, [&] {
     const PictureFormat most =
         format_of_extension(extension_of(most_frequent(pictures_)->names[0]));
-    return fmt::format("{} of formats that are not read left out: {} ({}); {}",
+    return fmt::format("{} in formats that are not read left out: {} ({}); {}",
                        pictures.many("picture"), count_by_extension(pictures_),
                        pictures.text(), format_remedy(most));
   });
@@ -418,29 +419,16 @@ void Lister::write_notes() {
 void Lister::refuse() const {
   const std::string python = python_cifar(root_);
   if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
-  std::string found = "nothing";
-  std::string why;
+  std::string found, why;
   if (const Tally* most = most_frequent(pictures_)) {
     found = fmt::format("{} ({})", count_by_extension(pictures_), most->text());
-    why = fmt::format(", which {} not read: {}", most->count == 1 ? "is" : "are",
+    why = fmt::format(", not read: {}",
                       format_remedy(format_of_extension(extension_of(most->names[0]))));
-  } else if (const Tally* of = most_frequent(archives_.empty() ? others_ : archives_)) {
+  } else if (!archives_.empty() || !others_.empty()) {
     const Tallies& all = archives_.empty() ? others_ : archives_;
-    found = fmt::format("{} ({})", count_by_extension(all), of->text());
-    if (const auto bin = all.find("bin"); bin != all.end())
-      for (const std::string& name : bin->second.names)
-        if (const fs::path file = name; is_record_file(file.filename().string())) {
-          found = one_line(name);
-          why = fmt::format("; for CIFAR or STL-10 give {}",
-                            (fs::path(root_) / file.parent_path()).string());
-        }
-    for (const std::string& name : of->names) {
-      if (!why.empty()) break;
-      why = describe_foreign_file(path_of(name));
-      if (why.empty()) continue;
-      why = fmt::format("; {} is {}", one_line(name), why);
-      break;
-    }
+    const Tally& most = *most_frequent(all);
+    found = fmt::format("{} ({})", count_by_extension(all), most.text());
+    why = advice(all, most);
   } else if (dangling_.count > 0) {
     found = fmt::format("{} to what is not there ({})", dangling_.many("link"),
                         dangling_.text());
@@ -448,9 +436,22 @@ void Lister::refuse() const {
     found = fmt::format("this program's output ({})", runs_.text());
   }
   throw error(ExitCode::kData,
-              "[dataset] {}: no image found in it or its sub-folders, but {}{}; "
-              "expected class sub-folders with images ({}), or images directly in it",
-              root_, found, why, kReadExtensions);
+              "[dataset] {}: no image found in it or its sub-folders{}{}{}; expected "
+              "images ({}) in class sub-folders, or directly in it",
+              root_, found.empty() ? "" : ", but ", found, why, kReadExtensions);
+}
+
+// What to do about files that are no images.
+std::string Lister::advice(const Tallies& all, const Tally& most) const {
+  if (const auto bin = all.find("bin"); bin != all.end())
+    for (const std::string& name : bin->second.names)
+      if (const fs::path file = name; is_record_file(file.filename().string()))
+        return fmt::format("; for CIFAR or STL-10 give {}",
+                           (fs::path(root_) / file.parent_path()).string());
+  for (const std::string& name : most.names)
+    if (const ForeignData data = foreign_file(path_of(name)))
+      return fmt::format("; {} is {}", one_line(name), data.text());
+  return {};
 }
 
 }  // namespace

@@ -121,13 +121,13 @@ std::string with_home(std::string path) {
 }
 
 void require_text(std::string_view text, const std::string& name) {
-  const std::string what = describe_foreign(
+  const ForeignData data = foreign_data(
       name.substr(name.rfind('/') + 1),
       std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-  if (!text.empty() && !what.empty())
+  if (data)
     throw error(ExitCode::kData,
-                "[dataset] {} is {}; expected a list of image paths in it, or a folder",
-                name, what);
+                "[dataset] {} is {}, expected a folder, a list of image paths or tar "
+                "shards: {}", name, data.what, data.remedy);
   if (text.find('\0') != text.npos)
     throw error(ExitCode::kData,
                 "[dataset] {} is not text, expected a list of image paths or a folder",
