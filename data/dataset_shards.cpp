@@ -19,6 +19,7 @@
 #include "data/dataset_files.h"
 #include "data/decode.h"
 #include "data/index_cache.h"
+#include "data/picture_format.h"
 #include "data/shard_paths.h"
 #include "data/shard_samples.h"
 #include "engine/core/error.h"
@@ -162,12 +163,12 @@ class Joined {
               "PATH#rgb.jpg chooses KEY.rgb.jpg, PATH#all takes all");
     notes.add(all_.no_image, "sample has no image", "samples have no image",
               key_.by_rule() || key_.all()
-                  ? "expected .jpg, .jpeg, .png or .webp; PATH#SUFFIX takes "
-                    "KEY.SUFFIX for the image"
+                  ? fmt::format("expected {}; PATH#SUFFIX takes KEY.SUFFIX for "
+                                "the image", kReadExtensions)
                   : "expected what follows # in the path");
     notes.add(all_.unread, "sample is left out, its format is not read",
               "samples are left out, their formats are not read",
-              "convert them to JPEG, PNG or WebP");
+              fmt::format("convert them to {}", kReadFormats));
     notes.add(all_.nameless, "image without an extension in its name is left out",
               "images without an extension in their names are left out");
     notes.add(all_.repeated, "file is left out, its sample has one of that name",
@@ -196,9 +197,9 @@ class Joined {
                                             tally.list());
     };
     throw error(ExitCode::kData,
-                "[dataset] {} has no image in {} archive{}: expected KEY.jpg, "
-                ".jpeg, .png or .webp files{}{}{}{}", path_, table.shards.size(),
-                table.shards.size() == 1 ? "" : "s",
+                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}",
+                path_, table.shards.size(), table.shards.size() == 1 ? "" : "s",
+                key_.by_rule() ? kReadExtensions : " as chosen by #",
                 why(all_.no_image, "samples without one"),
                 why(all_.unread, "of formats that are not read"),
                 why(all_.nameless, "without an extension in the name"),

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "data/dataset_files.h"
-#include "data/decode.h"
+#include "data/picture_format.h"
 #include "data/tar.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
@@ -20,10 +20,6 @@ namespace {
 // In the order in which they are preferred.
 constexpr std::array<std::string_view, 6> kRead{"jpg",  "jpeg", "png",
                                                 "webp", "jpe",  "jfif"};
-constexpr std::array<std::string_view, 18> kNotRead{
-    "avif", "bmp", "dib", "exr", "gif", "heic", "heif", "j2k", "jp2",
-    "jpx",  "jxl", "pbm", "pgm", "pnm", "ppm",  "tga",  "tif", "tiff"};
-
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out)
@@ -170,10 +166,10 @@ class Builder {
     if (name.substr(name.rfind('/') + 1).starts_with('.') ||
         member.kind != TarMember::Kind::kFile)
       return;
-    std::array<std::uint8_t, 16> front{};
+    std::array<std::uint8_t, kSniffBytes> front;
     const auto n = std::min<std::uint64_t>(member.bytes, front.size());
     file_.read(member.offset, std::as_writable_bytes(std::span(front)).first(n));
-    if (image_kind(std::span(front).first(n)) != ImageKind::kUnknown)
+    if (is_read(picture_format(std::span(front).first(n))))
       out_.nameless.add(one_line(name));
   }
 
@@ -279,7 +275,8 @@ ImageKey::ImageKey(std::string_view text) : all_(text == "all") {
 int ImageKey::rank(std::string_view suffix) const {
   if (!suffixes_.empty()) return position(suffixes_, suffix);
   if (const int at = position(kRead, suffix); at >= 0) return at;
-  if (position(kNotRead, suffix) >= 0) return kUnread;
+  const PictureFormat format = format_of_extension(suffix);
+  if (format != PictureFormat::kUnknown && !is_read(format)) return kUnread;
   const int at = position(kRead, suffix.substr(suffix.rfind('.') + 1));
   return at >= 0 ? kOthers + at : kNone;
 }

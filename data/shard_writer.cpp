@@ -6,7 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "data/decode.h"
+#include "data/picture_format.h"
 #include "data/png.h"
 #include "data/sampler.h"
 #include "data/tar.h"
@@ -119,17 +119,17 @@ class Writer {
   std::uint64_t bytes_ = 0;
 };
 
-// The file of image i, which always is a JPEG or a PNG afterwards.
-ImageKind load(const Dataset& dataset, std::int64_t i, Image& image,
+// The file of image i, which always is of a format that is read afterwards.
+PictureFormat load(const Dataset& dataset, std::int64_t i, Image& image,
                std::vector<std::uint8_t>& bytes) {
   if (!dataset.read_file(i, bytes)) {
     dataset.read(i, image);
     bytes = encode_png(image);
   }
-  const ImageKind kind = image_kind(bytes);
-  if (kind == ImageKind::kUnknown)
-    throw error(ExitCode::kData, "[shards] neither JPEG nor PNG");
-  return kind;
+  const PictureFormat format = picture_format(bytes);
+  if (!is_read(format))
+    throw error(ExitCode::kData, "[shards] {}", refusal(bytes));
+  return format;
 }
 
 void refuse_existing(const ShardSpec& spec) {
@@ -168,9 +168,9 @@ ShardReport write_shards(const Dataset& dataset, const ShardSpec& spec,
   for (std::int64_t done = 0; done < dataset.size(); ++done) {
     const std::int64_t i =
         spec.shuffle ? order[static_cast<std::size_t>(done)] : done;
-    std::optional<ImageKind> kind;
+    std::optional<PictureFormat> format;
     try {
-      kind = load(dataset, i, image, bytes);
+      format = load(dataset, i, image, bytes);
     } catch (const Error& e) {
       if (e.code() != ExitCode::kData) throw;
       if (spec.bad_image == BadImage::kAbort)
@@ -178,9 +178,8 @@ ShardReport write_shards(const Dataset& dataset, const ShardSpec& spec,
                     e.what());
       report.bad.push_back({0, i, dataset.name(i), e.what()});
     }
-    if (kind) {
-      writer.add(keys.make(dataset, i),
-                 *kind == ImageKind::kPng ? "png" : "jpg", bytes,
+    if (format) {
+      writer.add(keys.make(dataset, i), format_extension(*format), bytes,
                  dataset.label(i));
       ++report.images;
     }

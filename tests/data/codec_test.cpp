@@ -78,9 +78,10 @@ TEST_SUITE("codec") {
     };
     CHECK(refusal({}) == "[decode] the file is empty");
     CHECK(refusal(bytes("GIF89a")) ==
-          "[decode] neither JPEG nor PNG: begins with 47 49 46 38 (a GIF)");
-    CHECK(refusal(bytes("x")) ==
-          "[decode] neither JPEG nor PNG: begins with 78");
+          "[decode] a GIF, expected JPEG, PNG or WebP: `convert 'FILE[0]' OUT.png` "
+          "converts its first frame");
+    CHECK(refusal(bytes("xyz")) ==
+          "[decode] no known picture, expected JPEG, PNG or WebP: begins with 78 79 7a");
     CHECK(refusal(std::vector<std::uint8_t>(DecodeLimits::kFileBytes + 1)) ==
           "[decode] 67108865 bytes, limit 67108864");
   }

@@ -269,7 +269,7 @@ TEST_SUITE("shards") {
     spec.out = f.path("out");
     spec.shuffle = false;
     CHECK_THROWS_WITH_AS(write_shards(*data, spec),
-                         doctest::Contains("2.jpg: [shards] neither JPEG nor"),
+                         doctest::Contains("2.jpg: [shards] a GIF, expected"),
                          music::Error);
     CHECK(!fs::exists(f.path("out/train-000000.tar")));
     spec.bad_image = BadImage::kSkip;
