@@ -178,6 +178,9 @@ class Joined {
               "files of one sample must follow each other (tar --sort=name)");
     notes.add(all_.links, "link is left out", "links are left out");
     notes.add(all_.sparse, "sparse file is left out", "sparse files are left out");
+    notes.add(all_.meta, "image is left out, in a folder of the format's own",
+              "images are left out, in folders of the format's own",
+              "names as __x__ are");
     table.notes = std::move(notes.lines);
     settle_labels();
   }
@@ -188,7 +191,8 @@ class Joined {
   static constexpr std::array kTallies{
       &ShardSamples::no_image, &ShardSamples::unread, &ShardSamples::others,
       &ShardSamples::nameless, &ShardSamples::repeated, &ShardSamples::apart,
-      &ShardSamples::links,    &ShardSamples::sparse, &ShardSamples::bad_label};
+      &ShardSamples::links,    &ShardSamples::sparse, &ShardSamples::meta,
+      &ShardSamples::bad_label};
 
   [[noreturn]] void refuse() const {
     const auto why = [](const Tally& tally, std::string_view what) {

@@ -92,8 +92,12 @@ class Builder {
       : file_(file), key_(key), out_(out) {}
 
   void add(const TarMember& member) {
-    if (is_meta(member.name)) return;
     const auto name = split_name(member.name, key_.all());
+    if (is_meta(member.name)) {
+      if (name && key_.rank(lower(name->suffix)) != ImageKey::kNone)
+        out_.meta.add(one_line(member.name));
+      return;
+    }
     if (!name) return add_nameless(member);
     if (member.kind == TarMember::Kind::kLink)
       return out_.links.add(one_line(member.name));
@@ -121,7 +125,7 @@ class Builder {
     } else if (best_) {
       add_row(*best_);
       if (images_ > 1)
-        out_.others.add(fmt::format("{} is used, not {}", one_line(best_->name),
+        out_.others.add(fmt::format("{} before {}", one_line(best_->name),
                                     one_line(other_)), images_ - 1);
     } else if (out_.table.labels.size() == row_) {
       out_.no_image.add(one_line(first_));

@@ -58,6 +58,7 @@ struct ShardSamples {
   Tally repeated;   // files whose sample has one of that name already
   Tally apart;      // samples whose key the shard has before, but not adjacent
   Tally links, sparse;
+  Tally meta;       // images in the format's own folders, "__x__"
   Tally bad_label;  // .cls that hold neither a number nor a name
   bool marked = true;      // the archive has its end mark
   std::uint64_t rest = 0;  // bytes after it

@@ -68,11 +68,11 @@ std::string_view reason(archive* a) {
 }
 
 // What a file that is no tar archive is instead, and the way out.
-std::string other_format(const FileReader& file) {
+std::string why_no_tar(const FileReader& file, archive* reader) {
   std::string front(std::min<std::uint64_t>(64, file.size()), '\0');
   file.read(0, std::as_writable_bytes(std::span(front)));
   const auto packed = [&](std::string_view by, std::string_view command) {
-    return fmt::format(": it is compressed by {}, expected a plain archive ({} "
+    return fmt::format("it is compressed by {}, expected a plain archive ({} "
                        "OLD > NEW.tar)", by, command);
   };
   if (front.starts_with("\x1f\x8b")) return packed("gzip", "gzip -dc");
@@ -81,12 +81,12 @@ std::string other_format(const FileReader& file) {
   if (front.starts_with("\xfd" "7zXZ")) return packed("xz", "xz -dc");
   if (front.starts_with("\x04\x22\x4d\x18")) return packed("lz4", "lz4 -dc");
   if (front.starts_with("PK\x03\x04"))
-    return ": it is a zip archive, expected tar (unzip it; a folder is read too)";
+    return "it is a zip archive, expected tar (unzip it; a folder is read too)";
   if (front.starts_with("version https://git-lfs"))
-    return ": it is a Git LFS pointer, not the archive (git lfs pull fetches it)";
+    return "it is a Git LFS pointer, not the archive (git lfs pull fetches it)";
   if (front.starts_with("<"))
-    return ": it is a page of HTML or XML, not the archive (download it again)";
-  return "";
+    return "it is a page of HTML or XML, not the archive (download it again)";
+  return std::string(reason(reader));
 }
 
 bool is_zero(std::span<const std::byte> bytes) {
@@ -141,9 +141,8 @@ std::uint64_t scan_one(const FileReader& file, std::uint64_t from,
   const auto fail = [&] {
     if (scan.failure) std::rethrow_exception(scan.failure);
     if (!last)
-      throw error(ExitCode::kData, "[tar] {} is no plain tar archive{} ({})",
-                  file.path().string(), other_format(file),
-                  reason(reader.get()));
+      throw error(ExitCode::kData, "[tar] {} is no plain tar archive: {}",
+                  file.path().string(), why_no_tar(file, reader.get()));
     throw error(ExitCode::kData, "[tar] {}: damaged after {}: {}",
                 file.path().string(), in_quotes(last->name),
                 reason(reader.get()));

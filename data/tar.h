@@ -44,9 +44,8 @@ TarEnd scan_tar(const FileReader& file,
                 const std::function<void(const TarMember&)>& visit);
 
 // Writes an archive whole or not at all, in the ustar format without extended
-// headers, which not every reader follows (DALI 2.4 without an index): of a
-// name at most 100 bytes after its last slash and 155 before it. Times and owners
-// are 0, so equal members give equal bytes. Errors as FileWriter.
+// headers, which not every reader follows (DALI 2.4 without an index). Times and
+// owners are 0, so equal members give equal bytes. Errors as FileWriter.
 class TarWriter {
  public:
   explicit TarWriter(const std::filesystem::path& path);
@@ -54,6 +53,8 @@ class TarWriter {
   TarWriter(const TarWriter&) = delete;
   TarWriter& operator=(const TarWriter&) = delete;
 
+  // Bytes of a name before its last slash, and after it.
+  static constexpr std::size_t kMostFolder = 155, kMostName = 100;
   // Returns the offset of the contents in the archive.
   std::uint64_t add(const std::string& name, std::span<const std::byte> bytes);
   std::uint64_t size() const { return written_; }  // so far

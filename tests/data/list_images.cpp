@@ -6,9 +6,11 @@
 
 #include "data/dataset.h"
 #include "engine/core/error.h"
+#include "engine/core/log.h"
 
 int main(int argc, char** argv) {
   using namespace music;
+  setup_logging("warn");
   try {
     if (argc < 2) throw error(ExitCode::kUsage, "expected DATA [pretrain]");
     const auto images = data::open_dataset(
