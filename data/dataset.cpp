@@ -9,6 +9,7 @@
 #include "data/dataset_files.h"
 #include "data/decode.h"
 #include "data/sampler.h"
+#include "data/shard_paths.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -103,8 +104,9 @@ std::string chosen_folder(const fs::path& folder, Split split) {
   return chosen.string();
 }
 
-std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
+std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                               Split split) {
+  const auto [path, key] = split_shard_path(given);
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   const bool pattern = path.find('{') != path.npos;
@@ -117,6 +119,10 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
   const bool folder = fs::is_directory(status);
   if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
   const bool either = format == DatasetFormat::kWebDataset;
+  if (!either && !key.empty())
+    throw error(ExitCode::kData,
+                "[dataset] {}: # chooses the image in tar shards, and {} has "
+                "none", given, path);
   if (!either && folder == (format == DatasetFormat::kList))
     throw error(ExitCode::kData, "[dataset] {} is a {}, expected a {}", path,
                 folder ? "folder" : "file",
@@ -132,7 +138,8 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
     case DatasetFormat::kStl10: return open_stl10(path, split);
     case DatasetFormat::kList: return open_list(path, split);
     case DatasetFormat::kWebDataset:
-      return open_shards(folder ? chosen_folder(path, split) : path);
+      return open_shards(folder ? chosen_folder(path, split) : path, key,
+                         split != Split::kPretrain);
     default: return open_folder(chosen_folder(path, split), split);
   }
 }
@@ -164,7 +171,8 @@ std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
   return std::make_unique<Subset>(std::move(dataset), std::move(numbers));
 }
 
-bool has_test_split(const std::string& path, DatasetFormat format) {
+bool has_test_split(const std::string& given, DatasetFormat format) {
+  const std::string path = split_shard_path(given).path;
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return false;
   const auto is = [&](DatasetFormat f, bool looks) {

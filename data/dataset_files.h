@@ -18,14 +18,15 @@ std::unique_ptr<Dataset> open_list(const std::string& path, Split split);
 std::unique_ptr<Dataset> open_cifar(const std::string& path,
                                     DatasetFormat format, Split split);
 std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split);
-std::unique_ptr<Dataset> open_shards(const std::string& path);
+// key: ImageKey's text. labels: whether somebody will use them.
+std::unique_ptr<Dataset> open_shards(const std::string& path,
+                                     const std::string& key, bool labels);
 
 // The folder, or its sub-folder of the usual name, has that data set in it, in
 // the binary or (an error on opening) the Python version.
 bool looks_like_cifar(const std::string& path, DatasetFormat format);
 bool looks_like_stl10(const std::string& path);
-// A .tar file, a pattern with braces, or a folder with .tar files and no
-// sub-folder.
+// An archive, a pattern with braces, or a folder with archives and no sub-folder.
 bool looks_like_shards(const std::string& path);
 
 // Class numbers end here: each becomes a name.

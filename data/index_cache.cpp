@@ -147,7 +147,7 @@ SampleTable IndexCache::read() const {
     const auto it = file.metadata().find(name);
     return it == file.metadata().end() ? "" : it->second;
   };
-  if (meta("version") != kVersion) return {};  // of other rules
+  if (meta("version") != kVersion) return {};  // of another version of ours
   if (meta("key") != key_)
     throw error(ExitCode::kData, "[dataset] made for {}",
                 in_quotes(meta("key")));
@@ -158,11 +158,12 @@ SampleTable IndexCache::read() const {
   table.names = values.strings("names");
   table.labels = values.get<int>("labels");
   table.classes = strings_of(values.strings("classes"));
-  table.notes = strings_of(values.strings("notes"));
   table.shards = strings_of(values.strings("shards"));
   table.shard = values.get<std::uint32_t>("shard");
   table.offset = values.get<std::uint64_t>("offset");
   table.bytes = values.get<std::uint64_t>("bytes");
+  table.notes = strings_of(values.strings("notes"));
+  table.label_notes = strings_of(values.strings("label_notes"));
   if (!consistent(table) || values.digest() != meta("xxh3_128"))
     throw error(ExitCode::kData, "[dataset] damaged");
   bool fresh = watched.size() == stamps.size();
@@ -191,19 +192,22 @@ std::optional<SampleTable> IndexCache::load() const {
 
 void IndexCache::save(const SampleTable& table) const {
   if (file_.empty() || !settled_ || table.size() < kWorthwhile) return;
-  const StringList classes = list_of(table.classes), notes = list_of(table.notes),
-                   shards = list_of(table.shards);
+  const StringList classes = list_of(table.classes),
+                   shards = list_of(table.shards),
+                   notes = list_of(table.notes),
+                   label_notes = list_of(table.label_notes);
   Entries entries;
   entries.add("watched", watched_);
   entries.add("stamps", DType::kI64, stamps_);
   entries.add("names", table.names);
   entries.add("labels", DType::kI32, table.labels);
   entries.add("classes", classes);
-  entries.add("notes", notes);
   entries.add("shards", shards);
   entries.add("shard", DType::kI32, table.shard);
   entries.add("offset", DType::kI64, table.offset);
   entries.add("bytes", DType::kI64, table.bytes);
+  entries.add("notes", notes);
+  entries.add("label_notes", label_notes);
   try {
     fs::create_directories(file_.parent_path());
     write_safetensors(file_, entries.list(),
