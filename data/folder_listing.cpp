@@ -19,6 +19,7 @@
 
 #include "data/foreign_data.h"
 #include "data/picture_format.h"
+#include "data/tally.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 
@@ -92,27 +93,6 @@ bool is_record_file(std::string_view name) {
   return name.starts_with("data_batch_") || name == "test_batch.bin" ||
          name == "train.bin" || name == "test.bin" || name.ends_with("_X.bin");
 }
-
-// So many, and the first names.
-struct Tally {
-  std::int64_t count = 0;
-  std::vector<std::string> names;
-
-  void add(std::string_view name) {
-    if (++count <= 3) names.emplace_back(name);
-  }
-  // "a, b, c, ..."
-  std::string text() const {
-    std::string out;
-    for (const std::string& name : names)
-      out += (out.empty() ? "" : ", ") + one_line(name);
-    return out + (count > std::ssize(names) ? ", ..." : "");
-  }
-  // "1 link", "2 links"
-  std::string many(std::string_view one) const {
-    return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-  }
-};
 
 using Tallies = std::map<std::string, Tally, std::less<>>;
 
@@ -370,48 +350,42 @@ void Lister::write_notes() {
     if (tally.count > 0) table_.notes.push_back(text());
   };
   Tally pictures, archives;
-  const auto total = [](const Tallies& from, Tally& to) {
-    for (const auto& [extension, tally] : from) {
-      for (const std::string& name : tally.names) to.add(name);
-      to.count += tally.count - std::ssize(tally.names);
-    }
-  };
-  total(pictures_, pictures);
-  total(archives_, archives);
+  for (const auto& [extension, tally] : pictures_) pictures.add(tally);
+  for (const auto& [extension, tally] : archives_) archives.add(tally);
   note(pictures, [&] {
     const PictureFormat most =
         format_of_extension(extension_of(most_frequent(pictures_)->names[0]));
     return fmt::format("{} in formats that are not read left out: {} ({}); {}",
-                       pictures.many("picture"), count_by_extension(pictures_),
-                       pictures.text(), format_remedy(most));
+                       pictures.of("picture"), count_by_extension(pictures_),
+                       pictures.list(), format_remedy(most));
   });
   note(archives, [&] {
     return fmt::format("{} not looked into ({}): unpack what belongs to the data",
-                       archives.many("archive"), archives.text());
+                       archives.of("archive"), archives.list());
   });
   note(runs_, [&] {
     return fmt::format("{} of this program's output left out ({})",
-                       runs_.many("folder"), runs_.text());
+                       runs_.of("folder"), runs_.list());
   });
   note(dangling_, [&] {
-    return fmt::format("{} to what is not there ({})", dangling_.many("link"),
-                       dangling_.text());
+    return fmt::format("{} to what is not there ({})", dangling_.of("link"),
+                       dangling_.list());
   });
   note(upwards_, [&] {
     return fmt::format("{} to a folder above not followed ({})",
-                       upwards_.many("link"), upwards_.text());
+                       upwards_.of("link"), upwards_.list());
   });
   note(repeated_, [&] {
     return fmt::format("{} to a folder listed already not followed ({})",
-                       repeated_.many("link"), repeated_.text());
+                       repeated_.of("link"), repeated_.list());
   });
   note(twice_, [&] {
     return fmt::format("{} to another class folder ({}): its images count twice",
-                       twice_.many("link"), twice_.text());
+                       twice_.of("link"), twice_.list());
   });
   note(splits_, [&] {
     return fmt::format("images of {} are used alike: give one of these folders if "
-                       "that is not meant", splits_.text());
+                       "that is not meant", splits_.list());
   });
 }
 
@@ -421,19 +395,19 @@ void Lister::refuse() const {
   if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
   std::string found, why;
   if (const Tally* most = most_frequent(pictures_)) {
-    found = fmt::format("{} ({})", count_by_extension(pictures_), most->text());
+    found = fmt::format("{} ({})", count_by_extension(pictures_), most->list());
     why = fmt::format(", not read: {}",
                       format_remedy(format_of_extension(extension_of(most->names[0]))));
   } else if (!archives_.empty() || !others_.empty()) {
     const Tallies& all = archives_.empty() ? others_ : archives_;
     const Tally& most = *most_frequent(all);
-    found = fmt::format("{} ({})", count_by_extension(all), most.text());
+    found = fmt::format("{} ({})", count_by_extension(all), most.list());
     why = advice(all, most);
   } else if (dangling_.count > 0) {
-    found = fmt::format("{} to what is not there ({})", dangling_.many("link"),
-                        dangling_.text());
+    found = fmt::format("{} to what is not there ({})", dangling_.of("link"),
+                        dangling_.list());
   } else if (runs_.count > 0) {
-    found = fmt::format("this program's output ({})", runs_.text());
+    found = fmt::format("this program's output ({})", runs_.list());
   }
   throw error(ExitCode::kData,
               "[dataset] {}: no image found in it or its sub-folders{}{}{}; expected "

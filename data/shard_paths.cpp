@@ -85,7 +85,7 @@ std::vector<std::string> expand_braces(const std::string& path) {
                   path);
   }
   const std::vector<std::string> rests =
-      expand_braces("/" + path.substr(close + 1));
+      expand_braces(fmt::format("/{}", path.substr(close + 1)));
   std::vector<std::string> paths;
   for (const std::string& word : words)
     for (const std::string& rest : rests) {
