@@ -8,6 +8,7 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/foreign_data.h"
 #include "data/sampler.h"
 #include "data/shard_paths.h"
 #include "engine/core/error.h"
@@ -117,7 +118,12 @@ std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                 path, path.starts_with("~") ? " (~ is for the shell, which leaves it "
                                               "inside --data=...)" : "");
   const bool folder = fs::is_directory(status);
-  if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
+  if (format == DatasetFormat::kAuto) {
+    format = guess(path, folder, split);
+    const std::string download =
+        format == DatasetFormat::kWebDataset ? downloaded_records(path) : "";
+    if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
+  }
   const bool either = format == DatasetFormat::kWebDataset;
   if (!either && !key.empty())
     throw error(ExitCode::kData,

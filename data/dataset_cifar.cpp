@@ -169,8 +169,8 @@ std::unique_ptr<Dataset> open_cifar(const std::string& path,
                    missing, version.name, dataset->size());
     return dataset;
   }
-  const std::string python = python_cifar(path);
-  if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
+  const std::string download = downloaded_records(folder.string());
+  if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
   throw error(ExitCode::kData, "[dataset] {}: expected {}{} of {}",
               folder.string(), names.front(),
               names.size() > 1 ? " to " + names.back() : "", version.name);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/folder_names.h"
 #include "data/foreign_data.h"
 #include "data/picture_format.h"
 #include "data/tally.h"
@@ -27,72 +28,6 @@ namespace music::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-// What stands in a folder's listing beside dot-files.
-enum class NameKind { kImage, kPeek, kUnfinished, kArchive, kOther };
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-// Without its dot, lower case; empty: none.
-std::string extension_of(std::string_view name) {
-  const std::size_t dot = name.rfind('.');
-  return dot == name.npos || dot == 0 ? "" : lower_case(name.substr(dot + 1));
-}
-
-template <std::size_t N>
-bool is_one_of(std::string_view text, const std::array<std::string_view, N>& all) {
-  return std::find(all.begin(), all.end(), text) != all.end();
-}
-
-NameKind kind_of_extension(std::string_view extension) {
-  constexpr std::array<std::string_view, 11> kUnfinished{
-      "part", "partial", "crdownload", "download", "tmp", "temp",
-      "bak", "orig", "old", "swp", "lock"};
-  constexpr std::array<std::string_view, 15> kArchives{
-      "zip", "tar", "tgz", "gz", "tbz", "tbz2", "bz2", "txz", "xz", "zst", "7z",
-      "rar", "parquet", "tfrecord", "tfrecords"};
-  const PictureFormat format = format_of_extension(extension);
-  if (is_read(format)) return NameKind::kImage;
-  if (format != PictureFormat::kUnknown) return NameKind::kPeek;
-  if (std::all_of(extension.begin(), extension.end(),
-                  [](char c) { return c >= '0' && c <= '9'; }))
-    return NameKind::kPeek;  // none, or "frame.0001"
-  if (is_one_of(extension, kUnfinished) || extension.ends_with('~'))
-    return NameKind::kUnfinished;
-  return is_one_of(extension, kArchives) ? NameKind::kArchive : NameKind::kOther;
-}
-
-bool is_system_folder(std::string_view name) {
-  constexpr std::array<std::string_view, 10> kNames{
-      "__macosx", "@eadir", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
-      "recycler", "lost+found", "system volume information", "__pycache__"};
-  return name.front() == '.' || is_one_of(lower_case(name), kNames);
-}
-
-// "train2017" is of "train"; empty: not the name of a split.
-std::string_view split_of(const std::string& folder) {
-  constexpr std::array<std::array<std::string_view, 2>, 8> kSplits{{
-      {"train", "train"}, {"training", "train"}, {"val", "val"}, {"valid", "val"},
-      {"validation", "val"}, {"test", "test"}, {"testing", "test"}, {"eval", "test"}}};
-  std::string name = lower_case(folder);
-  name.erase(std::find_if(name.rbegin(), name.rend(), [](char c) {
-               return (c < '0' || c > '9') && c != '_' && c != '-';
-             }).base(), name.end());
-  for (const auto& [spelling, split] : kSplits)
-    if (name == spelling) return split;
-  return {};
-}
-
-// A file of CIFAR or STL-10.
-bool is_record_file(std::string_view name) {
-  return name.starts_with("data_batch_") || name == "test_batch.bin" ||
-         name == "train.bin" || name == "test.bin" || name.ends_with("_X.bin");
-}
 
 using Tallies = std::map<std::string, Tally, std::less<>>;
 
@@ -326,7 +261,7 @@ SampleTable Lister::run() {
   if (run)
     std::erase_if(top.folders, [](const std::string& name) {
       constexpr std::array<std::string_view, 4> kOfRun{"ckpt", "eval", "logs", "tb"};
-      return is_one_of(name, kOfRun);
+      return std::find(kOfRun.begin(), kOfRun.end(), name) != kOfRun.end();
     });
   watch_splits(top.folders, "");
   for (const std::string& name : top.folders) {
@@ -391,8 +326,8 @@ void Lister::write_notes() {
 
 // What is there in place of images.
 void Lister::refuse() const {
-  const std::string python = python_cifar(root_);
-  if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
+  const std::string download = downloaded_records(root_);
+  if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
   std::string found, why;
   if (const Tally* most = most_frequent(pictures_)) {
     found = fmt::format("{} ({})", count_by_extension(pictures_), most->list());

@@ -95,22 +95,33 @@ std::string_view unpack(F format, std::string_view name) {
 constexpr std::string_view kWrite =
     "write its images as files in folders, or as tar shards (KEY.jpg, KEY.cls)";
 
-ForeignData python_version(bool hundred) {
-  const std::string_view name = hundred ? "CIFAR-100" : "CIFAR-10",
-                         folder = hundred ? "cifar-100-binary" : "cifar-10-batches-bin",
-                         archive = hundred ? "cifar-100-binary" : "cifar-10-binary";
-  return {fmt::format("the Python version of {} (pickles, which are not read)", name),
+struct Download {
+  std::string_view archive, folder, file;  // the last tells the folder's contents
+  std::string_view name, binary;           // of the Python version, binary's archive
+};
+constexpr std::array kDownloads{
+    Download{"cifar-10-python", "cifar-10-batches-py", "data_batch_1", "CIFAR-10",
+             "cifar-10-binary"},
+    Download{"cifar-100-python", "cifar-100-python", "train", "CIFAR-100",
+             "cifar-100-binary"},
+    Download{"cifar-10-binary", "cifar-10-batches-bin", "", "", ""},
+    Download{"cifar-100-binary", "cifar-100-binary", "", "", ""},
+    Download{"stl10_binary", "stl10_binary", "", "", ""}};
+
+ForeignData described(const Download& d) {
+  if (d.name.empty())
+    return {"an archive of records",
+            fmt::format("unpack it with `tar xzf` and give its folder {}", d.folder)};
+  return {fmt::format("the Python version of {} (pickles, which are not read)", d.name),
           fmt::format("download the binary version, {}.tar.gz of "
                       "www.cs.toronto.edu/~kriz/cifar.html, and give its folder {}",
-                      archive, folder)};
+                      d.binary, d.binary == "cifar-10-binary" ? "cifar-10-batches-bin"
+                                                              : d.binary)};
 }
 
 }  // namespace
 
 ForeignData foreign_data(std::string_view name, Bytes bytes) {
-  for (const bool hundred : {false, true})
-    if (name.starts_with(hundred ? "cifar-100-python" : "cifar-10-python"))
-      return python_version(hundred);
   bytes = bytes.first(std::min(bytes.size(), kSniffBytes));
   if (bytes.empty()) return {};
   const std::string write(kWrite);
@@ -158,20 +169,27 @@ std::string but_is(const std::string& path) {
   return data ? "; it is " + data.text() : "";
 }
 
-std::string python_cifar(const std::string& folder) {
-  const fs::path at = folder;
+std::string downloaded_records(const std::string& path) {
+  const fs::path at = path;
   std::error_code ignored;
-  for (const bool hundred : {false, true}) {
-    const fs::path below = at / (hundred ? "cifar-100-python" : "cifar-10-batches-py");
-    const fs::path archive = at / (hundred ? "cifar-100-python.tar.gz"
-                                           : "cifar-10-python.tar.gz");
-    const bool here = hundred ? fs::is_regular_file(at / "meta", ignored) &&
-                                    fs::is_regular_file(at / "train", ignored)
-                              : fs::is_regular_file(at / "data_batch_1", ignored);
-    for (const fs::path& found : {here ? at : fs::path(), below, archive})
-      if (!found.empty() && fs::exists(found, ignored))
-        return fmt::format("{} is {}", found.string(),
-                           python_version(hundred).text());
+  const auto text = [](const fs::path& found, const Download& d) {
+    return fmt::format("{} is {}", found.string(), described(d).text());
+  };
+  for (const Download& d : kDownloads) {
+    const std::string archive(d.archive), folder(d.folder), file(d.file);
+    if (fs::is_regular_file(at, ignored)) {
+      const std::string name = at.filename().string();
+      if (name.starts_with(archive) && name.find(".t") != name.npos) return text(at, d);
+      continue;
+    }
+    const bool hundred = d.archive == "cifar-100-python";
+    if (!d.file.empty() && fs::is_regular_file(at / file, ignored) &&
+        (!hundred || fs::is_regular_file(at / "meta", ignored)))
+      return text(at, d);
+    if (!d.file.empty() && fs::is_regular_file(at / folder / file, ignored))
+      return text(at / folder, d);
+    if (fs::is_regular_file(at / (archive + ".tar.gz"), ignored))
+      return text(at / (archive + ".tar.gz"), d);
   }
   return {};
 }

@@ -24,8 +24,8 @@ ForeignData foreign_file(const std::string& path);
 // "; it is a Git LFS pointer: `git lfs pull` fetches it", or nothing.
 std::string but_is(const std::string& path);
 
-// A folder with the Python version of CIFAR, or above it, or with its archive:
-// what that is, and what to download in its place. Otherwise empty.
-std::string python_cifar(const std::string& folder);
+// CIFAR and STL-10 as they are downloaded and in Python's version, in a file or in
+// a folder: what that is and what to do, by names alone. Otherwise empty.
+std::string downloaded_records(const std::string& path);
 
 }  // namespace music::data
