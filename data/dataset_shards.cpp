@@ -226,11 +226,10 @@ class Joined {
     const bool many = named_.size() > kMostClasses;
     if (mixed || many) {
       notes.lines.push_back(
-          "no labels, as " +
-          (mixed ? fmt::format("{} are numbers and others names ({})",
-                               all_.numbered, in_quotes(named_.begin()->first))
-                 : fmt::format("they are {} different names, limit {}",
-                               named_.size(), kMostClasses)));
+          mixed ? fmt::format("no labels, as {} are numbers and others names ({})",
+                              all_.numbered, in_quotes(named_.begin()->first))
+                : fmt::format("no labels, as they are {} different names, limit {}",
+                              named_.size(), kMostClasses));
       order.assign(named_.size(), -1);
     } else {
       order.resize(named_.size());

@@ -262,7 +262,8 @@ void Tally::add(const Tally& other) {
 
 std::string Tally::list() const {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  for (const std::string& name : names)
+    text.append(text.empty() ? "" : ", ").append(name);
   return count > std::ssize(names) ? text + ", ..." : text;
 }
 
