@@ -26,7 +26,8 @@ std::unique_ptr<Dataset> open_shards(const std::string& path,
 // the binary or (an error on opening) the Python version.
 bool looks_like_cifar(const std::string& path, DatasetFormat format);
 bool looks_like_stl10(const std::string& path);
-// An archive, a pattern with braces, or a folder with archives and no sub-folder.
+// An archive, a pattern with braces, or a folder with archives and no sub-folder
+// but those of our own runs.
 bool looks_like_shards(const std::string& path);
 
 // Class numbers end here: each becomes a name.

@@ -105,21 +105,15 @@ std::vector<ShardSamples> scan_shards(const std::vector<std::string>& shards,
 // What is said of a whole set, in the order of the lines.
 class Notes {
  public:
-  explicit Notes(const std::string& path) : path_(path) {}
-
-  // n: count
   void add(const Tally& tally, std::string_view one, std::string_view several,
            std::string_view advice = "") {
     if (tally.count == 0) return;
-    lines.push_back(fmt::format("{}: {} {} ({}){}{}", path_, tally.count,
+    lines.push_back(fmt::format("{} {} ({}){}{}", tally.count,
                                 tally.count == 1 ? one : several, tally.list(),
                                 advice.empty() ? "" : "; ", advice));
   }
 
   std::vector<std::string> lines;
-
- private:
-  std::string path_;
 };
 
 // One table of all shards.
@@ -150,7 +144,7 @@ class Joined {
 
   void finish(const Tally& compressed) {
     if (table.size() == 0) refuse();
-    Notes notes(path_);
+    Notes notes;
     notes.add(compressed, "compressed archive is left out",
               "compressed archives are left out", "unpack them to .tar");
     notes.add(empty_, "shard has no image", "shards have no image");
@@ -222,7 +216,7 @@ class Joined {
 
   // Numbers as they are; names sorted; nothing where the set has both.
   void settle_labels() {
-    Notes notes(path_);
+    Notes notes;
     notes.add(all_.bad_label, ".cls file holds neither a class number nor a name",
               ".cls files hold neither a class number nor a name",
               fmt::format("expected 0 to {}, or a line of text",
@@ -232,11 +226,10 @@ class Joined {
     const bool many = named_.size() > kMostClasses;
     if (mixed || many) {
       notes.lines.push_back(
-          path_ + ": no labels, as " +
-          (mixed ? fmt::format("{} are numbers and others names ({})",
-                               all_.numbered, in_quotes(named_.begin()->first))
-                 : fmt::format("they are {} different names, limit {}",
-                               named_.size(), kMostClasses)));
+          mixed ? fmt::format("no labels, as {} are numbers and others names ({})",
+                              all_.numbered, in_quotes(named_.begin()->first))
+                : fmt::format("no labels, as they are {} different names, limit {}",
+                              named_.size(), kMostClasses));
       order.assign(named_.size(), -1);
     } else {
       order.resize(named_.size());
@@ -273,13 +266,14 @@ void name_classes(SampleTable& table) {
         fs::path(table.shards.front()).parent_path() / "classes.txt", most + 1);
 }
 
-// One warning a line and program.
-void say(const std::vector<std::string>& lines) {
+// A warning a line, each once a program.
+void say(const std::string& path, const std::vector<std::string>& lines) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
   for (const std::string& line : lines)
-    if (said.insert(line).second) spdlog::warn("[dataset] {}", line);
+    if (said.insert(path + ": " + line).second)
+      spdlog::warn("[dataset] {}: {}", path, line);
 }
 
 SampleTable scan_all(const std::string& path, const ImageKey& key,
@@ -308,6 +302,13 @@ SampleTable scan_all(const std::string& path, const ImageKey& key,
   return std::move(joined.table);
 }
 
+// Folders that may lie among shards: of a run, of features, of a system.
+bool beside_shards(const fs::path& folder) {
+  return folder.filename() == "__MACOSX" || folder.filename() == "lost+found" ||
+         folder.filename() == "@eaDir" || fs::exists(folder / "config.toml") ||
+         fs::exists(folder / "info.json");
+}
+
 }  // namespace
 
 bool looks_like_shards(const std::string& path) {
@@ -318,7 +319,10 @@ bool looks_like_shards(const std::string& path) {
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();
     if (name.front() == '.') continue;
-    if (entry.is_directory()) return false;
+    if (entry.is_directory()) {
+      if (!beside_shards(entry.path())) return false;
+      continue;
+    }
     shards |= is_shard_name(name) || is_compressed_name(name);
   }
   return shards;
@@ -335,8 +339,8 @@ std::unique_ptr<Dataset> open_shards(const std::string& path,
     cache.save(*table);
   }
   name_classes(*table);
-  say(table->notes);
-  if (labels) say(table->label_notes);
+  say(path, table->notes);
+  if (labels) say(path, table->label_notes);
   return std::make_unique<ShardDataset>(std::move(*table));
 }
 

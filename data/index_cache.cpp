@@ -147,7 +147,7 @@ SampleTable IndexCache::read() const {
     const auto it = file.metadata().find(name);
     return it == file.metadata().end() ? "" : it->second;
   };
-  if (meta("version") != kVersion) return {};  // of another version of ours
+  if (meta("version") != kVersion) return {};  // of other rules
   if (meta("key") != key_)
     throw error(ExitCode::kData, "[dataset] made for {}",
                 in_quotes(meta("key")));
@@ -158,11 +158,11 @@ SampleTable IndexCache::read() const {
   table.names = values.strings("names");
   table.labels = values.get<int>("labels");
   table.classes = strings_of(values.strings("classes"));
+  table.notes = strings_of(values.strings("notes"));
   table.shards = strings_of(values.strings("shards"));
   table.shard = values.get<std::uint32_t>("shard");
   table.offset = values.get<std::uint64_t>("offset");
   table.bytes = values.get<std::uint64_t>("bytes");
-  table.notes = strings_of(values.strings("notes"));
   table.label_notes = strings_of(values.strings("label_notes"));
   if (!consistent(table) || values.digest() != meta("xxh3_128"))
     throw error(ExitCode::kData, "[dataset] damaged");
@@ -202,11 +202,11 @@ void IndexCache::save(const SampleTable& table) const {
   entries.add("names", table.names);
   entries.add("labels", DType::kI32, table.labels);
   entries.add("classes", classes);
+  entries.add("notes", notes);
   entries.add("shards", shards);
   entries.add("shard", DType::kI32, table.shard);
   entries.add("offset", DType::kI64, table.offset);
   entries.add("bytes", DType::kI64, table.bytes);
-  entries.add("notes", notes);
   entries.add("label_notes", label_notes);
   try {
     fs::create_directories(file_.parent_path());

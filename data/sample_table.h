@@ -41,8 +41,8 @@ struct SampleTable {
   StringList names;         // paths below a root, or names within a shard
   std::vector<int> labels;  // -1: none
   std::vector<std::string> classes;
-  // What a user must know of how it was made, as what was left out, a line each;
-  // the second for those who use the labels.
+  // What was left out of the table and why, a line each, for its reader to be told;
+  // the second for one who uses the labels.
   std::vector<std::string> notes, label_notes;
 
   // Of shards only; otherwise empty.

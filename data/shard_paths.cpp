@@ -48,6 +48,35 @@ void add_range(const std::string& path, std::string_view from, std::string_view 
     words.push_back(fmt::format("{:0{}}", i, from.size()));
 }
 
+std::vector<std::string> expand(const std::string& path) {
+  const std::size_t open = path.find('{'), close = path.find('}', open);
+  if (close == path.npos) return {path};
+  const std::string_view inside(path.data() + open + 1, close - open - 1);
+  std::vector<std::string> words;
+  if (const std::size_t dots = inside.find(".."); dots != inside.npos) {
+    add_range(path, inside.substr(0, dots), inside.substr(dots + 2), words);
+  } else {
+    for (std::size_t begin = 0, end; begin <= inside.size(); begin = end + 1) {
+      end = std::min(inside.find(',', begin), inside.size());
+      words.emplace_back(inside.substr(begin, end - begin));
+    }
+    if (words.size() == 1)
+      throw error(ExitCode::kData,
+                  "[dataset] {}: expected numbers in braces, as {{000..146}}",
+                  path);
+  }
+  const std::vector<std::string> rests = expand(path.substr(close + 1));
+  std::vector<std::string> paths;
+  for (const std::string& word : words)
+    for (const std::string& rest : rests) {
+      if (paths.size() == kMostShards)
+        throw error(ExitCode::kData, "[dataset] {}: more than {} shards", path,
+                    kMostShards);
+      paths.push_back(path.substr(0, open) + word + rest);
+    }
+  return paths;
+}
+
 // Shards of one set have names that differ in their numbers alone: with
 // train-*.tar and val-*.tar in one folder, both would be learnt from.
 std::string skeleton(const std::string& path) {
@@ -68,33 +97,7 @@ ShardPath split_shard_path(const std::string& path) {
 }
 
 std::vector<std::string> expand_braces(const std::string& path) {
-  const std::size_t open = path.find('{'), close = path.find('}', open);
-  if (close == path.npos || exists(path)) return {path};
-  const std::string_view inside(path.data() + open + 1, close - open - 1);
-  std::vector<std::string> words;
-  if (const std::size_t dots = inside.find(".."); dots != inside.npos) {
-    add_range(path, inside.substr(0, dots), inside.substr(dots + 2), words);
-  } else {
-    for (std::size_t begin = 0, end; begin <= inside.size(); begin = end + 1) {
-      end = std::min(inside.find(',', begin), inside.size());
-      words.emplace_back(inside.substr(begin, end - begin));
-    }
-    if (words.size() == 1)
-      throw error(ExitCode::kData,
-                  "[dataset] {}: expected numbers in braces, as {{000..146}}",
-                  path);
-  }
-  const std::vector<std::string> rests =
-      expand_braces(fmt::format("/{}", path.substr(close + 1)));
-  std::vector<std::string> paths;
-  for (const std::string& word : words)
-    for (const std::string& rest : rests) {
-      if (paths.size() == kMostShards)
-        throw error(ExitCode::kData, "[dataset] {}: more than {} shards", path,
-                    kMostShards);
-      paths.push_back(path.substr(0, open) + word + rest.substr(1));
-    }
-  return paths;
+  return exists(path) ? std::vector{path} : expand(path);
 }
 
 ShardListing shards_in(const fs::path& folder) {

@@ -37,7 +37,8 @@ std::string shorten(std::string text, std::size_t most) {
   hash.update(std::as_bytes(std::span(text)));
   std::size_t end = most - kHash - 1;
   while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // within a letter
-  return text.substr(0, end) + '_' + hash.digest().xxh3_128.substr(0, kHash);
+  return fmt::format("{}_{}", text.substr(0, end),
+                     hash.digest().xxh3_128.substr(0, kHash));
 }
 
 // Keys of samples: class, if there is one, and file name; so short that a tar
