@@ -228,6 +228,13 @@ TEST_SUITE("folders") {
     f.write_jpeg("val/a/2.jpg", 1);
     f.write_jpeg("test/a/3.jpg", 1);
     CHECK(has(look(f.path()).said, "learns from train, not from val and test"));
+    fs::remove_all(f.path("val"));
+    fs::remove_all(f.path("test"));
+    f.write_jpeg("train/b/4.jpg", 1);
+    f.write_jpeg(".hidden/5.jpg", 1);
+    CHECK(look(f.path(), Split::kTrain).data->classes() == Names{"a", "b"});
+    f.write_jpeg("bus/6.jpg", 1);  // train is a class
+    CHECK(look(f.path(), Split::kTrain).data->classes() == Names{"bus", "train"});
     const TemporaryFolder g;
     g.write_jpeg("x/train2017/1.jpg", 1);
     g.write_jpeg("x/val2017/2.jpg", 1);
