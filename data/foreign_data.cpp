@@ -125,6 +125,8 @@ std::string describe_foreign(std::string_view name, Bytes bytes) {
   const F format = picture_format(bytes);
   if (const std::string_view of = zip_of(bytes); format == F::kZip && !of.empty())
     return fmt::format("{}: {}", of, kWrite);
+  if (format == F::kTar && name.ends_with(".tar"))
+    return "a tar archive: give its own folder, or a pattern as 'DIR/*/*.tar'";
   if (const std::string_view command = unpack(format, name); !command.empty())
     return fmt::format("{}: unpack it with `{}`{}", format_name(format), command,
                        format == F::kTar ? ", or name it .tar"
