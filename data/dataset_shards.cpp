@@ -268,6 +268,7 @@ void name_classes(SampleTable& table) {
 
 // A warning a line, each once a program.
 void say(const std::string& path, const std::vector<std::string>& lines) {
+  if (!spdlog::should_log(spdlog::level::warn)) return;
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
