@@ -208,8 +208,11 @@ class Joined {
   void rename(ShardSamples& part) {
     std::vector<int> ids;
     for (std::string& name : part.named)
-      ids.push_back(named_.try_emplace(std::move(name), std::ssize(named_))
-                        .first->second);
+      // Past the limit no name counts: a million captions need not be kept.
+      ids.push_back(named_.size() > kMostClasses
+                        ? 0
+                        : named_.try_emplace(std::move(name), std::ssize(named_))
+                              .first->second);
     for (int& label : part.table.labels)
       if (label < -1) label = -2 - ids[static_cast<std::size_t>(-2 - label)];
   }
@@ -228,8 +231,8 @@ class Joined {
       notes.lines.push_back(
           mixed ? fmt::format("no labels, as {} are numbers and others names ({})",
                               all_.numbered, in_quotes(named_.begin()->first))
-                : fmt::format("no labels, as they are {} different names, limit {}",
-                              named_.size(), kMostClasses));
+                : fmt::format("no labels, as they are more than {} different names",
+                              kMostClasses));
       order.assign(named_.size(), -1);
     } else {
       order.resize(named_.size());
