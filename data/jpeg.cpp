@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <string_view>
 
 #include <jpeglib.h>
 // After jpeglib.h, which needs FILE and size_t.
@@ -89,10 +90,40 @@ bool read_pixels(Decoder& decoder, std::uint8_t* pixels, std::size_t stride) {
     JSAMPROW row = pixels + stride * info.output_scanline;
     jpeg_read_scanlines(&info, &row, 1);
   }
+  for (int i = 0; i < info.num_components; ++i) {
+    if (info.comp_info[i].quant_table) continue;
+    std::snprintf(decoder.error.message, sizeof decoder.error.message,
+                  "ends before component %d of %d", i + 1, info.num_components);
+    return false;
+  }
   // Reads on to the end marker: damage that filled the rows with grey often
   // shows only there.
   jpeg_finish_decompress(&info);
   return true;
+}
+
+// What a file is that libjpeg refuses, where its frame header shows a process
+// that libjpeg does not know; else "".
+std::string_view unknown_process(std::span<const std::uint8_t> bytes) {
+  for (std::size_t at = 2; at + 5 <= bytes.size() && bytes[at] == 0xFF;) {
+    const int marker = bytes[at + 1];
+    if (marker == 0xFF) {  // fill
+      ++at;
+      continue;
+    }
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
+        marker != 0xCC) {
+      const int process = marker & 3;
+      if ((marker & 7) >= 5) return "a hierarchical JPEG";
+      if (process == 3) return "a lossless JPEG";
+      return bytes[at + 4] == 8    ? ""
+             : bytes[at + 4] == 12 ? "a 12-bit JPEG"
+                                   : "a JPEG of unknown precision";
+    }
+    if (marker < 0xC0 || (marker >= 0xD0 && marker <= 0xDA)) return "";
+    at += 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+  }
+  return "";
 }
 
 // a * b / 255, rounded, as Pillow computes it.
@@ -141,7 +172,14 @@ bool write_jpeg(jpeg_compress_struct& info, ErrorState& error,
 void decode_jpeg(std::span<const std::uint8_t> bytes, Image& image) {
   Decoder decoder;
   const auto fail = [&] {
-    return error(ExitCode::kData, "[jpeg] {}", decoder.error.message);
+    const std::string_view process = unknown_process(bytes);
+    if (process.empty())
+      return error(ExitCode::kData, "[jpeg] {}", decoder.error.message);
+    return error(ExitCode::kData,
+                 "[jpeg] {}, expected one of 8 bits, baseline or progressive: "
+                 "`djpeg FILE | pnmtopng > OUT.png` converts it, by the djpeg of "
+                 "libjpeg-turbo 3 or of its maker",
+                 process);
   };
   if (!read_header(decoder, bytes.data(), bytes.size())) throw fail();
   const std::int64_t width = decoder.info.image_width;
