@@ -22,7 +22,8 @@ static std::string before(const ConfigKey& key) {
 
 // Whether the key decides beside the settings of text.
 static bool holds(const ConfigKey& key, const std::string& text) {
-  return key.only.empty() || ("\n" + text).find("\n" + key.only + "\n") != text.npos;
+  return key.only.empty() ||
+         fmt::format("\n{}", text).find(fmt::format("\n{}\n", key.only)) != text.npos;
 }
 
 std::string deciding_settings(const Config& config) {

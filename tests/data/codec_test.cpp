@@ -27,6 +27,10 @@ TEST_SUITE("codec") {
     return {image.data(), image.bytes()};
   }
 
+  bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != text.npos;
+  }
+
   // The error's text; empty when the bytes decode.
   std::string refusal(std::span<const std::uint8_t> bytes) {
     Image image;
@@ -84,7 +88,8 @@ TEST_SUITE("codec") {
           "[decode] a GIF, expected JPEG, PNG or WebP: `convert 'FILE[0]' OUT.png` "
           "converts its first frame");
     CHECK(refusal(bytes("xyz")) ==
-          "[decode] no known picture, expected JPEG, PNG or WebP: begins with 78 79 7a");
+          "[decode] no known picture, expected JPEG, PNG or WebP: begins with 'xyz'");
+    CHECK(contains(refusal(std::vector<std::uint8_t>{1, 'x'}), "begins with 01 78"));
     CHECK(refusal(std::vector<std::uint8_t>(DecodeLimits::kFileBytes + 1)) ==
           "[decode] 67108865 bytes, limit 67108864");
   }
@@ -146,9 +151,6 @@ TEST_SUITE("codec") {
       if (c.parameters[0] == name) return {c.bytes.begin(), c.bytes.end()};
     FAIL("no golden file " << name);
     return {};
-  }
-  bool contains(const std::string& text, std::string_view part) {
-    return text.find(part) != text.npos;
   }
   // Where a marker of a JPEG is, the nth from 0.
   std::size_t marker(const std::vector<std::uint8_t>& jpeg, int code, int nth = 0) {
@@ -226,6 +228,8 @@ TEST_SUITE("codec") {
              {"\x28\xB5\x2F\xFD"sv, F::kZstd}, {"PK\3\4"sv, F::kZip},
              {"%PDF-1.7"sv, F::kPdf}, {"\x93NUMPY\1"sv, F::kNpy},
              {"\x80\x04\x95"sv, F::kPickle}, {"\0\5\x16\7\0\2"sv, F::kAppleDouble},
+             {"\0\0\2\0\0\0\0\0"sv, F::kTga}, {"%!PS-Adobe-3.0"sv, F::kPdf},
+             {"\x89PNG\n\x1A\n"sv, F::kAsText}, {"\xEF\xBF\xBD\xEF\xBF\xBD"sv, F::kAsText},
          }) {
       CAPTURE(format_name(format));
       CHECK(picture_format(bytes(text)) == format);
@@ -271,7 +275,7 @@ TEST_SUITE("codec") {
       jpeg[at + 4] = static_cast<std::uint8_t>(bits);
       return refusal(jpeg);
     };
-    CHECK(contains(said(0xC0, 12), "[jpeg] a 12-bit JPEG, expected one of 8 bits"));
+    CHECK(contains(said(0xC0, 12), "[jpeg] a 12-bit JPEG, expected 8 bits, baseline"));
     CHECK(contains(said(0xC1, 12), "a 12-bit JPEG"));
     CHECK(contains(said(0xC2, 12), "a 12-bit JPEG"));
     CHECK(contains(said(0xC3, 8), "a lossless JPEG"));
@@ -279,7 +283,8 @@ TEST_SUITE("codec") {
     CHECK(contains(said(0xCB, 8), "a lossless JPEG"));
     CHECK(contains(said(0xC5, 8), "a hierarchical JPEG"));
     CHECK(contains(said(0xCE, 8), "a hierarchical JPEG"));
-    CHECK(contains(said(0xC0, 7), "a JPEG of unknown precision"));
+    CHECK(contains(said(0xC0, 7), "a JPEG of 7 bits"));
+    CHECK(contains(said(0xF7, 8), "[jpeg] a JPEG-LS, expected JPEG, PNG or WebP: "));
     CHECK(said(0xC0, 8).empty());
   }
 
