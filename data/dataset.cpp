@@ -4,9 +4,12 @@
 #include <filesystem>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "data/dataset_files.h"
 #include "data/decode.h"
 #include "data/sampler.h"
+#include "data/shard_paths.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -75,27 +78,47 @@ DatasetFormat guess(const std::string& path, bool folder, Split split) {
   if (!folder)
     return looks_like_shards(path) ? DatasetFormat::kWebDataset
                                    : DatasetFormat::kList;
-  for (const auto format : {DatasetFormat::kCifar10, DatasetFormat::kCifar100})
-    if (looks_like_cifar(path, format)) return format;
+  const bool ten = looks_like_cifar(path, DatasetFormat::kCifar10),
+             hundred = looks_like_cifar(path, DatasetFormat::kCifar100);
+  if (ten && hundred)
+    spdlog::warn("[dataset] {} holds CIFAR-10 and CIFAR-100, CIFAR-10 is taken; for the "
+                 "other give its folder", path);
+  if (ten) return DatasetFormat::kCifar10;
+  if (hundred) return DatasetFormat::kCifar100;
   if (looks_like_stl10(path)) return DatasetFormat::kStl10;
   return looks_like_shards(split_folder(path, split).string())
              ? DatasetFormat::kWebDataset
              : DatasetFormat::kFolder;
 }
 
-std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
+// The same, and says what it leaves out when it is for learning.
+std::string chosen_folder(const fs::path& folder, Split split) {
+  const fs::path chosen = split_folder(folder, split);
+  if (split == Split::kPretrain && chosen != folder)
+    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
+                 test_folder(folder).filename().string());
+  return chosen.string();
+}
+
+std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                               Split split) {
+  const auto [path, key] = split_shard_path(given);
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   const bool pattern = path.find('{') != path.npos;
   if (!fs::exists(status) && !pattern)
     throw error(ExitCode::kData,
                 "[dataset] {}: no such file or folder; expected images in "
-                "folders, a list file, tar shards, CIFAR or STL-10",
-                path);
+                "folders, a list file, tar shards, CIFAR or STL-10{}",
+                path, path.starts_with("~") ? " (~ is for the shell, which leaves it "
+                                              "inside --data=...)" : "");
   const bool folder = fs::is_directory(status);
   if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
   const bool either = format == DatasetFormat::kWebDataset;
+  if (!either && !key.empty())
+    throw error(ExitCode::kData,
+                "[dataset] {}: # chooses the image in tar shards, and {} has "
+                "none", given, path);
   if (!either && folder == (format == DatasetFormat::kList))
     throw error(ExitCode::kData, "[dataset] {} is a {}, expected a {}", path,
                 folder ? "folder" : "file",
@@ -109,10 +132,11 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
     case DatasetFormat::kCifar10:
     case DatasetFormat::kCifar100: return open_cifar(path, format, split);
     case DatasetFormat::kStl10: return open_stl10(path, split);
-    case DatasetFormat::kList: return open_list(path);
+    case DatasetFormat::kList: return open_list(path, split);
     case DatasetFormat::kWebDataset:
-      return open_shards(folder ? split_folder(path, split).string() : path);
-    default: return open_folder(split_folder(path, split).string());
+      return open_shards(folder ? chosen_folder(path, split) : path, key,
+                         split != Split::kPretrain);
+    default: return open_folder(chosen_folder(path, split), split);
   }
 }
 
@@ -143,7 +167,8 @@ std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
   return std::make_unique<Subset>(std::move(dataset), std::move(numbers));
 }
 
-bool has_test_split(const std::string& path, DatasetFormat format) {
+bool has_test_split(const std::string& given, DatasetFormat format) {
+  const std::string path = split_shard_path(given).path;
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return false;
   const auto is = [&](DatasetFormat f, bool looks) {

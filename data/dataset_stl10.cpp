@@ -8,7 +8,10 @@
 #include <filesystem>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "data/dataset_files.h"
+#include "data/foreign_data.h"
 #include "engine/core/error.h"
 #include "engine/io/file.h"
 
@@ -29,11 +32,14 @@ fs::path binary_folder(const fs::path& path) {
 class Part {
  public:
   explicit Part(const fs::path& path) : file_(path) {
-    if (file_.size() == 0 || file_.size() % kRecord != 0)
+    if (file_.size() == 0 || file_.size() % kRecord != 0) {
+      const std::string what = describe_foreign_file(path.string());
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} (STL-10 "
-                  "records)",
-                  path.string(), file_.size(), kRecord);
+                  "records){}{}",
+                  path.string(), file_.size(), kRecord,
+                  what.empty() ? "" : "; it is ", what);
+    }
   }
 
   void read_labels(const fs::path& path) {
@@ -135,7 +141,10 @@ std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split) {
     // Of all images, without labels: scores never come to see an image that
     // has none.
     for (const char* images : {"train_X.bin", "unlabeled_X.bin"})
-      if (has(images)) dataset->add(images, "");
+      if (has(images))
+        dataset->add(images, "");
+      else
+        spdlog::warn("[dataset] {}: {} of STL-10 not there", folder.string(), images);
     if (dataset->size() > 0) return dataset;
     throw error(ExitCode::kData,
                 "[dataset] {}: expected unlabeled_X.bin or train_X.bin of "

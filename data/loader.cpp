@@ -186,8 +186,9 @@ class Loader::Source : public BatchSource {
         if (draws++ == kReplacements)
           throw error(ExitCode::kData,
                       "[loader] {} cannot be read, nor can {} images drawn in "
-                      "its place",
-                      dataset.name(sample), kReplacements);
+                      "its place: {}",
+                      dataset.name(sample), kReplacements,
+                      bad.empty() ? "" : bad.back().sample.reason);
         shown = rng.below(static_cast<std::uint32_t>(dataset.size()));
       } while (shown == sample || !read(shown));
     }

@@ -29,7 +29,20 @@ void append_plain(std::string& key, std::string_view text) {
                : c;
 }
 
-// Keys of samples: class, if there is one, and file name.
+// Cut to so many bytes, at a letter's end, and told apart by a hash, if longer.
+std::string shorten(std::string text, std::size_t most) {
+  if (text.size() <= most) return text;
+  constexpr std::size_t kHash = 16;
+  Xxh3 hash;
+  hash.update(std::as_bytes(std::span(text)));
+  std::size_t end = most - kHash - 1;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // within a letter
+  return fmt::format("{}_{}", text.substr(0, end),
+                     hash.digest().xxh3_128.substr(0, kHash));
+}
+
+// Keys of samples: class, if there is one, and file name; so short that a tar
+// header has room for the name of a member, and for a number behind the key.
 class Keys {
  public:
   std::string make(const Dataset& dataset, std::int64_t i) {
@@ -40,13 +53,16 @@ class Keys {
         std::min(last.rfind('.'), last.size()));
     if (extension.find(':') == extension.npos)  // not "data_batch_1.bin:7"
       last.remove_suffix(extension.size());
-    std::string key;
+    std::string key, file;
     const auto label = static_cast<std::size_t>(dataset.label(i));
     if (label < dataset.classes().size()) {
       append_plain(key, dataset.classes()[label]);
-      key += '/';
+      // "__x__" is the format's own, which readers pass over.
+      if (key.starts_with("__") && key.ends_with("__")) key.erase(0, 1);
+      key = shorten(key, TarWriter::kMostFolder) + '/';
     }
-    append_plain(key, last);
+    append_plain(file, last);
+    key += file.empty() ? "_" : shorten(file, TarWriter::kMostName - kRoom);
     if (taken_.insert(key).second) return key;
     for (int n = 2;; ++n)
       if (std::string other = fmt::format("{}_{}", key, n);
@@ -55,6 +71,8 @@ class Keys {
   }
 
  private:
+  static constexpr std::size_t kRoom = 16;  // "_4294967295.webp"
+
   std::unordered_set<std::string> taken_;
 };
 
