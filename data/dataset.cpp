@@ -8,6 +8,7 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/foreign_data.h"
 #include "data/sampler.h"
 #include "data/shard_paths.h"
 #include "engine/core/error.h"
@@ -94,9 +95,13 @@ DatasetFormat guess(const std::string& path, bool folder, Split split) {
 // The same, and says what it leaves out when it is for learning.
 std::string chosen_folder(const fs::path& folder, Split split) {
   const fs::path chosen = split_folder(folder, split);
-  if (split == Split::kPretrain && chosen != folder)
-    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
-                 test_folder(folder).filename().string());
+  if (split == Split::kPretrain && chosen != folder) {
+    std::string others;
+    for (const char* name : {"val", "test"})
+      if (fs::is_directory(folder / name))
+        others += fmt::format("{}{}", others.empty() ? "" : " and ", name);
+    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(), others);
+  }
   return chosen.string();
 }
 
@@ -113,7 +118,12 @@ std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                 path, path.starts_with("~") ? " (~ is for the shell, which leaves it "
                                               "inside --data=...)" : "");
   const bool folder = fs::is_directory(status);
-  if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
+  if (format == DatasetFormat::kAuto) {
+    format = guess(path, folder, split);
+    const std::string download =
+        format == DatasetFormat::kWebDataset ? downloaded_records(path) : "";
+    if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
+  }
   const bool either = format == DatasetFormat::kWebDataset;
   if (!either && !key.empty())
     throw error(ExitCode::kData,

@@ -62,14 +62,12 @@ class Cifar : public Dataset {
     std::ifstream stream(path, std::ios::binary);
     if (failure || !stream)
       throw error(ExitCode::kData, "[dataset] cannot read {}", path.string());
-    if (size == 0 || size % record_bytes != 0) {
-      const std::string what = describe_foreign_file(path.string());
+    if (size == 0 || size % record_bytes != 0)
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} "
-                  "({} records){}{}",
+                  "({} records){}",
                   path.string(), size, record_bytes, version_.name,
-                  what.empty() ? "" : "; it is ", what);
-    }
+                  but_is(path.string()));
     const std::size_t count = size / record_bytes, first = labels_.size();
     files_.push_back({path.filename().string(), first});
     labels_.resize(first + count);
@@ -171,8 +169,8 @@ std::unique_ptr<Dataset> open_cifar(const std::string& path,
                    missing, version.name, dataset->size());
     return dataset;
   }
-  const std::string python = python_cifar(path);
-  if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
+  const std::string download = downloaded_records(folder.string());
+  if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
   throw error(ExitCode::kData, "[dataset] {}: expected {}{} of {}",
               folder.string(), names.front(),
               names.size() > 1 ? " to " + names.back() : "", version.name);

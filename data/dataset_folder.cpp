@@ -21,6 +21,7 @@
 #include "data/folder_listing.h"
 #include "data/image_list.h"
 #include "data/index_cache.h"
+#include "data/tally.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
@@ -72,36 +73,30 @@ class FileDataset : public Dataset {
 };
 
 // Class folders without an image.
-std::vector<std::string> empty_classes(const SampleTable& table) {
+Tally empty_classes(const SampleTable& table) {
   std::vector<bool> has(table.classes.size());
   for (const int label : table.labels)
     if (label >= 0) has[static_cast<std::size_t>(label)] = true;
-  std::vector<std::string> empty;
+  Tally empty;
   for (std::size_t c = 0; c < has.size(); ++c)
-    if (!has[c]) empty.push_back(table.classes[c]);
+    if (!has[c]) empty.add(table.classes[c]);
   return empty;
-}
-
-// "a, b, c, ..."
-std::string first_of(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i == 3) return out + ", ...";
-    out += (i == 0 ? "" : ", ") + visible(names[i]);
-  }
-  return out;
 }
 
 // Of class folders, for those who use labels: without the images beside them.
 void require_labels(SampleTable& table, const std::string& path) {
   if (table.classes.empty()) return;
-  const std::vector<std::string> empty = empty_classes(table);
-  if (!empty.empty())
+  const Tally empty = empty_classes(table);
+  if (empty.count == 1)
     throw error(ExitCode::kData,
-                "[dataset] {}: class folder{} {} {} no image; fill or remove {} (the "
-                "labels of the others depend on it), or give the folder of the classes",
-                path, empty.size() == 1 ? "" : "s", first_of(empty),
-                empty.size() == 1 ? "has" : "have", empty.size() == 1 ? "it" : "them");
+                "[dataset] {}: class folder {} has no image; fill or remove it (the labels "
+                "of the others depend on it), or give the folder of the classes",
+                path, empty.list());
+  if (empty.count > 1)
+    throw error(ExitCode::kData,
+                "[dataset] {}: {} of {} class folders have no image ({}); fill or remove "
+                "them (the labels of the others depend on it), or give the folder of the "
+                "classes", path, empty.count, table.classes.size(), empty.list());
   const auto beside = std::find(table.labels.begin(), table.labels.end(), -1);
   const auto labelled = static_cast<std::size_t>(beside - table.labels.begin());
   if (beside == table.labels.end()) return;
@@ -112,7 +107,7 @@ void require_labels(SampleTable& table, const std::string& path) {
   table.labels.resize(labelled);
 }
 
-enum class Found : char { kFile, kNothing, kOther };
+enum class Found : char { kFile, kOther };
 
 // What each path of a data set is; on a network file system the time is waiting,
 // so many are asked for at once.
@@ -124,9 +119,9 @@ std::vector<Found> look_up(const Dataset& dataset) {
   const auto work = [&](std::int64_t first) {
     for (std::int64_t i = first; i < n; i += count) {
       struct stat status;
-      const bool there = stat(dataset.name(i).c_str(), &status) == 0;
-      found[static_cast<std::size_t>(i)] =
-          !there ? Found::kNothing : S_ISREG(status.st_mode) ? Found::kFile : Found::kOther;
+      const bool file = stat(dataset.name(i).c_str(), &status) == 0 &&
+                        S_ISREG(status.st_mode);
+      found[static_cast<std::size_t>(i)] = file ? Found::kFile : Found::kOther;
     }
   };
   std::vector<std::thread> threads;
@@ -136,40 +131,47 @@ std::vector<Found> look_up(const Dataset& dataset) {
   return found;
 }
 
+// Why an image of a list may not be where the list says.
+std::string_view missing_hint(const std::string& name, const fs::path& folder) {
+  const auto exists = [](const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+  };
+  const std::size_t blank = name.find_first_of(" ,\t");
+  if (name.find("://") != name.npos) return "addresses; expected files";
+  if (name.size() > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/'))
+    return "paths of Windows; expected paths here";
+  if (name.ends_with(".tar")) return "expected images; for shards give their folder";
+  if (exists(folder / name)) return "folders; expected images, or give the folder itself";
+  if (name.starts_with('/') && exists(folder / name.substr(1)))
+    return "paths from / on; without it they lie below the list's folder";
+  if (blank != name.npos && exists(folder / name.substr(blank + 1)))
+    return "something stands before the path; expected the path first";
+  if (exists(name)) return "paths from the current folder on; expected them from the list's";
+  for (const char* extension : {".jpg", ".JPEG", ".jpeg", ".png"})
+    if (exists(folder / (name + extension)))
+      return "names without their extension; expected whole paths";
+  return "paths are relative to the list's folder";
+}
+
 // Says which images of a list are not there.
 void check_files(const Dataset& list, const ImageList& parsed, const std::string& path) {
   const std::vector<Found> found = look_up(list);
-  std::vector<std::string> missing, other;
-  bool below_here = true;
-  std::error_code ignored;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (found[i] == Found::kFile) continue;
-    auto& names = found[i] == Found::kNothing ? missing : other;
-    names.emplace_back(parsed.paths[i]);
-    if (names.size() <= 3) below_here &= fs::exists(names.back(), ignored);
-  }
-  if (missing.empty() && other.empty()) return;
-  std::string hint = "paths are relative to the list's folder";
-  const std::string& first = missing.empty() ? other.front() : missing.front();
-  if (!missing.empty() && first.find("://") != first.npos)
-    hint = "these are addresses, expected files";
-  else if (first.size() > 2 && first[1] == ':' && (first[2] == '\\' || first[2] == '/'))
-    hint = "these are paths of Windows";
-  else if (first.ends_with(".tar"))
-    hint = "expected images; for shards give their folder";
-  else if (!missing.empty() && below_here)
-    hint = "paths are relative to the list's folder, these are to the current one";
-  else if (missing.empty())
-    hint = "they are folders; expected images, or give a folder in place of the list";
-  const std::size_t count = missing.size() + other.size();
-  missing.insert(missing.end(), other.begin(), other.end());
-  if (count == found.size())
-    throw error(ExitCode::kData, "[dataset] {}: none of the {} images it lists exists ({}): {}",
-                path, count, first_of(missing), hint);
-  spdlog::warn("[dataset] {}: {} of the {} images it lists do{} not exist ({}): {}; {} as "
-               "images that cannot be read", path, count, found.size(),
-               count == 1 ? "es" : "", first_of(missing), hint,
-               count == 1 ? "it counts" : "they count");
+  Tally missing;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (found[i] != Found::kFile) missing.add(visible(parsed.paths[i]));
+  if (missing.count == 0) return;
+  const auto first = std::find_if(found.begin(), found.end(),
+                                  [](Found f) { return f != Found::kFile; });
+  const std::string_view hint = missing_hint(
+      std::string(parsed.paths[static_cast<std::size_t>(first - found.begin())]),
+      fs::path(path).parent_path());
+  if (missing.count == std::ssize(found))
+    throw error(ExitCode::kData,
+                "[dataset] {}: none of the {} images it lists is a file ({}): {}", path,
+                missing.count, missing.list(), hint);
+  spdlog::warn("[dataset] {}: {} of the {} images it lists cannot be read ({}), no such "
+               "file: {}", path, missing.count, found.size(), missing.list(), hint);
 }
 
 // Says which images stand in a list more than once.
@@ -225,7 +227,12 @@ std::unique_ptr<Dataset> open_folder(const std::string& path, Split split) {
   }
   for (const std::string& note : table->notes)
     spdlog::warn("[dataset] {}: {}", path, note);
-  if (split != Split::kPretrain) require_labels(*table, path);
+  if (split != Split::kPretrain) {
+    require_labels(*table, path);
+  } else if (!table->classes.empty() && table->labels.back() < 0) {
+    spdlog::info("[dataset] {}: {} images beside its folders count too", path,
+                 std::count(table->labels.begin(), table->labels.end(), -1));
+  }
   return std::make_unique<FileDataset>(std::move(*table), path);
 }
 

@@ -32,14 +32,12 @@ fs::path binary_folder(const fs::path& path) {
 class Part {
  public:
   explicit Part(const fs::path& path) : file_(path) {
-    if (file_.size() == 0 || file_.size() % kRecord != 0) {
-      const std::string what = describe_foreign_file(path.string());
+    if (file_.size() == 0 || file_.size() % kRecord != 0)
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} (STL-10 "
-                  "records){}{}",
+                  "records){}",
                   path.string(), file_.size(), kRecord,
-                  what.empty() ? "" : "; it is ", what);
-    }
+                  but_is(path.string()));
   }
 
   void read_labels(const fs::path& path) {

@@ -17,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "data/folder_names.h"
 #include "data/foreign_data.h"
 #include "data/picture_format.h"
+#include "data/tally.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 
@@ -26,93 +28,6 @@ namespace music::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-// What stands in a folder's listing beside dot-files.
-enum class NameKind { kImage, kPeek, kUnfinished, kArchive, kOther };
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-// Without its dot, lower case; empty: none.
-std::string extension_of(std::string_view name) {
-  const std::size_t dot = name.rfind('.');
-  return dot == name.npos || dot == 0 ? "" : lower_case(name.substr(dot + 1));
-}
-
-template <std::size_t N>
-bool is_one_of(std::string_view text, const std::array<std::string_view, N>& all) {
-  return std::find(all.begin(), all.end(), text) != all.end();
-}
-
-NameKind kind_of_extension(std::string_view extension) {
-  constexpr std::array<std::string_view, 11> kUnfinished{
-      "part", "partial", "crdownload", "download", "tmp", "temp",
-      "bak", "orig", "old", "swp", "lock"};
-  constexpr std::array<std::string_view, 15> kArchives{
-      "zip", "tar", "tgz", "gz", "tbz", "tbz2", "bz2", "txz", "xz", "zst", "7z",
-      "rar", "parquet", "tfrecord", "tfrecords"};
-  const PictureFormat format = format_of_extension(extension);
-  if (is_read(format)) return NameKind::kImage;
-  if (format != PictureFormat::kUnknown) return NameKind::kPeek;
-  if (std::all_of(extension.begin(), extension.end(),
-                  [](char c) { return c >= '0' && c <= '9'; }))
-    return NameKind::kPeek;  // none, or "frame.0001"
-  if (is_one_of(extension, kUnfinished) || extension.ends_with('~'))
-    return NameKind::kUnfinished;
-  return is_one_of(extension, kArchives) ? NameKind::kArchive : NameKind::kOther;
-}
-
-bool is_system_folder(std::string_view name) {
-  constexpr std::array<std::string_view, 10> kNames{
-      "__macosx", "@eadir", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
-      "recycler", "lost+found", "system volume information", "__pycache__"};
-  return name.front() == '.' || is_one_of(lower_case(name), kNames);
-}
-
-// "train2017" is of "train"; empty: not the name of a split.
-std::string_view split_of(const std::string& folder) {
-  constexpr std::array<std::array<std::string_view, 2>, 8> kSplits{{
-      {"train", "train"}, {"training", "train"}, {"val", "val"}, {"valid", "val"},
-      {"validation", "val"}, {"test", "test"}, {"testing", "test"}, {"eval", "test"}}};
-  std::string name = lower_case(folder);
-  name.erase(std::find_if(name.rbegin(), name.rend(), [](char c) {
-               return (c < '0' || c > '9') && c != '_' && c != '-';
-             }).base(), name.end());
-  for (const auto& [spelling, split] : kSplits)
-    if (name == spelling) return split;
-  return {};
-}
-
-// A file of CIFAR or STL-10.
-bool is_record_file(std::string_view name) {
-  return name.starts_with("data_batch_") || name == "test_batch.bin" ||
-         name == "train.bin" || name == "test.bin" || name.ends_with("_X.bin");
-}
-
-// So many, and the first names.
-struct Tally {
-  std::int64_t count = 0;
-  std::vector<std::string> names;
-
-  void add(std::string_view name) {
-    if (++count <= 3) names.emplace_back(name);
-  }
-  // "a, b, c, ..."
-  std::string text() const {
-    std::string out;
-    for (const std::string& name : names)
-      out += (out.empty() ? "" : ", ") + one_line(name);
-    return out + (count > std::ssize(names) ? ", ..." : "");
-  }
-  // "1 link", "2 links"
-  std::string many(std::string_view one) const {
-    return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
-  }
-};
 
 using Tallies = std::map<std::string, Tally, std::less<>>;
 
@@ -124,7 +39,7 @@ std::string count_by_extension(const Tallies& tallies) {
   std::sort(counts.begin(), counts.end());
   std::string out;
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (i == 5) return out + ", ...";
+    if (i == 6) return out + ", ...";
     out += fmt::format("{}{} {}", i == 0 ? "" : ", ", -counts[i].first,
                        counts[i].second.empty()
                            ? "without extension"
@@ -174,6 +89,7 @@ class Lister {
   void collect(const std::string& folder, int label, bool again);
   void watch_splits(const std::vector<std::string>& folders, const std::string& folder);
   void write_notes();
+  std::string advice(const Tallies& all, const Tally& most) const;
   [[noreturn]] void refuse() const;
 
   const std::string root_;
@@ -345,7 +261,7 @@ SampleTable Lister::run() {
   if (run)
     std::erase_if(top.folders, [](const std::string& name) {
       constexpr std::array<std::string_view, 4> kOfRun{"ckpt", "eval", "logs", "tb"};
-      return is_one_of(name, kOfRun);
+      return std::find(kOfRun.begin(), kOfRun.end(), name) != kOfRun.end();
     });
   watch_splits(top.folders, "");
   for (const std::string& name : top.folders) {
@@ -369,88 +285,82 @@ void Lister::write_notes() {
     if (tally.count > 0) table_.notes.push_back(text());
   };
   Tally pictures, archives;
-  const auto total = [](const Tallies& from, Tally& to) {
-    for (const auto& [extension, tally] : from) {
-      for (const std::string& name : tally.names) to.add(name);
-      to.count += tally.count - std::ssize(tally.names);
-    }
-  };
-  total(pictures_, pictures);
-  total(archives_, archives);
+  for (const auto& [extension, tally] : pictures_) pictures.add(tally);
+  for (const auto& [extension, tally] : archives_) archives.add(tally);
   note(pictures, [&] {
     const PictureFormat most =
         format_of_extension(extension_of(most_frequent(pictures_)->names[0]));
-    return fmt::format("{} of formats that are not read left out: {} ({}); {}",
-                       pictures.many("picture"), count_by_extension(pictures_),
-                       pictures.text(), format_remedy(most));
+    return fmt::format("{} in formats that are not read left out: {} ({}); {}",
+                       pictures.of("picture"), count_by_extension(pictures_),
+                       pictures.list(), format_remedy(most));
   });
   note(archives, [&] {
     return fmt::format("{} not looked into ({}): unpack what belongs to the data",
-                       archives.many("archive"), archives.text());
+                       archives.of("archive"), archives.list());
   });
   note(runs_, [&] {
     return fmt::format("{} of this program's output left out ({})",
-                       runs_.many("folder"), runs_.text());
+                       runs_.of("folder"), runs_.list());
   });
   note(dangling_, [&] {
-    return fmt::format("{} to what is not there ({})", dangling_.many("link"),
-                       dangling_.text());
+    return fmt::format("{} to what is not there ({})", dangling_.of("link"),
+                       dangling_.list());
   });
   note(upwards_, [&] {
     return fmt::format("{} to a folder above not followed ({})",
-                       upwards_.many("link"), upwards_.text());
+                       upwards_.of("link"), upwards_.list());
   });
   note(repeated_, [&] {
     return fmt::format("{} to a folder listed already not followed ({})",
-                       repeated_.many("link"), repeated_.text());
+                       repeated_.of("link"), repeated_.list());
   });
   note(twice_, [&] {
     return fmt::format("{} to another class folder ({}): its images count twice",
-                       twice_.many("link"), twice_.text());
+                       twice_.of("link"), twice_.list());
   });
   note(splits_, [&] {
     return fmt::format("images of {} are used alike: give one of these folders if "
-                       "that is not meant", splits_.text());
+                       "that is not meant", splits_.list());
   });
 }
 
 // What is there in place of images.
 void Lister::refuse() const {
-  const std::string python = python_cifar(root_);
-  if (!python.empty()) throw error(ExitCode::kData, "[dataset] {}", python);
-  std::string found = "nothing";
-  std::string why;
+  const std::string download = downloaded_records(root_);
+  if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
+  std::string found, why;
   if (const Tally* most = most_frequent(pictures_)) {
-    found = fmt::format("{} ({})", count_by_extension(pictures_), most->text());
-    why = fmt::format(", which {} not read: {}", most->count == 1 ? "is" : "are",
+    found = fmt::format("{} ({})", count_by_extension(pictures_), most->list());
+    why = fmt::format(", not read: {}",
                       format_remedy(format_of_extension(extension_of(most->names[0]))));
-  } else if (const Tally* of = most_frequent(archives_.empty() ? others_ : archives_)) {
+  } else if (!archives_.empty() || !others_.empty()) {
     const Tallies& all = archives_.empty() ? others_ : archives_;
-    found = fmt::format("{} ({})", count_by_extension(all), of->text());
-    if (const auto bin = all.find("bin"); bin != all.end())
-      for (const std::string& name : bin->second.names)
-        if (const fs::path file = name; is_record_file(file.filename().string())) {
-          found = one_line(name);
-          why = fmt::format("; for CIFAR or STL-10 give {}",
-                            (fs::path(root_) / file.parent_path()).string());
-        }
-    for (const std::string& name : of->names) {
-      if (!why.empty()) break;
-      why = describe_foreign_file(path_of(name));
-      if (why.empty()) continue;
-      why = fmt::format("; {} is {}", one_line(name), why);
-      break;
-    }
+    const Tally& most = *most_frequent(all);
+    found = fmt::format("{} ({})", count_by_extension(all), most.list());
+    why = advice(all, most);
   } else if (dangling_.count > 0) {
-    found = fmt::format("{} to what is not there ({})", dangling_.many("link"),
-                        dangling_.text());
+    found = fmt::format("{} to what is not there ({})", dangling_.of("link"),
+                        dangling_.list());
   } else if (runs_.count > 0) {
-    found = fmt::format("this program's output ({})", runs_.text());
+    found = fmt::format("this program's output ({})", runs_.list());
   }
   throw error(ExitCode::kData,
-              "[dataset] {}: no image found in it or its sub-folders, but {}{}; "
-              "expected class sub-folders with images ({}), or images directly in it",
-              root_, found, why, kReadExtensions);
+              "[dataset] {}: no image found in it or its sub-folders{}{}{}; expected "
+              "images ({}) in class sub-folders, or directly in it",
+              root_, found.empty() ? "" : ", but ", found, why, kReadExtensions);
+}
+
+// What to do about files that are no images.
+std::string Lister::advice(const Tallies& all, const Tally& most) const {
+  if (const auto bin = all.find("bin"); bin != all.end())
+    for (const std::string& name : bin->second.names)
+      if (const fs::path file = name; is_record_file(file.filename().string()))
+        return fmt::format("; for CIFAR or STL-10 give {}",
+                           (fs::path(root_) / file.parent_path()).string());
+  for (const std::string& name : most.names)
+    if (const ForeignData data = foreign_file(path_of(name)))
+      return fmt::format("; {} is {}", one_line(name), data.text());
+  return {};
 }
 
 }  // namespace

@@ -95,81 +95,101 @@ std::string_view unpack(F format, std::string_view name) {
 constexpr std::string_view kWrite =
     "write its images as files in folders, or as tar shards (KEY.jpg, KEY.cls)";
 
-std::string expected_binary(std::string_view version, std::string_view archive,
-                            std::string_view folder) {
-  return fmt::format(
-      "the Python version of {}, pickles, which are not read: expected its binary "
-      "version, {} of www.cs.toronto.edu/~kriz/cifar.html, unpacked (folder {})",
-      version, archive, folder);
-}
+struct Download {
+  std::string_view archive, folder, file;  // the last tells the folder's contents
+  std::string_view name, binary;           // of the Python version, binary's archive
+};
+constexpr std::array kDownloads{
+    Download{"cifar-10-python", "cifar-10-batches-py", "data_batch_1", "CIFAR-10",
+             "cifar-10-binary"},
+    Download{"cifar-100-python", "cifar-100-python", "train", "CIFAR-100",
+             "cifar-100-binary"},
+    Download{"cifar-10-binary", "cifar-10-batches-bin", "", "", ""},
+    Download{"cifar-100-binary", "cifar-100-binary", "", "", ""},
+    Download{"stl10_binary", "stl10_binary", "", "", ""}};
 
-std::string python_version(bool hundred) {
-  return hundred ? expected_binary("CIFAR-100", "cifar-100-binary.tar.gz",
-                                   "cifar-100-binary")
-                 : expected_binary("CIFAR-10", "cifar-10-binary.tar.gz",
-                                   "cifar-10-batches-bin");
+ForeignData described(const Download& d) {
+  if (d.name.empty())
+    return {"an archive of records",
+            fmt::format("unpack it with `tar xzf` and give its folder {}", d.folder)};
+  return {fmt::format("the Python version of {} (pickles, which are not read)", d.name),
+          fmt::format("download the binary version, {}.tar.gz of "
+                      "www.cs.toronto.edu/~kriz/cifar.html, and give its folder {}",
+                      d.binary, d.binary == "cifar-10-binary" ? "cifar-10-batches-bin"
+                                                              : d.binary)};
 }
 
 }  // namespace
 
-std::string describe_foreign(std::string_view name, Bytes bytes) {
-  for (const bool hundred : {false, true})
-    if (name.starts_with(hundred ? "cifar-100-python" : "cifar-10-python"))
-      return python_version(hundred);
+ForeignData foreign_data(std::string_view name, Bytes bytes) {
   bytes = bytes.first(std::min(bytes.size(), kSniffBytes));
-  if (bytes.empty()) return "empty";
+  if (bytes.empty()) return {};
+  const std::string write(kWrite);
   for (const Container& c : kContainers)
-    if (holds(bytes, c.at, c.bytes)) return fmt::format("{}: {}", c.name, kWrite);
+    if (holds(bytes, c.at, c.bytes)) return {std::string(c.name), write};
   if (is_wide_text(bytes))
-    return "text in UTF-16: `iconv -f UTF-16 -t UTF-8` makes UTF-8 of it";
+    return {"text in UTF-16", "`iconv -f UTF-16 -t UTF-8` makes UTF-8 of it"};
   const F format = picture_format(bytes);
+  const std::string what(format_name(format));
   if (const std::string_view of = zip_of(bytes); format == F::kZip && !of.empty())
-    return fmt::format("{}: {}", of, kWrite);
+    return {std::string(of), write};
   if (const std::string_view command = unpack(format, name); !command.empty())
-    return fmt::format("{}: unpack it with `{}`{}", format_name(format), command,
-                       format == F::kTar ? ", or name it .tar"
-                                         : " and give what comes out");
+    return {what, fmt::format("unpack it with `{}` and give what comes out{}", command,
+                              format == F::kTar ? ", or name it .tar" : "")};
   if (format == F::kNpy || format == F::kPickle || format == F::kHdf5)
-    return fmt::format("{}: {}", format_name(format), kWrite);
-  if (is_read(format))
-    return fmt::format("{}: give its folder, or a list of images", format_name(format));
-  if (format != F::kUnknown)
-    return fmt::format("{}: {}", format_name(format), format_remedy(format));
+    return {what, write};
+  if (is_read(format)) return {what, "give the folder it is in, or a list"};
+  if (format == F::kJson) return {what, "give the folder of the images it is about"};
+  if (format != F::kUnknown) return {what, std::string(format_remedy(format))};
   if (bytes.size() > 12) {
     const std::uint64_t length = little_endian(bytes);
-    if (length > 1 && length < 100'000'000 && bytes[8] == '{')
-      return "a safetensors file: weights, not images";
     // The length of the first record; an Example begins with its first field.
     if (length > 0 && length < std::uint64_t{1} << 31 && bytes[12] == 0x0A)
-      return fmt::format("a TFRecord file: {}", kWrite);
+      return {"a TFRecord file", write};
+    if (length > 1 && length < 100'000'000 && bytes[8] == '{' &&
+        (bytes[9] == '"' || bytes[9] == '}'))
+      return {"a safetensors file", "that holds weights or features, give images"};
   }
   return {};
 }
 
-std::string describe_foreign_file(const std::string& path) {
+ForeignData foreign_file(const std::string& path) {
   try {
     const FileReader file(path);
     std::vector<std::uint8_t> first(std::min<std::uint64_t>(file.size(), kSniffBytes));
     file.read(0, std::as_writable_bytes(std::span(first)));
-    return describe_foreign(fs::path(path).filename().string(), first);
+    return foreign_data(fs::path(path).filename().string(), first);
   } catch (const Error&) {
     return {};
   }
 }
 
-std::string python_cifar(const std::string& folder) {
-  const fs::path at = folder;
+std::string but_is(const std::string& path) {
+  const ForeignData data = foreign_file(path);
+  return data ? "; it is " + data.text() : "";
+}
+
+std::string downloaded_records(const std::string& path) {
+  const fs::path at = path;
   std::error_code ignored;
-  for (const bool hundred : {false, true}) {
-    const fs::path below = at / (hundred ? "cifar-100-python" : "cifar-10-batches-py");
-    const fs::path archive = at / (hundred ? "cifar-100-python.tar.gz"
-                                           : "cifar-10-python.tar.gz");
-    const bool here = hundred ? fs::is_regular_file(at / "meta", ignored) &&
-                                    fs::is_regular_file(at / "train", ignored)
-                              : fs::is_regular_file(at / "data_batch_1", ignored);
-    for (const fs::path& found : {here ? at : fs::path(), below, archive})
-      if (!found.empty() && fs::exists(found, ignored))
-        return fmt::format("{} is {}", found.string(), python_version(hundred));
+  const auto text = [](const fs::path& found, const Download& d) {
+    return fmt::format("{} is {}", found.string(), described(d).text());
+  };
+  for (const Download& d : kDownloads) {
+    const std::string archive(d.archive), folder(d.folder), file(d.file);
+    if (fs::is_regular_file(at, ignored)) {
+      const std::string name = at.filename().string();
+      if (name.starts_with(archive) && name.find(".t") != name.npos) return text(at, d);
+      continue;
+    }
+    const bool hundred = d.archive == "cifar-100-python";
+    if (!d.file.empty() && fs::is_regular_file(at / file, ignored) &&
+        (!hundred || fs::is_regular_file(at / "meta", ignored)))
+      return text(at, d);
+    if (!d.file.empty() && fs::is_regular_file(at / folder / file, ignored))
+      return text(at / folder, d);
+    if (fs::is_regular_file(at / (archive + ".tar.gz"), ignored))
+      return text(at / (archive + ".tar.gz"), d);
   }
   return {};
 }

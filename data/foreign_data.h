@@ -9,16 +9,23 @@
 
 namespace music::data {
 
-// "a Parquet table: write its images as files, or as tar shards"; empty where
-// nothing is known to say. name: of the file, without folders; bytes: its first
-// kSniffBytes, or all.
-std::string describe_foreign(std::string_view name,
-                             std::span<const std::uint8_t> bytes);
-// Empty, too, for what cannot be read or is no file.
-std::string describe_foreign_file(const std::string& path);
+struct ForeignData {
+  std::string what;    // "a Parquet table"; empty: nothing is known to say
+  std::string remedy;  // "write its images as files in folders, or as tar shards"
 
-// A folder with the Python version of CIFAR, or above it, or with its archive:
-// what that is, and what to download in its place. Otherwise empty.
-std::string python_cifar(const std::string& folder);
+  explicit operator bool() const { return !what.empty(); }
+  std::string text() const { return remedy.empty() ? what : what + ": " + remedy; }
+};
+
+// name: of the file, without folders; bytes: its first kSniffBytes, or all.
+ForeignData foreign_data(std::string_view name, std::span<const std::uint8_t> bytes);
+// Nothing, too, for what cannot be read or is no file.
+ForeignData foreign_file(const std::string& path);
+// "; it is a Git LFS pointer: `git lfs pull` fetches it", or nothing.
+std::string but_is(const std::string& path);
+
+// CIFAR and STL-10 as they are downloaded and in Python's version, in a file or in
+// a folder: what that is and what to do, by names alone. Otherwise empty.
+std::string downloaded_records(const std::string& path);
 
 }  // namespace music::data

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "data/dataset_files.h"
+#include "data/folder_names.h"
 #include "data/foreign_data.h"
 #include "data/picture_format.h"
 #include "engine/core/error.h"
@@ -121,13 +122,17 @@ std::string with_home(std::string path) {
 }
 
 void require_text(std::string_view text, const std::string& name) {
-  const std::string what = describe_foreign(
-      name.substr(name.rfind('/') + 1),
-      std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
-  if (!text.empty() && !what.empty())
+  const std::string file = name.substr(name.rfind('/') + 1);
+  if (is_record_file(file) && text.find('\0') != text.npos)
     throw error(ExitCode::kData,
-                "[dataset] {} is {}; expected a list of image paths in it, or a folder",
-                name, what);
+                "[dataset] {} is a file of CIFAR or STL-10, expected its folder", name);
+  const ForeignData data = foreign_data(
+      file,
+      std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  if (data)
+    throw error(ExitCode::kData,
+                "[dataset] {} is {}, expected a folder, a list of image paths or tar "
+                "shards: {}", name, data.what, data.remedy);
   if (text.find('\0') != text.npos)
     throw error(ExitCode::kData,
                 "[dataset] {} is not text, expected a list of image paths or a folder",
@@ -148,6 +153,26 @@ int label_of(std::string_view rest, std::string& why) {
   else if (label >= kMostClasses)
     why = fmt::format("class number {}, limit {}", label, kMostClasses - 1);
   return why.empty() ? label : -1;
+}
+
+// The length of the character that text begins with; 0: it is no UTF-8.
+std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
+  const auto byte = [text](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
+  };
+  const std::uint32_t lead = byte(0);
+  if (lead < 0x80) {
+    code = lead;
+    return 1;
+  }
+  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
+  code = lead & (0x7Fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3F);
+  }
+  return length;
 }
 
 }  // namespace
@@ -195,27 +220,22 @@ ImageList parse_image_list(std::string_view text, const std::string& name,
 }
 
 std::string visible(std::string_view text) {
+  constexpr std::size_t kMost = 160;
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = [&](std::size_t k) {
-      return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u;
-    };
-    // No-break space, soft hyphen; zero widths, directions; byte order mark.
-    unsigned code = 0;
-    std::size_t length = 0;
-    if (byte(0) == 0xC2 && (byte(1) == 0xA0 || byte(1) == 0xAD)) {
-      code = byte(1), length = 2;
-    } else if ((byte(0) & 0xF0) == 0xE0) {
-      code = (byte(0) & 15u) << 12 | (byte(1) & 63u) << 6 | (byte(2) & 63u), length = 3;
-      if (!(code >= 0x2000 && code <= 0x200F) && !(code >= 0x2028 && code <= 0x202F) &&
-          !(code >= 0x2060 && code <= 0x2069) && code != 0x3000 && code != 0xFEFF)
-        length = 0;
-    }
-    if (length > 0) {
-      out += fmt::format("\\u{{{:04x}}}", code);
-      i += length - 1;
+  for (std::size_t i = 0, length; i < text.size(); i += length) {
+    if (out.size() > kMost) return out + "...";
+    std::uint32_t code = 0;
+    length = decode_utf8(text.substr(i), code);
+    // Blanks of other widths, soft hyphen; zero widths, directions; the mark.
+    const bool unseen = code == 0xA0 || code == 0xAD || (code >= 0x2000 && code <= 0x200F) ||
+                        (code >= 0x2028 && code <= 0x202F) ||
+                        (code >= 0x2060 && code <= 0x2069) || code == 0x3000 ||
+                        code == 0xFEFF;
+    if (length == 0) {
+      length = 1;
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
     } else {
-      out += one_line(text.substr(i, 1));
+      out += unseen ? fmt::format("\\u{{{:04x}}}", code) : one_line(text.substr(i, length));
     }
   }
   return out;

@@ -33,7 +33,8 @@ struct ImageList {
 ImageList parse_image_list(std::string_view text, const std::string& name,
                            const std::function<bool(const std::string&)>& exists);
 
-// One line; also what cannot be seen of it is, as \u{feff}.
+// One line; what cannot be seen is written as \u{feff}, bytes that are no UTF-8 as
+// \xe9. Long text is cut.
 std::string visible(std::string_view text);
 
 }  // namespace music::data

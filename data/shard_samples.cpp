@@ -249,24 +249,6 @@ class Builder {
 
 }  // namespace
 
-void Tally::add(std::string name, std::int64_t n) {
-  count += n;
-  if (names.size() < kNames) names.push_back(std::move(name));
-}
-
-void Tally::add(const Tally& other) {
-  count += other.count;
-  for (const std::string& name : other.names)
-    if (names.size() < kNames) names.push_back(name);
-}
-
-std::string Tally::list() const {
-  std::string text;
-  for (const std::string& name : names)
-    text.append(text.empty() ? "" : ", ").append(name);
-  return count > std::ssize(names) ? text + ", ..." : text;
-}
-
 ImageKey::ImageKey(std::string_view text) : all_(text == "all") {
   while (!all_ && !text.empty()) {
     const std::size_t end = std::min(text.find(';'), text.size());

@@ -9,20 +9,9 @@
 #include <vector>
 
 #include "data/sample_table.h"
+#include "data/tally.h"
 
 namespace music::data {
-
-// What is counted and named at start.
-struct Tally {
-  static constexpr std::size_t kNames = 3;
-  std::int64_t count = 0;
-  std::vector<std::string> names;  // the first of them
-
-  void add(std::string name, std::int64_t n = 1);
-  void add(const Tally& other);
-  // "a, b, c, ..."
-  std::string list() const;
-};
 
 // Chooses the image among the files of a sample, by what follows the key in their
 // names.
