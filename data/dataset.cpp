@@ -110,7 +110,7 @@ std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
   const auto [path, key] = split_shard_path(given);
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
-  const bool pattern = path.find('{') != path.npos;
+  const bool pattern = is_shard_pattern(path);
   if (!fs::exists(status) && !pattern)
     throw error(ExitCode::kData,
                 "[dataset] {}: no such file or folder; expected images in "

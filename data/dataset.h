@@ -10,7 +10,7 @@
 //           a class number may follow after a tab or a space.
 //  webdataset  tar shards: a folder of them (or train/ and val/ of such), one
 //           .tar file, or a pattern as train-{000..146}.tar; see
-//           data/dataset_shards.cpp.
+//           docs/data-formats.md.
 //  cifar10  cifar-10-batches-bin: data_batch_*.bin, test_batch.bin, or the
 //           folder that contains it.
 //  cifar100 cifar-100-binary: train.bin, test.bin, or the folder that contains

@@ -191,7 +191,7 @@ class Joined {
   [[noreturn]] void refuse() const {
     const auto why = [](const Tally& tally, std::string_view what) {
       return tally.count == 0 ? ""
-                              : fmt::format("; {} {} ({})", tally.count, what,
+                              : fmt::format("; {}: {} ({})", what, tally.count,
                                             tally.list());
     };
     throw error(ExitCode::kData,
@@ -268,6 +268,7 @@ void name_classes(SampleTable& table) {
 
 // A warning a line, each once a program.
 void say(const std::string& path, const std::vector<std::string>& lines) {
+  if (!spdlog::should_log(spdlog::level::warn)) return;
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
@@ -283,7 +284,7 @@ SampleTable scan_all(const std::string& path, const ImageKey& key,
     cache.watch(path);
     listing = shards_in(path);
   } else {
-    listing.shards = expand_braces(path);
+    listing.shards = expand_pattern(path);
   }
   if (listing.shards.empty())
     throw error(ExitCode::kData, "[dataset] {}: no .tar file in it{}", path,
@@ -314,7 +315,7 @@ bool beside_shards(const fs::path& folder) {
 bool looks_like_shards(const std::string& path) {
   if (!fs::is_directory(path))
     return is_shard_name(path) || is_compressed_name(path) ||
-           path.find('{') != path.npos;
+           is_shard_pattern(path);
   bool shards = false;
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();

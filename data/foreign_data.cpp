@@ -133,6 +133,8 @@ ForeignData foreign_data(std::string_view name, Bytes bytes) {
   const std::string what(format_name(format));
   if (const std::string_view of = zip_of(bytes); format == F::kZip && !of.empty())
     return {std::string(of), write};
+  if (format == F::kTar && name.ends_with(".tar"))
+    return {what, "give its own folder, or a pattern as 'DIR/*/*.tar'"};
   if (const std::string_view command = unpack(format, name); !command.empty())
     return {what, fmt::format("unpack it with `{}` and give what comes out{}", command,
                               format == F::kTar ? ", or name it .tar" : "")};

@@ -1,5 +1,7 @@
 #include "data/shard_paths.h"
 
+#include <glob.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -77,6 +79,16 @@ std::vector<std::string> expand(const std::string& path) {
   return paths;
 }
 
+// The files that stars fit, sorted.
+void add_matches(const std::string& pattern, std::vector<std::string>& paths) {
+  glob_t found{};
+  const int failure = glob(pattern.c_str(), 0, nullptr, &found);
+  paths.insert(paths.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  if (failure != 0)
+    throw error(ExitCode::kData, "[dataset] {}: no file has such a name", pattern);
+}
+
 // Shards of one set have names that differ in their numbers alone: with
 // train-*.tar and val-*.tar in one folder, both would be learnt from.
 std::string skeleton(const std::string& path) {
@@ -96,8 +108,20 @@ ShardPath split_shard_path(const std::string& path) {
   return {path.substr(0, mark), path.substr(mark + 1)};
 }
 
-std::vector<std::string> expand_braces(const std::string& path) {
-  return exists(path) ? std::vector{path} : expand(path);
+bool is_shard_pattern(const std::string& path) {
+  return path.find('{') != path.npos ||
+         (path.find('*') != path.npos && is_shard_name(path));
+}
+
+std::vector<std::string> expand_pattern(const std::string& path) {
+  if (exists(path)) return {path};
+  std::vector<std::string> paths;
+  for (std::string& expanded : expand(path))
+    if (expanded.find('*') == expanded.npos || exists(expanded))
+      paths.push_back(std::move(expanded));
+    else
+      add_matches(expanded, paths);
+  return paths;
 }
 
 ShardListing shards_in(const fs::path& folder) {

@@ -17,10 +17,12 @@ struct ShardPath {
 };
 ShardPath split_shard_path(const std::string& path);
 
-// What "{000..146}" and "{train,val}" stand for, several of them too; the path
-// itself without such, or where it exists. Throws Error kData for another use of
-// braces.
-std::vector<std::string> expand_braces(const std::string& path);
+// With braces, or with a star and the end of a shard.
+bool is_shard_pattern(const std::string& path);
+// What "{000..146}", "{train,val}" and "*" stand for, several of them too; the
+// path itself without such, or where it exists. Throws Error kData for another use
+// of braces, and for stars that nothing fits.
+std::vector<std::string> expand_pattern(const std::string& path);
 
 struct ShardListing {
   std::vector<std::string> shards;  // sorted paths

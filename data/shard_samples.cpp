@@ -50,6 +50,19 @@ bool is_meta(std::string_view name) {
   return top.size() >= 4 && top.starts_with("__") && top.ends_with("__");
 }
 
+// A count of 10xxxxxx bytes follows 110xxxxx, 1110xxxx and 11110xxx.
+bool is_utf8(std::string_view text) {
+  int follow = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((follow > 0) != (byte >> 6 == 2)) return false;
+    if (follow > 0) --follow;
+    else if (byte >= 0xf8 || byte == 0xc0 || byte == 0xc1) return false;
+    else if (byte >= 0xc0) follow = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+  }
+  return follow == 0;
+}
+
 struct Label {
   int number = -1;   // -1: none
   std::string name{};  // of a class, in place of a number
@@ -81,7 +94,7 @@ Label parse_label(std::string_view text) {
   const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
   const bool name = std::ranges::any_of(text, is_letter) &&
                     std::ranges::none_of(text, is_control) &&
-                    text.find_first_of("{[\"") != 0;
+                    is_utf8(text) && text.find_first_of("{[\"") != 0;
   return name ? Label{.name = std::string(text)} : Label{.bad = true};
 }
 

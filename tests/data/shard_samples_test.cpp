@@ -137,7 +137,7 @@ TEST_SUITE("shard_samples") {
       CHECK(label_of(name) == -2);
     for (const char* bad : {"-2", "3.5", "3 4", "3,4", "100000", "99999999999",
                             "1_0", "{\"label\": 3}", "[3]", "\"3\"", "a\nb", "+-1",
-                            "\x80\x04K\x03."})
+                            "\x80\x04K\x03.", "\xff\xd8 cat", "\xe7\x8c"})
       CHECK(label_of(bad) == -3);
     CHECK(label_of(std::string(129, 'x')) == -3);
     CHECK(label_of(std::string("3\0", 2)) == -3);
@@ -182,6 +182,6 @@ TEST_SUITE("shard_samples") {
     fs::remove(shards.f.path("s-0.tar"));
     CHECK(has(refusal(shards.f.path()),
               "has no image in 3 archives: expected KEY.jpg, .jpeg, .png or .webp; "
-              "1 samples without one (b.json)"));
+              "samples without one: 1 (b.json)"));
   }
 }

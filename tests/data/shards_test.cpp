@@ -211,6 +211,9 @@ TEST_SUITE("shards") {
     CHECK(size("d/train/t-{08,10}.tar") == 18);
     CHECK(size("{d,d}/train/t-{08..09}.tar") == 34);
     CHECK(has(refusal(f.path("d/train/t-{08}.tar")), "expected numbers"));
+    CHECK(size("d/train/t-0*.tar") == 17);
+    CHECK(size("{d,d}/tr*/t-0*.tar") == 34);
+    CHECK(has(refusal(f.path("d/train/x*.tar")), "no file has such a name"));
     f.write("d/val/v-1.tar.gz", "");
     f.write("d/val/notes.txt", "");
     f.write("d/val/run/config.toml", "");

@@ -30,7 +30,8 @@ for target in "${targets[@]}"; do
   mkdir -p "$new"
   case $target in
     records) longest=30000 ;;
-    jpeg | tar) longest=3000 ;;
+    jpeg) longest=3000 ;;
+    tar) longest=6000 ;;
     *) longest=1000 ;;
   esac
   flags=(-runs="$runs" -max_total_time="$seconds" -max_len="$longest" -timeout=10

@@ -67,7 +67,7 @@ silent
 [[ $(steps "$out") == 4 ]] || fail "$what: #all is not 32 images"
 train "$work/depth#rgb.jpg"
 ((status == 3)) || fail "$what: #rgb.jpg: exit $status"
-says 'has no image in 1 archive: expected KEY as chosen by #; 16 samples without one'
+says 'has no image in 1 archive: expected KEY as chosen by #; samples without one: 16 (s0000.depth.jpg'
 
 what=dots
 ln_images 'v1.%04d.jpg' 16
