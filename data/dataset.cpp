@@ -8,6 +8,7 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/folder_names.h"
 #include "data/foreign_data.h"
 #include "data/sampler.h"
 #include "data/shard_paths.h"
@@ -61,6 +62,16 @@ fs::path test_folder(const fs::path& folder) {
   return {};
 }
 
+// There is train/ and no other folder that could be a class.
+bool has_only_train(const fs::path& folder) {
+  if (!fs::is_directory(folder / "train")) return false;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && name != "train" && !is_system_folder(name)) return false;
+  }
+  return true;
+}
+
 // The folder itself, or its part for the split where it has train/ and val/.
 fs::path split_folder(const fs::path& folder, Split split) {
   const fs::path train = folder / "train";
@@ -72,7 +83,11 @@ fs::path split_folder(const fs::path& folder, Split split) {
                 "in it, or CIFAR or STL-10 binary files",
                 folder.string());
   }
-  return fs::is_directory(train) && !test.empty() ? train : folder;
+  if (fs::is_directory(train) && !test.empty()) return train;
+  // Without labels the images are the same.
+  const bool alone = (split == Split::kTrain || looks_like_shards(train.string())) &&
+                     has_only_train(folder);
+  return alone ? train : folder;
 }
 
 DatasetFormat guess(const std::string& path, bool folder, Split split) {
@@ -100,7 +115,9 @@ std::string chosen_folder(const fs::path& folder, Split split) {
     for (const char* name : {"val", "test"})
       if (fs::is_directory(folder / name))
         others += fmt::format("{}{}", others.empty() ? "" : " and ", name);
-    spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(), others);
+    if (!others.empty())
+      spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
+                   others);
   }
   return chosen.string();
 }

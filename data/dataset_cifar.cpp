@@ -148,9 +148,11 @@ bool looks_like_cifar(const std::string& path, DatasetFormat format) {
     return fs::is_regular_file(folder / version.class_names) &&
            (fs::is_regular_file(folder / version.train.front()) ||
             fs::is_regular_file(folder / version.test.front()));
-  return fs::is_regular_file(folder / version.train.front()) ||
-         fs::is_regular_file(folder / version.test.front()) ||
-         fs::is_regular_file(folder / version.python);
+  const auto has = [&](const std::string& name) {
+    return fs::is_regular_file(folder / name);
+  };
+  return std::any_of(version.train.begin(), version.train.end(), has) ||
+         has(version.test.front()) || has(version.python);
 }
 
 std::unique_ptr<Dataset> open_cifar(const std::string& path,

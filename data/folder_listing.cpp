@@ -80,7 +80,8 @@ class Lister {
   std::string path_of(const std::string& folder) const {
     return folder.empty() ? root_ : root_ + "/" + folder;
   }
-  Contents read(const std::string& folder);
+  Contents open(const std::string& folder);
+  void read_names(Contents& contents, const std::string& folder);
   bool is_ours(const Contents& contents) const;
   bool enter(const Contents& contents, const std::string& folder, bool again);
   void add_images(const Contents& contents, const std::string& folder, int label);
@@ -106,18 +107,23 @@ class Lister {
   Tally runs_, dangling_, upwards_, repeated_, twice_, splits_;
 };
 
-// The names in a folder, without those to pass over.
-Lister::Contents Lister::read(const std::string& folder) {
+[[noreturn]] void fail_to_list(const std::string& path) {
+  throw error(ExitCode::kData,
+              "[dataset] cannot list {}: {}; make it readable, or move it out of the data",
+              path, std::generic_category().message(errno));
+}
+
+Lister::Contents Lister::open(const std::string& folder) {
   const std::string path = path_of(folder);
   cache_.watch(path);
   Contents contents;
   contents.handle.reset(opendir(path.c_str()));
-  const auto fail = [&] {
-    throw error(ExitCode::kData,
-                "[dataset] cannot list {}: {}; make it readable, or move it out of "
-                "the data", path, std::generic_category().message(errno));
-  };
-  if (!contents.handle) fail();
+  if (!contents.handle) fail_to_list(path);
+  return contents;
+}
+
+// The names in a folder, without those to pass over.
+void Lister::read_names(Contents& contents, const std::string& folder) {
   while (true) {
     errno = 0;
     const dirent* entry = readdir(contents.handle.get());
@@ -140,10 +146,9 @@ Lister::Contents Lister::read(const std::string& folder) {
       contents.files.emplace_back(name);
     }
   }
-  if (errno != 0) fail();
+  if (errno != 0) fail_to_list(path_of(folder));
   std::sort(contents.folders.begin(), contents.folders.end());
   std::sort(contents.files.begin(), contents.files.end());
-  return contents;
 }
 
 // A run directory, or what music_features wrote.
@@ -221,16 +226,21 @@ void Lister::add_images(const Contents& contents, const std::string& folder,
 }
 
 void Lister::collect(const std::string& folder, int label, bool again) {
-  const Contents contents = read(folder);
+  Contents contents = open(folder);
   no_class_ = true;
-  if (is_ours(contents)) return runs_.add(folder);
   if (!enter(contents, folder, again)) return;
   again |= again_;
-  watch_splits(contents.folders, folder);
-  add_images(contents, folder, label);
-  for (const std::string& name : contents.folders)
-    collect(folder + "/" + name, label, again);
-  no_class_ = false;
+  read_names(contents, folder);
+  const bool ours = is_ours(contents);
+  if (ours) {
+    runs_.add(folder);
+  } else {
+    watch_splits(contents.folders, folder);
+    add_images(contents, folder, label);
+    for (const std::string& name : contents.folders)
+      collect(folder + "/" + name, label, again);
+  }
+  no_class_ = ours;
   above_.pop_back();
 }
 
@@ -256,7 +266,8 @@ SampleTable Lister::run() {
     if (stat(up.c_str(), &status) == 0) above_.emplace_back(status.st_dev, status.st_ino);
     if (up == up.root_path()) break;
   }
-  Contents top = read("");
+  Contents top = open("");
+  read_names(top, "");
   const bool run = is_ours(top);
   if (run)
     std::erase_if(top.folders, [](const std::string& name) {
