@@ -34,6 +34,7 @@ WebPBitstreamFeatures features_of(std::span<const std::uint8_t> bytes) {
   return features;
 }
 
+using Demuxer = std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)>;
 constexpr int kLossy = 1;  // of WebPBitstreamFeatures::format
 
 // A header that claims more is refused before memory is taken for it.
@@ -75,13 +76,13 @@ void decode(std::span<const std::uint8_t> bytes, int width, int height,
 // has it do; what it shows of a still picture is a first frame.
 void decode_webp(std::span<const std::uint8_t> bytes, Image& image) {
   const WebPData data{bytes.data(), bytes.size()};
-  WebPDemuxState state;
-  const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> demuxer(
-      WebPDemuxPartial(&data, &state), WebPDemuxDelete);
-  if (state != WEBP_DEMUX_DONE)
+  const Demuxer demuxer(WebPDemux(&data), WebPDemuxDelete);
+  if (!demuxer) {
+    WebPDemuxState state;
+    const Demuxer part(WebPDemuxPartial(&data, &state), WebPDemuxDelete);
     throw failure(state == WEBP_DEMUX_PARSE_ERROR ? VP8_STATUS_BITSTREAM_ERROR
                                                   : VP8_STATUS_NOT_ENOUGH_DATA);
-  MUSIC_CHECK(demuxer, "[webp] no demuxer");
+  }
   const std::int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
   const std::int64_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
   WebPIterator frame;
