@@ -18,6 +18,7 @@
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/folder_names.h"
 #include "data/index_cache.h"
 #include "data/picture_format.h"
 #include "data/shard_paths.h"
@@ -208,8 +209,11 @@ class Joined {
   void rename(ShardSamples& part) {
     std::vector<int> ids;
     for (std::string& name : part.named)
-      ids.push_back(named_.try_emplace(std::move(name), std::ssize(named_))
-                        .first->second);
+      // Past the limit no name counts: a million captions need not be kept.
+      ids.push_back(named_.size() > kMostClasses
+                        ? 0
+                        : named_.try_emplace(std::move(name), std::ssize(named_))
+                              .first->second);
     for (int& label : part.table.labels)
       if (label < -1) label = -2 - ids[static_cast<std::size_t>(-2 - label)];
   }
@@ -228,8 +232,8 @@ class Joined {
       notes.lines.push_back(
           mixed ? fmt::format("no labels, as {} are numbers and others names ({})",
                               all_.numbered, in_quotes(named_.begin()->first))
-                : fmt::format("no labels, as they are {} different names, limit {}",
-                              named_.size(), kMostClasses));
+                : fmt::format("no labels, as they are more than {} different names",
+                              kMostClasses));
       order.assign(named_.size(), -1);
     } else {
       order.resize(named_.size());
@@ -316,7 +320,8 @@ bool looks_like_shards(const std::string& path) {
   if (!fs::is_directory(path))
     return is_shard_name(path) || is_compressed_name(path) ||
            is_shard_pattern(path);
-  bool shards = false;
+  constexpr std::int64_t kEnough = 10'000;
+  std::int64_t shards = 0, images = 0;  // an archive may lie among images
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();
     if (name.front() == '.') continue;
@@ -324,9 +329,11 @@ bool looks_like_shards(const std::string& path) {
       if (!beside_shards(entry.path())) return false;
       continue;
     }
-    shards |= is_shard_name(name) || is_compressed_name(name);
+    if (is_shard_name(name) || is_compressed_name(name)) ++shards;
+    else if (kind_of_extension(extension_of(name)) == NameKind::kImage) ++images;
+    if (images - shards > kEnough) return false;
   }
-  return shards;
+  return shards > images;
 }
 
 std::unique_ptr<Dataset> open_shards(const std::string& path,
