@@ -25,6 +25,7 @@
 #include "data/shard_samples.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "engine/io/file.h"
 
 namespace music::data {
 namespace {
@@ -143,11 +144,13 @@ class Joined {
     table.shards.push_back(shard);
   }
 
-  void finish(const Tally& compressed) {
+  void finish(const ShardListing& listing) {
     if (table.size() == 0) refuse();
     Notes notes;
-    notes.add(compressed, "compressed archive is left out",
+    notes.add(listing.compressed, "compressed archive is left out",
               "compressed archives are left out", "unpack them to .tar");
+    notes.add(listing.unfinished, "unfinished download is left out",
+              "unfinished downloads are left out");
     notes.add(empty_, "shard has no image", "shards have no image");
     notes.add(unmarked_, "shard has no end mark", "shards have no end mark",
               "cut short?");
@@ -303,15 +306,14 @@ SampleTable scan_all(const std::string& path, const ImageKey& key,
   std::vector<ShardSamples> parts = scan_shards(listing.shards, key);
   for (std::size_t s = 0; s < parts.size(); ++s)
     joined.add(std::exchange(parts[s], {}), listing.shards[s]);
-  joined.finish(listing.compressed);
+  joined.finish(listing);
   return std::move(joined.table);
 }
 
 // Folders that may lie among shards: of a run, of features, of a system.
 bool beside_shards(const fs::path& folder) {
-  return folder.filename() == "__MACOSX" || folder.filename() == "lost+found" ||
-         folder.filename() == "@eaDir" || fs::exists(folder / "config.toml") ||
-         fs::exists(folder / "info.json");
+  return is_system_folder(folder.filename().string()) ||
+         fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <array>
 #include <charconv>
 
-#include "data/dataset_files.h"
+#include "data/folder_names.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 
@@ -126,16 +126,21 @@ std::vector<std::string> expand_pattern(const std::string& path) {
 
 ShardListing shards_in(const fs::path& folder) {
   ShardListing listing;
-  std::vector<std::string> compressed;
+  std::vector<std::string> compressed, unfinished;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.front() == '.' || entry.is_directory()) continue;
     if (is_shard_name(name)) listing.shards.push_back(entry.path().string());
     if (is_compressed_name(name)) compressed.push_back(name);
+    if (kind_of_extension(extension_of(name)) == NameKind::kUnfinished &&
+        (name.find(".tar.") != name.npos || name.find(".tgz.") != name.npos))
+      unfinished.push_back(name);
   }
   std::ranges::sort(listing.shards);
   std::ranges::sort(compressed);
+  std::ranges::sort(unfinished);
   for (const std::string& name : compressed) listing.compressed.add(one_line(name));
+  for (const std::string& name : unfinished) listing.unfinished.add(one_line(name));
   for (const std::string& shard : listing.shards)
     if (skeleton(shard) != skeleton(listing.shards.front()))
       throw error(ExitCode::kData,

@@ -27,6 +27,7 @@ std::vector<std::string> expand_pattern(const std::string& path);
 struct ShardListing {
   std::vector<std::string> shards;  // sorted paths
   Tally compressed;                 // archives that would have to be unpacked
+  Tally unfinished;                 // downloads under way, "a.tar.part"
 };
 // Throws Error kData where the folder has shards of several sets.
 ShardListing shards_in(const std::filesystem::path& folder);

@@ -124,6 +124,15 @@ train "$work/empty"
 ((status == 3)) || fail "$what: of nothing else: exit $status"
 says 'has no image in 2 archives'
 
+what='archives that are not read, beside one that is'
+cp -r "$work/plain" "$work/beside"
+: >"$work/beside/a-000001.tar.part"
+gzip -c "$work/plain/a-000000.tar" >"$work/beside/a-000000.tar.gz"
+train "$work/beside"
+says 'beside: 1 unfinished download is left out (a-000001.tar.part)'
+says 'beside: 1 compressed archive is left out (a-000000.tar.gz); unpack them to .tar'
+[[ $(weights "$out") == "$plain" ]] || fail "$what: other weights"
+
 what='a run beside the shards'
 out=$work/plain/run
 for _ in 1 2; do
