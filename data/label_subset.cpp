@@ -174,11 +174,11 @@ std::vector<Line> read_lines(const std::string& path, const Dataset& dataset) {
   std::vector<Line> lines;
   std::string text;
   for (int number = 1; std::getline(stream, text); ++number) {
-    if (number == 1 && text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     if (text.find('\0') != text.npos)
       throw error(ExitCode::kData,
                   "[labels] {} is not text, expected the name of an image a line",
                   path);
+    if (number == 1 && text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     text.erase(text.find_last_not_of(" \t\r") + 1);
     if (text.empty()) continue;
     Line line{text, in_parts(text), number};

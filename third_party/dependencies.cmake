@@ -27,6 +27,7 @@ mark_as_advanced(MUSIC_UTF8PROC_INCLUDE_DIR MUSIC_UTF8PROC)
 add_library(Music3rdParty::utf8proc INTERFACE IMPORTED)
 target_include_directories(Music3rdParty::utf8proc INTERFACE ${MUSIC_UTF8PROC_INCLUDE_DIR})
 target_link_libraries(Music3rdParty::utf8proc INTERFACE ${MUSIC_UTF8PROC})
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp>=1.2 libwebpdemux>=1.2)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy>=1.0.3)
 find_path(MUSIC_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 # MUSIC_MPI: AUTO, ON or OFF. The C interface is used, found as C++ because

@@ -117,7 +117,7 @@ void refuse_training_flags(const ResolvedConfig& config) {
         key == "train.batch" || key == "train.micro_batch" ||
         key == "train.score_every" || key == "train.checkpoint_every" ||
         (key.starts_with("augment.") && key != "augment.size" &&
-         key != "augment.mean" && key != "augment.std");
+         key != "augment.mean" && key != "augment.std" && key != "augment.pillow");
     if (training && origin == "flag")
       throw error(ExitCode::kUsage,
                   "[linear] {} would have no effect: --cached trains nothing; "
@@ -199,9 +199,9 @@ Json settings_of(const Config& c, const Options& o, const Compute& compute) {
   s["features"] =
       method.features == Settings::Features::kRes5 ? "res5" : "pooled";
   s["test"] = fmt::format(
-      "resize {} centre-crop {} {}", eval.resize, eval.size,
-      eval.interpolation == data::Interpolation::kBicubic ? "bicubic"
-                                                          : "bilinear");
+      "resize {} centre-crop {} {}{}", eval.resize, eval.size,
+      eval.interpolation == data::Interpolation::kBicubic ? "bicubic" : "bilinear",
+      eval.pillow == data::Resampling::kEarlier ? ", of Pillow 12" : "");
   if (o.cached) {
     s["classifier"] = "logistic regression at its optimum, no augmentation";
     s["decays"] = method.decays.empty() ? Json("twelve by the features' variance")

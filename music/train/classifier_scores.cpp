@@ -111,8 +111,8 @@ std::string RunClassifier::of() const {
   const data::EvalSpec view = eval_spec_of(config_);
   Xxh3 hash;
   const std::string text =
-      fmt::format("{} {} {} {}", data_fingerprint(*test_), view.resize, view.size,
-                  static_cast<int>(view.interpolation));
+      fmt::format("{} {} {} {} {}", data_fingerprint(*test_), view.resize,
+                  view.size, static_cast<int>(view.interpolation), view.pillow);
   hash.update(std::as_bytes(std::span(text)));
   return hash.digest().xxh3_128.substr(0, 16);
 }
