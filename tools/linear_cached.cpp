@@ -21,6 +21,21 @@ std::unique_ptr<data::Dataset> training_images(Config config) {
 
 }  // namespace
 
+void refuse_training_flags(const ResolvedConfig& config) {
+  for (const auto& [key, origin] : config.origins) {
+    const bool training =
+        key.starts_with("optim.") || key == "train.epochs" ||
+        key == "train.batch" || key == "train.micro_batch" ||
+        key == "train.score_every" || key == "train.checkpoint_every" ||
+        (key.starts_with("augment.") && key != "augment.size" &&
+         key != "augment.mean" && key != "augment.std" && key != "augment.pillow");
+    if (training && origin == "flag")
+      throw error(ExitCode::kUsage,
+                  "[linear] {} would have no effect: --cached trains nothing; "
+                  "expected one or the other", key);
+  }
+}
+
 double cached_share(const Config& config) {
   if (config.data.holdout == 0) return CachedProbeSpec().held_out;
   const std::int64_t all = training_images(config)->size();

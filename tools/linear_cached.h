@@ -18,6 +18,9 @@ struct CachedScore {
   std::vector<std::string> notes;  // what a reader of the score must know
 };
 
+// Throws kUsage for a flag of training, which decides nothing here.
+void refuse_training_flags(const ResolvedConfig& config);
+
 // The share of each class's training images that a weight decay is chosen by:
 // data.holdout of them, or else a tenth.
 double cached_share(const Config& config);

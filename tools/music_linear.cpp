@@ -109,22 +109,6 @@ void check(const Config& c, const Options& o) {
                                  : "supervised.head \"batch_norm\"");
 }
 
-// What decides nothing where nothing is trained.
-void refuse_training_flags(const ResolvedConfig& config) {
-  for (const auto& [key, origin] : config.origins) {
-    const bool training =
-        key.starts_with("optim.") || key == "train.epochs" ||
-        key == "train.batch" || key == "train.micro_batch" ||
-        key == "train.score_every" || key == "train.checkpoint_every" ||
-        (key.starts_with("augment.") && key != "augment.size" &&
-         key != "augment.mean" && key != "augment.std" && key != "augment.pillow");
-    if (training && origin == "flag")
-      throw error(ExitCode::kUsage,
-                  "[linear] {} would have no effect: --cached trains nothing; "
-                  "expected one or the other", key);
-  }
-}
-
 std::string test_path(const Config& c) {
   return c.data.eval_test.empty() ? c.data.path : c.data.eval_test;
 }

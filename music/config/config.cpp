@@ -19,14 +19,9 @@
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
 #include "music/config/inert_keys.h"
-#include "music/config/presets.h"
 
 namespace music {
 namespace {
-
-// The first line of a run's config.toml.
-constexpr const char* kWrittenByRun =
-    "# Every setting of a run, and where each came from.";
 
 struct Entry {
   const ConfigKey* key;
@@ -400,37 +395,6 @@ void require(const Config& config, const std::vector<std::string>& keys) {
     throw error(ExitCode::kUsage, "[config] {} is not set; expected --{}: {}",
                 name, flag, key->help);
   }
-}
-
-std::string to_toml(const ResolvedConfig& config) {
-  std::string out = kWrittenByRun + std::string("\n");
-  std::string section;
-  for (const ConfigKey& key : config_keys()) {
-    if (!key.of(config.value.method)) continue;
-    if (key.section() != section) {
-      section = key.section();
-      out += fmt::format("\n[{}]\n", section);
-    }
-    out += fmt::format("{} = {}  # {}\n", key.name.substr(section.size() + 1),
-                       field_text(key, config.value),
-                       one_line(config.origins.at(key.name)));
-  }
-  return out;
-}
-
-std::vector<std::string> preset_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, text] : embedded_presets()) names.push_back(name);
-  return names;
-}
-
-const std::string& preset_text(const std::string& name) {
-  const auto it = embedded_presets().find(name);
-  if (it != embedded_presets().end()) return it->second;
-  throw error(ExitCode::kUsage,
-              "[config] unknown preset \"{}\"{}; expected one of {}", name,
-              suggestion(name, preset_names()),
-              fmt::join(preset_names(), ", "));
 }
 
 }  // namespace music

@@ -40,6 +40,9 @@ struct ConfigKey {
   }
 };
 
+// The first line of a run's config.toml.
+extern const char* const kWrittenByRun;
+
 // In the order of the help and of the resolved file.
 const std::vector<ConfigKey>& config_keys();
 // nullptr when there is none.

@@ -115,7 +115,7 @@ class Relabelled : public Dataset {
   std::vector<std::string> classes_;
 };
 
-// A folder train/ without a val/ beside it is taken for a class.
+// A folder train/ beside others than val/ and test/ is taken for a class.
 std::string part_hint(const std::string& path) {
   std::error_code none;
   const fs::path part = fs::path(path) / "train";

@@ -101,6 +101,8 @@ class NameIndex {
   std::vector<std::pair<std::size_t, std::int64_t>> hashes_;
 };
 
+constexpr int kDecoded = 100;  // copies, at most
+
 using Numbers = std::vector<std::int64_t>;
 
 // A hash of the image's file or pixels; "" for one without any, or that cannot be
@@ -182,6 +184,16 @@ bool in_memory(const Dataset& d) {
   }
 }
 
+bool is_readable(const Dataset& d, std::int64_t i) {
+  data::Image image;
+  try {
+    d.read(i, image);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 void find_copies(const Dataset& train, const Dataset& test,
                  const OverlapLimits& limits, Overlap& found) {
   const bool all = train.size() + test.size() <= limits.whole ||
@@ -202,9 +214,12 @@ void find_copies(const Dataset& train, const Dataset& test,
   for (std::size_t i = 0; i < known.size(); ++i)
     if (!known_hashes[i].empty()) at.emplace(known_hashes[i], known[i]);
   std::unordered_set<std::string_view> seen;
+  int decoded = 0;
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const auto copied = at.find(asked_hashes[i]);
     if (copied == at.end()) continue;
+    // What cannot be read is no part of a score; of many one may be counted.
+    if (decoded++ < kDecoded && !is_readable(test, asked[i])) continue;
     if (found.copies++ == 0)
       found.first_copy = {test.name(asked[i]), train.name(copied->second)};
     seen.insert(asked_hashes[i]);
