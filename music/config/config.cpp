@@ -251,11 +251,15 @@ void check_schedule(ResolvedConfig& config) {
                 "[config] {} expects epochs in rising order, found [{}]",
                 origin_of(config, "optim.milestones"),
                 fmt::join(s.milestones, ", "));
-  if (s.warmup_epochs > static_cast<double>(config.value.train.epochs))
+  if (const auto epochs = static_cast<double>(config.value.train.epochs);
+      s.warmup_epochs > epochs) {
+    const double peak = s.base_lr * static_cast<double>(s.batch) / 256;
     config.warnings.push_back(fmt::format(
-        "the warm-up of {} epochs is longer than the {} epochs of the run: "
-        "the learning rate never reaches its peak",
-        s.warmup_epochs, config.value.train.epochs));
+        "the warm-up of {} epochs ({}) is longer than the run, train.epochs {}: "
+        "the learning rate rises to {:.4g} and never reaches its peak, {:.4g}",
+        s.warmup_epochs, config.origins.at("optim.warmup_epochs"), epochs,
+        peak * epochs / s.warmup_epochs, peak));
+  }
   if (s.kind == ScheduleKind::kSteps &&
       s.milestones.back() >= config.value.train.epochs)
     config.warnings.push_back(fmt::format(
@@ -298,6 +302,11 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = true expects optim.kind \"sgd\", found \"lars\"",
                 origin_of(config, "optim.nesterov"));
+  // That is the step in one pass, which has one name.
+  if (c.train.micro_batch >= c.train.batch) {
+    config.value.train.micro_batch = 0;
+    config.origins.at("train.micro_batch") += ": all of the batch";
+  }
   if (c.train.micro_batch == 1)
     throw error(ExitCode::kUsage,
                 "[config] {} = 1 leaves batch norm one sample: expected at least "

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <cstdlib>
 #include <map>
 #include <sstream>
 
@@ -27,19 +28,34 @@ std::string deciding_settings(const Config& config) {
   return text;
 }
 
+namespace {
+
+using Settings = std::map<std::string, std::string>;
+
+std::int64_t number(const Settings& values, const char* key) {
+  const auto at = values.find(key);
+  return at == values.end() ? 0 : std::atoll(at->second.c_str());
+}
+
+Settings settings_of(const std::string& text) {
+  Settings values;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    if (equals != std::string::npos)
+      values[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  // Of an older version: all of the batch at once, which now has one name.
+  if (number(values, "train.micro_batch") >= number(values, "train.batch"))
+    values.erase("train.micro_batch");
+  return values;
+}
+
+}  // namespace
+
 std::vector<std::string> differences(const std::string& from,
                                      const Config& to) {
-  const auto settings = [](const std::string& text) {
-    std::map<std::string, std::string> values;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-      const std::size_t equals = line.find('=');
-      if (equals != std::string::npos)
-        values[line.substr(0, equals)] = line.substr(equals + 1);
-    }
-    return values;
-  };
-  auto before = settings(from), after = settings(deciding_settings(to));
+  Settings before = settings_of(from), after = settings_of(deciding_settings(to));
   // Of a key that stands only where it is not the default, that is known.
   const Config defaults;
   for (const ConfigKey& key : config_keys())
@@ -47,7 +63,7 @@ std::vector<std::string> differences(const std::string& from,
       for (auto* side : {&before, &after})
         side->try_emplace(key.name, field_text(key, defaults));
   // Two methods differ in all of their settings.
-  if (before.at("method.name") != after.at("method.name"))
+  if (before["method.name"] != after["method.name"])
     for (const ConfigKey& key : config_keys())
       if (!key.method.empty()) before.erase(key.name), after.erase(key.name);
   std::vector<std::string> out;
@@ -61,6 +77,14 @@ std::vector<std::string> differences(const std::string& from,
   for (const auto& [name, was] : before)
     out.push_back(fmt::format("{} {} -> not known", name, was));
   return out;
+}
+
+std::optional<std::int64_t> other_epochs(const std::string& from,
+                                         const Config& to) {
+  const std::vector<std::string> found = differences(from, to);
+  if (found.size() != 1 || !found[0].starts_with("train.epochs "))
+    return std::nullopt;
+  return number(settings_of(from), "train.epochs");
 }
 
 }  // namespace music

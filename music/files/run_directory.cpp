@@ -1,7 +1,6 @@
 #include "music/files/run_directory.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
@@ -19,6 +18,7 @@
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
 #include "music/files/cpu/cpu_info.h"
+#include "music/files/same_run.h"
 
 namespace music {
 namespace {
@@ -134,10 +134,12 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   existed_ = fs::exists(file);
   const Resume resume = config.value.train.resume;
   if (!existed_) {
-    if (resume == Resume::kRequire)
+    if (resume == Resume::kRequire ||
+        (resume == Resume::kExtend && !has_checkpoint(path_)))
       throw error(ExitCode::kNoCheckpoint,
                   "[run] {} holds no run, expected one to go on with "
-                  "(train.resume \"require\")", path_.string());
+                  "(train.resume \"{}\")", path_.string(),
+                  resume == Resume::kExtend ? "extend" : "require");
     return;
   }
   if (resume == Resume::kNever)
@@ -148,13 +150,9 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   // Older versions wrote "auto"; their checkpoints know what it came to.
   if (before.value.train.precision == Precision::kAuto)
     before.value.train.precision = config.value.train.precision;
-  const std::vector<std::string> changed =
-      differences(deciding_settings(before.value), config.value);
-  if (!changed.empty())
-    throw error(ExitCode::kUsage,
-                "[run] {} holds a run of another configuration ({}); expected "
-                "the same, or a new --out", path_.string(),
-                fmt::join(changed, ", "));
+  require_same_run(deciding_settings(before.value), config.value,
+                   resume == Resume::kExtend, path_,
+                   fmt::format("{} holds a run of", path_.string()));
 }
 
 std::string command_line(const std::vector<std::string>& argv) {

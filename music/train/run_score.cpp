@@ -2,9 +2,19 @@
 
 #include <spdlog/spdlog.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "music/eval/knn.h"
 
 namespace music {
+namespace {
+
+std::filesystem::path file_of(const RunFiles& files) {
+  return files.directory.eval() / "knn_during_training.jsonl";
+}
+
+}  // namespace
 
 RunScore::RunScore(const Config& config)
     : data_(open_eval_data(
@@ -37,10 +47,26 @@ void RunScore::record(Trainer& trainer, RunFiles& files,
   }
   spdlog::info("[knn] after epoch {}: {}", epoch, text);
   const std::string line = to_json(metrics);
-  const auto folder = files.directory.eval();
-  std::filesystem::create_directories(folder);
-  AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
-  files.tensorboard->write(trainer.steps_done(), curves);
+  std::error_code ignored;  // opening the file will say it
+  std::filesystem::create_directories(files.directory.eval(), ignored);
+  AppendFile(file_of(files)).append(line + "\n");
+  // At the last step done: a start that goes on from here keeps it.
+  files.tensorboard->write(trainer.steps_done() - 1, curves);
+}
+
+bool RunScore::lacks(const Trainer& trainer, const RunFiles& files) {
+  std::ifstream in(file_of(files));
+  std::int64_t keep = 0, last = 0;
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object()) break;
+    const std::int64_t step = json.value("step", std::int64_t{-1});
+    if (step < 0 || step > trainer.steps_done()) break;
+    last = step;
+    keep += static_cast<std::int64_t>(line.size()) + 1;
+  }
+  if (in.is_open()) AppendFile(file_of(files)).truncate_to(keep);
+  return last != trainer.steps_done();
 }
 
 }  // namespace music

@@ -88,7 +88,10 @@ class Trainer {
   // The schedule's rate where it moves something, otherwise the highest that
   // does.
   double rate_of(const UpdateKnobs& knobs, double scheduled) const;
+  // The highest of this run; of a warm-up that is longer than it, the last.
   double peak_rate() const;
+  // What `schedule` says of a step, as rate_of() has it.
+  double rate_at(const Schedule& schedule, std::int64_t step) const;
   // Its num_batches_tracked: of the file it was started from, and since.
   std::int64_t encoder_batches() const;
   void save_weights(const std::filesystem::path& directory,

@@ -45,7 +45,16 @@ double Trainer::rate_of(const UpdateKnobs& knobs, double scheduled) const {
   return highest;
 }
 
+double Trainer::rate_at(const Schedule& schedule, std::int64_t step) const {
+  const Position at{step, schedule.total_steps, steps_per_epoch_, schedule.peak,
+                    schedule.share(step)};
+  const double rate = schedule.rate(step);
+  return rate_of(model_->method().knobs(at, rate), rate);
+}
+
 double Trainer::peak_rate() const {
+  if (schedule_.warmup_steps >= schedule_.total_steps)
+    return rate_at(schedule_, schedule_.total_steps - 1);
   const Position peak{0, schedule_.total_steps, steps_per_epoch_,
                       schedule_.peak, 1};
   return rate_of(model_->method().knobs(peak, schedule_.peak), schedule_.peak);
