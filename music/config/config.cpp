@@ -161,15 +161,30 @@ bool too_large(const ConfigValue& value) {
   return v && std::isfinite(*v) && std::abs(*v) > ConfigKey::kLargest;
 }
 
+std::string in_lower_case(std::string text) {
+  for (char& c : text)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// " (did you mean moco_v2?)" of a key that takes one of some words.
+std::string nearest_word(const ConfigKey& key, const ConfigValue& value) {
+  Config config;
+  const Field field = key.field(config);
+  const auto* choice = std::get_if<EnumField>(&field);
+  const auto* word = std::get_if<std::string>(&value.value);
+  return choice && word ? suggestion(in_lower_case(*word), choice->names) : "";
+}
+
 void merge_into(const std::vector<Entry>& entries, ResolvedConfig& config) {
   for (const Entry& e : entries) {
     if (!assign(*e.key, config.value, e.value))
-      throw error(ExitCode::kUsage, "[config] {}: {} expects {}{}, found {}",
+      throw error(ExitCode::kUsage, "[config] {}: {} expects {}{}, found {}{}",
                   e.where, e.key->name, e.key->expected(),
                   too_large(e.value) ? fmt::format(" of at most {:.0e}",
                                                    ConfigKey::kLargest)
                                      : "",
-                  e.value.text);
+                  e.value.text, nearest_word(*e.key, e.value));
     config.origins[e.key->name] = e.origin;
   }
 }

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "engine/core/error.h"
+#include "music/model/foreign_weights.h"
 
 namespace music {
 namespace {
@@ -262,6 +263,8 @@ class Matching {
 
 EvalData open_eval_data(const std::string& train, const std::string& test,
                         data::DatasetFormat format) {
+  refuse_as_images(train);
+  refuse_as_images(test);
   const bool own = data::has_test_split(test, format);
   std::error_code none;
   if (!own && (train == test || fs::equivalent(train, test, none)))

@@ -177,7 +177,8 @@ void apply_retention(const fs::path& root, const CheckpointState& state,
 void clear_latest(const fs::path& root, const std::string& run_id) {
   const auto copied = copied_latest(root);
   if (!copied) return;
-  const bool ours = run_id_of(copied->path) == run_id;
+  const bool ours = run_id_of(copied->path) == run_id &&
+                    std::ranges::all_of(entries_of(copied->path), is_our_file);
   if (ours && is_taken(root / step_name(copied->step))) {
     CheckpointState removed;
     removed.step = copied->step, removed.run_id = run_id;

@@ -6,6 +6,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -65,6 +67,32 @@ std::string environment_json(const ResolvedConfig& config,
                 nlohmann::ordered_json::error_handler_t::replace);
 }
 
+// A name that is a file's by its ending.
+bool is_file_name(const fs::path& path) {
+  for (const char* ending : {".safetensors", ".pth", ".pt", ".ckpt", ".onnx",
+                             ".npz", ".tar", ".toml", ".json", ".zip"})
+    if (path.extension() == ending) return true;
+  return false;
+}
+
+// What a run writes into the folder of its images could become images.
+void look_at_data(const fs::path& run, const std::string& data) {
+  std::error_code failure;
+  const fs::path images = fs::canonical(data, failure);
+  if (failure || !fs::is_directory(images, failure)) return;
+  const fs::path out = fs::weakly_canonical(run, failure);
+  if (failure) return;
+  if (out == images)
+    throw error(ExitCode::kUsage,
+                "[run] {} is the folder of the images: expected a run directory "
+                "elsewhere", run.string());
+  const auto [end, rest] =
+      std::mismatch(images.begin(), images.end(), out.begin(), out.end());
+  if (end == images.end())
+    spdlog::warn("[run] {} lies in the folder of the images, {}: it is not a "
+                 "class of them; better elsewhere", run.string(), data);
+}
+
 void write_file(const fs::path& path, const std::string& text) {
   FileWriter file(path);
   file.write(text);
@@ -83,6 +111,11 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
     throw error(ExitCode::kUsage,
                 "[run] {} is a file, expected a folder or a new name",
                 path_.string());
+  if (is_file_name(path_) && !fs::exists(path_, failure))
+    throw error(ExitCode::kUsage,
+                "[run] {} is the name of a file, expected that of a folder for "
+                "the run", path_.string());
+  look_at_data(path_, config.value.data.path);
   fs::create_directories(path_, failure);
   if (failure) throw_write_error(path_, failure.value());
   lock();

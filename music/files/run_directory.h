@@ -19,8 +19,9 @@ class RunDirectory {
   // Creates config.train.out, or opens the run that is there, and writes
   // config.toml and env.json. Throws ExitCode::kUsage when another process
   // holds it, when its run has another config_hash (the keys that differ are
-  // named), or when there is a run and train.resume is "never";
-  // ExitCode::kNoCheckpoint when there is none and train.resume is "require".
+  // named), when there is a run and train.resume is "never", or when it is the
+  // data's folder; ExitCode::kNoCheckpoint when there is none and train.resume is
+  // "require". A folder inside the data's is warned of.
   RunDirectory(const ResolvedConfig& config,
                const std::vector<std::string>& argv,
                const dist::Threads& threads);

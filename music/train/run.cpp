@@ -97,7 +97,8 @@ class Run {
 void Run::start_logs() {
   const int rank = communicator_.rank(), size = communicator_.size();
   const auto logs = std::filesystem::path(config_.train.out) / "logs";
-  if (files_) std::filesystem::create_directories(logs);
+  std::error_code ignored;  // opening the file will say it
+  if (files_) std::filesystem::create_directories(logs, ignored);
   communicator_.barrier();
   setup_logging(config_.train.log_level, rank, size,
                 (logs / fmt::format("rank-{:04}.log", rank)).string());
@@ -267,7 +268,12 @@ void Run::score_what_lacks() {
 
 void Run::score_classifier() {
   communicator_.activity().stage("evaluation", 20);
-  classifier_->record(trainer_, files_ ? &*files_ : nullptr);
+  try {
+    classifier_->record(trainer_, files_ ? &*files_ : nullptr);
+  } catch (const Error& e) {  // the scores were made, on all ranks
+    if (e.code() != ExitCode::kDiskFull) throw;
+    spdlog::warn("{}; training goes on", e.what());
+  }
 }
 
 bool Run::knn_due() const {
