@@ -193,7 +193,7 @@ TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder,
   for (const auto& file : before) cut(file, first_step);
   file_ = std::make_unique<AppendFile>(new_file(folder, before));
   file_->append(event(0, kFirst));
-  // SessionLog { 1 status = START }: to a page that has read what was cut off.
+  // SessionLog { 1 status = START }: to who has read what was cut off.
   if (!before.empty())
     file_->append(event(first_step, bytes_field(7, integer_field(1, 1))));
 }

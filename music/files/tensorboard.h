@@ -4,10 +4,10 @@
 // A reader cannot tell a torn end from damage and drops the rest of a file, so
 // nothing is ever appended to an old one: each start opens a new file. Readers
 // differ in what they make of a step that stands in two files (EventAccumulator
-// and the page's slow loader heed a SessionLog START and nothing else, its fast
-// loader the order of steps and nothing else), and all take files by name. So no
-// step does: a start that goes on from a checkpoint cuts off what earlier ones
-// wrote of later steps, and its file's name sorts behind theirs.
+// heeds a SessionLog START, the page's fast loader the order of steps, its slow
+// one nothing: findings/tensorboard-resumed-run.sh), and all take files by name.
+// So no step does: a start that goes on from a checkpoint cuts off what earlier
+// ones wrote of later steps, and its file's name sorts behind theirs.
 
 #include <cstdint>
 #include <filesystem>
@@ -31,7 +31,7 @@ class TensorBoardWriter {
  public:
   // Opens a new events.out.tfevents.* in `folder`, which it creates, for the
   // steps from first_step on: files of earlier writers lose what they say of
-  // these, and a page that is open forgets it. What others wrote there stays.
+  // these, and a program that has read it is told. What others wrote there stays.
   // Failures are warnings only.
   explicit TensorBoardWriter(const std::filesystem::path& folder,
                              std::int64_t first_step = 0);
