@@ -115,6 +115,10 @@ std::string read_file(const std::string& path) {
   if (stat(path.c_str(), &info) != 0)
     throw error(ExitCode::kUsage, "[config] cannot read {}: {}", path,
                 std::strerror(errno));
+  if (const std::string inner = path + "/config.toml";
+      S_ISDIR(info.st_mode) && stat(inner.c_str(), &info) == 0)
+    throw error(ExitCode::kUsage, "[config] {} is a folder, expected a file, as {}",
+                path, inner);
   if (!S_ISREG(info.st_mode) || info.st_size > kLimit)
     throw error(ExitCode::kUsage,
                 "[config] {} is not a configuration file: expected a regular "
@@ -434,10 +438,13 @@ std::vector<std::string> preset_names() {
 const std::string& preset_text(const std::string& name) {
   const auto it = embedded_presets().find(name);
   if (it != embedded_presets().end()) return it->second;
+  std::string word = name.substr(name.rfind('/') + 1);
+  if (word.ends_with(".toml")) word.resize(word.size() - 5);
   throw error(ExitCode::kUsage,
-              "[config] unknown preset \"{}\"{}; expected one of {}", name,
-              suggestion(name, preset_names()),
-              fmt::join(preset_names(), ", "));
+              "[config] unknown preset \"{}\"{}; expected one of {}{}", name,
+              suggestion(in_lower_case(word), preset_names()),
+              fmt::join(preset_names(), ", "),
+              word == name ? "" : "; -c reads a file");
 }
 
 }  // namespace music

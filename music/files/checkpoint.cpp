@@ -101,9 +101,13 @@ std::vector<Candidate> candidates_in(const fs::path& root) {
   return found;
 }
 
-// The name of a file that save_checkpoint makes, or its FileWriter's temporary.
+// The name of a file that save_checkpoint makes, or its FileWriter's temporary,
+// or of what a desktop leaves in every folder.
 bool is_our_file(const fs::path& path) {
   const std::string name = path.filename().string();
+  if (name == ".DS_Store" || name == "Thumbs.db" || name == "desktop.ini" ||
+      name.starts_with("._"))
+    return true;
   const std::size_t tail = name.rfind(".tmp-");
   const bool temporary = name.starts_with('.') && tail != std::string::npos;
   const std::string_view base =

@@ -179,13 +179,24 @@ void RunDirectory::compare(const ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[run] {} holds a run; expected a new folder, or train.resume "
                 "\"auto\" to go on with it", path_.string());
-  ResolvedConfig before = resolve({{file.string()}, {}, {}});
+  ResolvedConfig before;
+  try {
+    if (fs::is_empty(file))
+      throw error(ExitCode::kUsage, "[config] {} is empty", file.string());
+    before = resolve({{file.string()}, {}, {}});
+  } catch (const std::exception& e) {
+    if (!has_checkpoint(path_)) throw;
+    // Copied in part, or of another version. Its checkpoints know as well.
+    spdlog::warn("[run] {}; what the run is, its checkpoints say", e.what());
+    return;
+  }
   // Older versions wrote "auto"; their checkpoints know what it came to.
   if (before.value.train.precision == Precision::kAuto)
     before.value.train.precision = config.value.train.precision;
   require_same_run(deciding_settings(before.value), config.value,
                    resume == Resume::kExtend, path_,
                    fmt::format("{} holds a run of", path_.string()));
+  continues_ = true;
 }
 
 std::string command_line(const std::vector<std::string>& argv) {

@@ -30,6 +30,8 @@ class RunDirectory {
   RunDirectory& operator=(const RunDirectory&) = delete;
 
   bool existed() const { return existed_; }  // an earlier start was here
+  // Its config.toml had this configuration, or was extended to it just now.
+  bool continues() const { return continues_; }
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path file(const std::string& name) const {
     return path_ / name;
@@ -50,7 +52,7 @@ class RunDirectory {
 
   std::filesystem::path path_;
   int lock_ = -1;
-  bool existed_ = false;
+  bool existed_ = false, continues_ = false;
 };
 
 // A command as a shell would take it back.

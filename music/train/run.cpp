@@ -126,10 +126,16 @@ void Run::resume() {
   // An earlier start may have extended the run and not come to a checkpoint.
   identity_ = goes_on(*checkpoint, config_,
                       config_.train.resume == Resume::kExtend ||
-                          files_->directory.existed(),
+                          files_->directory.continues(),
                       fingerprint_, trainer_.weights());
   trainer_.restore(*checkpoint, files_->quarantine.samples());
+  if (files_->metrics.bytes() < s.metrics_bytes)
+    spdlog::warn("[run] {} has {} bytes, the checkpoint knows of {}: steps before "
+                 "{} are missing there", files_->directory.metrics().string(),
+                 files_->metrics.bytes(), s.metrics_bytes, s.step);
   files_->metrics.truncate_to(s.metrics_bytes);
+  if (files_->metrics.bytes() == 0)
+    files_->metrics.write(metrics_header(config_, argv_));
   spdlog::info("[run] goes on at step {} of {} from {}", s.step,
                trainer_.total_steps(), checkpoint->directory.string());
   if (identity_.epochs_before) {

@@ -54,6 +54,12 @@ copied() {
       cp "$work"/whole/ckpt/step_*20/manifest.json "$run/ckpt/step_000000000020" ;;
     cut) cp -r "$half" "$run"; cp -r "$work"/whole/ckpt/step_*20 "$run/ckpt"
       truncate -s 999 "$run"/ckpt/step_*20/rank-0000.safetensors ;;
+    metrics) cp -r "$half" "$run"; rm -r "$run"/{metrics.jsonl,env.json,tb,logs} ;;
+    config) cp -r "$half" "$run"; : >"$run/config.toml" ;;
+    desktop) cp -r "$half" "$run"; touch "$run/ckpt/.DS_Store"
+      (cd "$run"/ckpt/step_*15 && touch .DS_Store ._manifest.json) ;;
+    elsewhere) cp -r "$half" "$run"; rm -rf "$work/far"; mv "$run/ckpt" "$work/far"
+      ln -s ../far "$run/ckpt" ;;
     nothing) cp -r "$half" "$run"; mkdir "$run/ckpt/step_000000000020" ;;
   esac
   "${four[@]}" --out "$run" 2>"$work/log" || fail "$how: $(tail -3 "$work/log")"
@@ -61,7 +67,7 @@ copied() {
   [[ $(readlink "$run/ckpt/latest") == step_000000000024 ]] || fail "$how: latest"
   said "$work/log" 'goes on at step 15 of 24' 1
 }
-for how in links plain text empty; do
+for how in links plain text empty desktop elsewhere; do
   copied "$how"
   said "$work/log" 'warning' 0
 done
@@ -71,6 +77,18 @@ for how in part cut nothing; do
   copied "$how"
   said "$work/log" 'step_0+20 is skipped: ' 1
 done
+copied config
+said "$work/log" 'config.toml is empty; what the run is, its checkpoints say' 1
+copied metrics
+said "$work/log" 'metrics.jsonl has 0 bytes, the checkpoint knows of [0-9]+: steps before 15' 1
+head -1 "$work/copied/metrics.jsonl" | grep -q '"argv"' || fail "no header in metrics.jsonl"
+# A configuration that is not all there lets no other in.
+cp -r "$half" "$work/other" && : >"$work/other/config.toml"
+"${four[@]}" --seed 3 --out "$work/other" 2>"$work/log" && fail "another seed is taken"
+said "$work/log" 'written under another configuration \(train.seed 0 -> 3\)' 1
+cp -r "$half" "$work/more" && : >"$work/more/config.toml"
+"${tiny[@]}" --epochs 9 --out "$work/more" 2>"$work/log" && fail "more epochs without --extend"
+said "$work/log" 'written under another configuration .*--extend to go on' 1
 # Moved, it goes on; two at a time do not.
 mv "$work/copied" "$work/moved"
 "${four[@]}" --out "$work/moved" 2>"$work/log" || fail "a moved run"
@@ -183,6 +201,10 @@ expect 2 'is a file, expected a folder' "${four[@]}" --out "$work/whole/encoder.
 expect 2 'is the name of a file' "${four[@]}" --out "$work/x.safetensors"
 expect 2 'is the folder of the images' "${four[@]}" --out "$data"
 expect 2 'unknown preset "cifar-cpu" \(did you mean cifar10-cpu' "${four[@]}" --preset cifar-cpu --out "$work/x"
+expect 2 'unknown preset "presets/demo.toml" \(did you mean demo\?\).*; -c reads a file' \
+  "${four[@]}" --preset presets/demo.toml --out "$work/x"
+expect 2 'whole is a folder, expected a file, as .*whole/config.toml' \
+  "${four[@]}" -c "$work/whole" --out "$work/x"
 [[ ! -e $work/x ]] || fail "a refused run left its folder"
 "${tiny[@]}" --epochs 1 --weights "$work/whole" --out "$work/from" --warmup 2>/dev/null &&
   fail "--warmup is taken"
