@@ -111,19 +111,18 @@ std::filesystem::path new_file(
 // The payload of the next record; nullopt: no whole one follows.
 std::optional<std::string> next_record(std::istream& in) {
   constexpr std::uint64_t kMost = 16 << 20;
-  std::array<char, 12> head{};
+  std::string head(12, '\0'), tail(4, '\0');
+  if (!in.read(head.data(), 12)) return std::nullopt;
+  const auto checks = [](const std::string& crc, std::string_view of) {
+    return crc == little_endian(masked(crc32c(of)));
+  };
   std::uint64_t length = 0;
-  if (!in.read(head.data(), head.size())) return std::nullopt;
   std::memcpy(&length, head.data(), sizeof length);
-  if (length > kMost) return std::nullopt;
-  std::string data(static_cast<std::size_t>(length), '\0');
-  std::array<char, 4> tail{};
-  if (!in.read(data.data(), static_cast<std::streamsize>(length)) ||
-      !in.read(tail.data(), tail.size()))
+  if (length > kMost || !checks(head.substr(8), head.substr(0, 8)))
     return std::nullopt;
-  const std::string whole = tfrecord(data);
-  if (!std::equal(head.begin(), head.end(), whole.begin()) ||
-      !std::equal(tail.begin(), tail.end(), whole.end() - 4))
+  std::string data(static_cast<std::size_t>(length), '\0');
+  if (!in.read(data.data(), static_cast<std::streamsize>(length)) ||
+      !in.read(tail.data(), 4) || !checks(tail, data))
     return std::nullopt;
   return data;
 }
@@ -148,22 +147,13 @@ std::optional<std::int64_t> step_of(std::string_view data) {
 
 // Cuts off a file of ours at first_step, or at a torn end.
 void cut(const std::filesystem::path& file, std::int64_t first_step) {
-  std::error_code failure;
-  const std::uintmax_t size = std::filesystem::file_size(file, failure);
   std::ifstream in(file, std::ios::binary);
-  auto data = next_record(in);
-  if (failure || !data || step_of(*data) != 0 || !data->ends_with(kFirst)) return;
-  std::uintmax_t keep = 0;
-  while (data) {
-    keep = static_cast<std::uintmax_t>(in.tellg());
-    data = next_record(in);
-    if (!data) break;
-    const auto step = step_of(*data);
-    if (!step) return;
-    if (*step >= first_step) break;
-  }
-  if (keep >= size) return;
-  std::filesystem::resize_file(file, keep, failure);
+  const std::int64_t keep = whole_events(in, first_step);
+  std::error_code failure;
+  if (keep < 0 ||
+      static_cast<std::uintmax_t>(keep) >= std::filesystem::file_size(file, failure))
+    return;
+  std::filesystem::resize_file(file, static_cast<std::uintmax_t>(keep), failure);
   if (failure)
     spdlog::warn("[log] cannot truncate {}: {}; TensorBoard may show steps from "
                  "{} on twice", file.string(), failure.message(), first_step);
@@ -183,6 +173,19 @@ std::string tfrecord(std::string_view data) {
   out += little_endian(masked(crc32c(out)));
   out += data;
   return out + little_endian(masked(crc32c(data)));
+}
+
+std::int64_t whole_events(std::istream& in, std::int64_t first_step) {
+  auto data = next_record(in);
+  if (!data || step_of(*data) != 0 || !data->ends_with(kFirst)) return -1;
+  for (;;) {
+    const auto keep = static_cast<std::int64_t>(in.tellg());
+    data = next_record(in);
+    if (!data) return keep;
+    const auto step = step_of(*data);
+    if (!step) return -1;
+    if (*step >= first_step) return keep;
+  }
 }
 
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder,

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <istream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ std::uint32_t crc32c(std::string_view data);
 
 // One TFRecord: length, masked CRC of it, data, masked CRC of it.
 std::string tfrecord(std::string_view data);
+
+// Bytes of an event file that are whole records of steps before first_step, up to
+// the first that is not; -1: another program wrote it.
+std::int64_t whole_events(std::istream& in, std::int64_t first_step);
 
 class TensorBoardWriter {
  public:
