@@ -88,10 +88,10 @@ std::string plain_range(const CLI::App& app, const std::string& message) {
   const bool positive =
       option && option->get_type_name().find("POSITIVE") != std::string::npos;
   const std::string range =
-      high < 1e300 ? fmt::format("{:.9g} to {:.9g}", low, high)
+      high < 1e300 ? fmt::format("one in range {:.9g} to {:.9g}", low, high)
       : positive   ? "a number above 0"
                    : fmt::format("at least {:.9g}", low);
-  return fmt::format("{} expects {}, found {}", m[1].str(), range, m[2].str());
+  return fmt::format("{}: found {}, expected {}", m[1].str(), m[2].str(), range);
 }
 
 void reject_extras(const CLI::App& app) {

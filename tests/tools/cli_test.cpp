@@ -116,11 +116,13 @@ TEST_SUITE("cli") {
       }
       return "";
     };
-    CHECK(refused({"--any", "-1"}) == "[cli] --any expects at least 0, found -1");
+    CHECK(refused({"--any", "-1"}) == "[cli] --any: found -1, expected at least 0");
     CHECK(refused({"--positive", "0"}) ==
-          "[cli] --positive expects a number above 0, found 0");
-    CHECK(refused({"--ratio=7"}) == "[cli] --ratio expects 1e-06 to 0.5, found 7");
-    CHECK(refused({"--more", "2"}) == "[cli] --more expects at least 2.5, found 2");
+          "[cli] --positive: found 0, expected a number above 0");
+    CHECK(refused({"--ratio=7"}) ==
+          "[cli] --ratio: found 7, expected one in range 1e-06 to 0.5");
+    CHECK(refused({"--more", "2"}) ==
+          "[cli] --more: found 2, expected at least 2.5");
     CHECK(refused({"--any", "0", "--positive", "1"}).empty());
   }
 

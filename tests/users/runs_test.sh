@@ -184,6 +184,14 @@ sed -i 's/^epochs = 4/epochs = 9/' "$work/between/config.toml"
 "${tiny[@]}" --epochs 11 --train.log_level warn --resume extend --out "$run" || fail "twice"
 grep -q '"extended": "4@24 9@54"' "$run"/ckpt/step_*66/manifest.json || fail "extended twice"
 
+# TensorBoard's readers, where the package is.
+if [[ -n ${MUSIC_PEER_PYTHON:-} ]] &&
+  "$MUSIC_PEER_PYTHON" -c 'import tensorboard' 2>/dev/null; then
+  "$MUSIC_PEER_PYTHON" "$(dirname "${BASH_SOURCE[0]}")/../../tools/peers/check_tensorboard.py" \
+    "$run" "$work/stopped" "$work/moved" >"$work/readers" 2>/dev/null ||
+    fail "TensorBoard's readers: $(cat "$work/readers")"
+fi
+
 # All of the batch at once is the same run under one name.
 "${four[@]}" --micro-batch 16 --train.log_level warn --out "$work/whole" || fail "--micro-batch 16"
 expect 2 'train.micro_batch 0 -> 8' "${four[@]}" --micro-batch 8 --out "$work/whole"
@@ -213,7 +221,7 @@ expect 2 'whole is a folder, expected a file, as .*whole/config.toml' \
 said "$work/log" 'lies in the folder of the images' 1
 said "$work/log" 'warm-up of 5 epochs \(flag\) is longer than the run.*rises to 0.0025 and never reaches its peak, 0.0125' 1
 said "$work/log" 'learning rate up to 0.002083' 1
-expect 2 'memory-gib expects a number above 0, found -1$' "$build/music_plan" --memory-gib -1
+expect 2 'memory-gib: found -1, expected a number above 0$' "$build/music_plan" --memory-gib -1
 
 ((failures == 0)) && echo "runs as users treat them: all as described"
 exit $((failures > 0))
