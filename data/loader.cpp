@@ -245,8 +245,10 @@ class Loader::Source : public BatchSource {
 Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
     : source_(std::make_unique<Source>(dataset, spec)),
       ring_(std::make_unique<BatchRing>(
-          *source_, shard_size(spec.batch, spec.rank, spec.world), spec.views,
-          spec.augment.size, spec.workers, spec.memory)) {}
+          *source_,
+          std::max<std::int64_t>(
+              1, shard_size(spec.batch, spec.rank, spec.world)),
+          spec.views, spec.augment.size, spec.workers, spec.memory)) {}
 
 Loader::~Loader() = default;
 
