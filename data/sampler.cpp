@@ -47,7 +47,7 @@ std::int64_t Sampler::batch_size(std::int64_t index) const {
 
 std::int64_t Sampler::samples_per_epoch() const {
   const std::int64_t last = batches_per_epoch() - 1;
-  return last * shard_size(batch_, rank_, world_) + batch_size(last);
+  return last * batch_ + batch_total(last);
 }
 
 void Sampler::indices(std::int64_t epoch, std::int64_t index,

@@ -27,7 +27,7 @@ class Sampler {
   std::int64_t batch_total(std::int64_t index) const;
   // Samples of this rank, perhaps none; ranks differ by at most one.
   std::int64_t batch_size(std::int64_t index) const;
-  std::int64_t samples_per_epoch() const;  // of this rank
+  std::int64_t samples_per_epoch() const;  // of all ranks
   // Sample numbers of one batch. Keeps the last epoch's permutation; not
   // thread-safe.
   void indices(std::int64_t epoch, std::int64_t index,
