@@ -201,6 +201,7 @@ class Scoring {
     std::vector<std::int64_t> bad(static_cast<std::size_t>(world_.size()));
     world_.exchange(std::span(&e.train.bad_images, 1), bad);
     for (const std::int64_t n : bad) e.bad_train += n;
+    data::check_bad(e.bad_train, train.size(), data::EvalLoaderSpec{}.bad_share);
     return e;
   }
 

@@ -202,6 +202,7 @@ void write(const Options& o, dist::Communicator& world) {
     left_out += facts[static_cast<std::size_t>(2 * r + 1)];
     if (r > 0) files.append(part(r));
   }
+  data::check_bad(left_out, dataset->size(), data::EvalLoaderSpec{}.bad_share);
   if (rows == 0)
     throw error(ExitCode::kData, "[features] none of {} images can be read",
                 dataset->size());

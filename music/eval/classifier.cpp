@@ -101,6 +101,7 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
                            {static_cast<std::int64_t>(losses.size())},
                            DType::kF64});
   ClassifierScores scores{counts[0], counts[1], {}};
+  data::check_bad(scores.bad_images, dataset.size(), loading.bad_share);
   if (scores.images == 0)
     throw error(ExitCode::kData, "[eval] none of {} images could be read",
                 dataset.size());

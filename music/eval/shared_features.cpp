@@ -36,6 +36,8 @@ Features gather(const Features& mine, dist::Communicator& communicator) {
     f.count += rows[r];
     f.bad_images += all[2 * r + 1];
   }
+  data::check_bad(f.bad_images, f.count + f.bad_images,
+                  data::EvalLoaderSpec{}.bad_share);
   f.values = gather_values(mine.values, numbers, communicator);
   f.labels = gather_values(mine.labels, rows, communicator);
   return f;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -185,16 +186,27 @@ void Run::describe() const {
                    : "");
 }
 
-// Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
-// so that they stop after the same step.
+// Bad images to rank 0, and an error where all ranks have too many; the signal
+// that one of the ranks has had, or 0, to all, so that they stop after the same
+// step.
 int Run::share_news() {
-  std::string bad = quarantine_lines(trainer_.loader(), bad_seen_);
-  std::int64_t news[] = {InterruptGuard::pending(), bad.empty() ? 0 : 1};
-  communicator_.all_reduce({news, Shape{2}, DType::kI64},
+  const data::Loader& loader = trainer_.loader();
+  const std::string bad = quarantine_news(loader, bad_seen_);
+  // The signal, whether there are news, bad images of each rank.
+  std::vector<std::int64_t> news(2 + static_cast<std::size_t>(communicator_.size()));
+  news[0] = InterruptGuard::pending();
+  news[1] = bad.empty() ? 0 : 1;
+  news[2 + static_cast<std::size_t>(communicator_.rank())] =
+      loader.bad_in_epoch();
+  communicator_.all_reduce({news.data(), Shape{std::ssize(news)}, DType::kI64},
                            dist::Reduction::kMax);
-  if (news[1] != 0)
-    for (const auto& lines : dist::all_gather_text(communicator_, bad))
-      if (files_) files_->quarantine.add(lines);
+  if (news[1] != 0) {
+    const auto lines =
+        quarantine_lines(dist::all_gather_text(communicator_, bad));
+    if (files_) files_->quarantine.add(lines);
+  }
+  data::check_bad(std::accumulate(news.begin() + 2, news.end(), std::int64_t{0}),
+                  loader.samples_per_epoch(), config_.data.bad_max);
   return static_cast<int>(news[0]);
 }
 

@@ -46,9 +46,8 @@ struct StepReport {
 
 class Trainer {
  public:
-  // Throws kUsage when the batch is larger than the data set, or has fewer
-  // samples than there are processes, or when these share a GPU that they must
-  // not. dataset and communicator (of host memory) must outlive the trainer.
+  // Throws kUsage when the batch is larger than the data set, or when processes
+  // share a GPU that they must not. dataset and communicator (of host memory) must outlive the trainer.
   // Trainers of one communicator are made, and step, together.
   Trainer(const Config& config, const data::Dataset& dataset,
           dist::Communicator& communicator);

@@ -11,8 +11,7 @@ namespace music {
 std::int64_t Trainer::parts_done() const {
   const auto parts = [&](std::int64_t batch) {
     return static_cast<std::int64_t>(
-        micro_batches(loader_->batch_total(batch), config_.train.micro_batch, 0,
-                      communicator_.size())
+        micro_batches(loader_->batch_total(batch), config_.train.micro_batch)
             .size());
   };
   const std::int64_t full = parts(0), last = parts(steps_per_epoch_ - 1);
