@@ -170,6 +170,7 @@ std::vector<Line> read_lines(const std::string& path, const Dataset& dataset) {
       throw error(ExitCode::kData,
                   "[labels] {} is not text, expected the name of an image a line",
                   path);
+    if (number == 1 && text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     text.erase(text.find_last_not_of(" \t\r") + 1);
     if (text.empty()) continue;
     Line line{text, in_parts(text), number};

@@ -87,6 +87,7 @@ check() {
       only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
+      only("^webp/", "^data/webp\\.")
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/(fast_|instruction_sets))")
@@ -163,6 +164,7 @@ data/decode.cpp <jpeglib.h>
 data/jpeg.cpp <stb/stb_image.h>
 data/loader.cpp <hwy/highway.h>
 data/dataset.cpp <archive.h>
+data/png.cpp <webp/decode.h>
 tools/b.cpp <doctest/doctest.h>
 music/eval/h.cpp <linear.h>
 music/config/e.cpp <CLI/CLI.hpp>

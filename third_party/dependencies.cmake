@@ -20,6 +20,7 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp>=1.2 libwebpdemux>=1.2)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy>=1.0.3)
 find_path(MUSIC_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 # MUSIC_MPI: AUTO, ON or OFF. The C interface is used, found as C++ because

@@ -38,8 +38,10 @@ void add_options(CLI::App& app, Options& o) {
   o.encoder.add_to(app);
   app.add_option("--data", o.data, "images: a folder, a list, shards, CIFAR or STL-10")
       ->required();
-  app.add_option("--split", o.split, "train or test")
-      ->check(CLI::IsMember({"train", "test"}));
+  app.add_option("--split", o.split,
+                 "train, test or pretrain (what music_train learns from, whose labels "
+                 "may be wrong or missing)")
+      ->check(CLI::IsMember({"train", "test", "pretrain"}));
   app.add_option("--kind", o.kind,
                  "pooled: the encoder's output (default); res5: its last map as "
                  "2 x 2 means, 4 times as wide; embedding: the projector's output; "
@@ -116,7 +118,8 @@ Opened open(const Options& o, dist::Communicator& world) {
   info = {{"kind", o.kind},
           {"encoder", describe_encoder(encoder.weights)},
           {"resize", spec.eval.resize}, {o.view, spec.eval.size},
-          {"interpolation", "bilinear"}, {"compute", describe(encoder.compute)}};
+          {"interpolation", "bilinear"}, {"pillow", spec.eval.pillow},
+          {"compute", describe(encoder.compute)}};
   if (o.needs_head()) {
     if (o.projector.empty() && !o.encoder.is_run())
       throw error(ExitCode::kUsage,
@@ -163,8 +166,9 @@ void write(const Options& o, dist::Communicator& world) {
   const auto start = std::chrono::steady_clock::now();
   const auto dataset = data::subset(
       data::open_dataset(o.data, data::DatasetFormat::kAuto,
-                         o.split == "test" ? data::Split::kTest
-                                           : data::Split::kTrain),
+                         o.split == "test"    ? data::Split::kTest
+                         : o.split == "train" ? data::Split::kTrain
+                                              : data::Split::kPretrain),
       o.limit, o.seed);
   Opened opened = open(o, world);
   // Each process writes its rows; the first adds those of the others, in order.
