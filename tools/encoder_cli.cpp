@@ -29,8 +29,10 @@ void EncoderSource::add_to(CLI::App& app) {
 }
 
 std::filesystem::path EncoderSource::path() const {
-  const std::filesystem::path named = encoder;
-  return is_run() ? named / "encoder.safetensors" : named;
+  const std::filesystem::path in_run =
+      std::filesystem::path(encoder) / "encoder.safetensors";
+  // Without it the error says what the folder is.
+  return std::filesystem::exists(in_run) ? in_run : std::filesystem::path(encoder);
 }
 
 EncoderWeights open_source(const EncoderSource& o) {

@@ -204,6 +204,8 @@ class Scoring {
     add(test, "test", e.test, nullptr);
     e.test = gather(e.test, world_);
     e.bad_train = gather(e.train.left_out, world_);
+    data::check_bad(e.bad_train.count, train.size(),
+                    data::EvalLoaderSpec{}.bad_share);
     return e;
   }
 

@@ -206,6 +206,7 @@ void write(const Options& o, dist::Communicator& world) {
     rows += counts[static_cast<std::size_t>(r)];
     if (r > 0) files.append(part(r));
   }
+  data::check_bad(left_out.count, dataset->size(), data::EvalLoaderSpec{}.bad_share);
   if (rows == 0)
     throw error(ExitCode::kData, "[features] no image is left: {}", bad);
   Json& info = opened.info;

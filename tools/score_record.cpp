@@ -104,7 +104,8 @@ Json to_json(const ScoreRecord& r) {
           {"seconds", r.seconds}};
 }
 
-void write_record(const ScoreRecord& record, const std::filesystem::path& run) {
+void write_record(const ScoreRecord& record,
+                  const std::filesystem::path& run) try {
   const auto folder = run / "eval";
   std::filesystem::create_directories(folder);
   const auto dump = [json = to_json(record)](int indent) {
@@ -114,6 +115,9 @@ void write_record(const ScoreRecord& record, const std::filesystem::path& run) {
   file.write(dump(2));
   file.commit();
   AppendFile(folder / "scores.jsonl").append(dump(-1));
+} catch (const std::exception& e) {
+  spdlog::warn("[score] {} is not written: {}; the score is printed only",
+               (run / "eval" / (record.protocol + ".json")).string(), e.what());
 }
 
 }  // namespace music

@@ -74,7 +74,8 @@ Json describe_encoder(const EncoderWeights& weights);
 Json to_json(const ScoreRecord& record);
 
 // Writes <run>/eval/<protocol>.json, whole or not at all, and appends the same
-// as one line to <run>/eval/scores.jsonl. Throws as FileWriter does.
+// as one line to <run>/eval/scores.jsonl. A run that cannot be written to, as one
+// in a read-only place, is a warning: the score is printed all the same.
 void write_record(const ScoreRecord& record, const std::filesystem::path& run);
 
 }  // namespace music

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <cctype>
+
 #include "engine/core/text.h"
 #include "music/config/config_keys.h"
 #include "music/config/presets.h"
@@ -10,6 +12,12 @@ namespace music {
 
 const char* const kWrittenByRun =
     "# Every setting of a run, and where each came from.";
+
+std::string in_lower_case(std::string text) {
+  for (char& c : text)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
 
 std::string to_toml(const ResolvedConfig& config) {
   std::string out = kWrittenByRun + std::string("\n");
@@ -36,10 +44,13 @@ std::vector<std::string> preset_names() {
 const std::string& preset_text(const std::string& name) {
   const auto it = embedded_presets().find(name);
   if (it != embedded_presets().end()) return it->second;
+  std::string word = name.substr(name.rfind('/') + 1);
+  if (word.ends_with(".toml")) word.resize(word.size() - 5);
   throw error(ExitCode::kUsage,
-              "[config] unknown preset \"{}\"{}; expected one of {}", name,
-              suggestion(name, preset_names()),
-              fmt::join(preset_names(), ", "));
+              "[config] unknown preset \"{}\"{}; expected one of {}{}", name,
+              suggestion(in_lower_case(word), preset_names()),
+              fmt::join(preset_names(), ", "),
+              word == name ? "" : "; -c reads a file");
 }
 
 }  // namespace music

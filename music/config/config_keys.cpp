@@ -307,9 +307,10 @@ std::vector<ConfigKey> common_keys() {
                "browser's trace viewer", .decides = false,
        .aliases = {"trace"}},
       {.name = "train.resume",
-       .field = WORDS(train.resume, "auto", "never", "require"),
+       .field = WORDS(train.resume, "auto", "never", "require", "extend"),
        .help = "go on from the newest checkpoint: if there is one, never, or "
-               "fail without", .decides = false, .aliases = {"resume"}},
+               "fail without; extend goes on to more epochs than the run was "
+               "started with", .decides = false, .aliases = {"resume"}},
       {.name = "train.watchdog", .field = FIELD(train.watchdog),
        .help = "seconds without progress until a job of several processes ends "
                "with exit code 18; 0 = never", .min = 0, .decides = false,

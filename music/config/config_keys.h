@@ -66,6 +66,9 @@ bool assign(const ConfigKey& key, Config& config, const ConfigValue& value);
 // The field as TOML: 0.6, "bicubic", [0.08, 1].
 std::string field_text(const ConfigKey& key, const Config& config);
 
+// ASCII only.
+std::string in_lower_case(std::string text);
+
 // " (did you mean optim.base_lr?)": the nearest of `known` by edit distance
 // (at most 3; 2 or 1 for short words), or one that ends alike; else "".
 std::string suggestion(const std::string& word,

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <cstdlib>
 #include <map>
 #include <sstream>
 
@@ -38,20 +39,35 @@ std::string deciding_settings(const Config& config) {
   return text;
 }
 
+namespace {
+
+using Settings = std::map<std::string, std::string>;
+
+std::int64_t number(const Settings& values, const char* key) {
+  const auto at = values.find(key);
+  return at == values.end() ? 0 : std::atoll(at->second.c_str());
+}
+
+Settings settings_of(const std::string& text) {
+  Settings values;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    if (equals != std::string::npos)
+      values[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  // Of an older version: all of the batch at once, which now has one name.
+  if (number(values, "train.micro_batch") >= number(values, "train.batch"))
+    values.erase("train.micro_batch");
+  return values;
+}
+
+}  // namespace
+
 std::vector<std::string> differences(const std::string& from,
                                      const Config& to) {
-  const auto settings = [](const std::string& text) {
-    std::map<std::string, std::string> values;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-      const std::size_t equals = line.find('=');
-      if (equals != std::string::npos)
-        values[line.substr(0, equals)] = line.substr(equals + 1);
-    }
-    return values;
-  };
   const std::string into = deciding_settings(to);
-  auto old = settings(from), after = settings(into);
+  Settings old = settings_of(from), after = settings_of(into);
   for (const ConfigKey& key : config_keys()) {
     if (!key.decides || !key.of(to.method)) continue;
     if (!holds(key, from) || !holds(key, into)) {
@@ -62,7 +78,7 @@ std::vector<std::string> differences(const std::string& from,
     }
   }
   // Two methods differ in all of their settings.
-  if (old.at("method.name") != after.at("method.name"))
+  if (old["method.name"] != after["method.name"])
     for (const ConfigKey& key : config_keys())
       if (!key.method.empty()) old.erase(key.name), after.erase(key.name);
   std::vector<std::string> out;
@@ -76,6 +92,14 @@ std::vector<std::string> differences(const std::string& from,
   for (const auto& [name, was] : old)
     out.push_back(fmt::format("{} {} -> not known", name, was));
   return out;
+}
+
+std::optional<std::int64_t> other_epochs(const std::string& from,
+                                         const Config& to) {
+  const std::vector<std::string> found = differences(from, to);
+  if (found.size() != 1 || !found[0].starts_with("train.epochs "))
+    return std::nullopt;
+  return number(settings_of(from), "train.epochs");
 }
 
 }  // namespace music

@@ -101,6 +101,7 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
                            {static_cast<std::int64_t>(losses.size())},
                            DType::kF64});
   ClassifierScores scores{counts[0], left_out, {}};
+  data::check_bad(left_out.count, dataset.size(), loading.bad_share);
   if (scores.images == 0)
     throw error(ExitCode::kData, "[eval] no test image is left: {}",
                 describe(left_out, dataset.size(), "test"));

@@ -13,6 +13,7 @@
 #include "engine/core/text.h"
 #include "music/eval/class_names.h"
 #include "music/eval/overlap.h"
+#include "music/model/foreign_weights.h"
 
 namespace music {
 namespace {
@@ -282,6 +283,8 @@ std::string other_parts(const std::string& path) {
 
 EvalData open_eval_data(const std::string& train, const std::string& test,
                         data::DatasetFormat format, const std::string& flags) {
+  refuse_as_images(train);
+  refuse_as_images(test);
   const bool own = data::has_test_split(test, format);
   std::error_code none;
   const bool there = fs::exists(train, none) || train.find('{') != train.npos;

@@ -34,6 +34,8 @@ Features gather(const Features& mine, dist::Communicator& communicator) {
     f.count += rows[r];
   }
   f.left_out = gather(mine.left_out, communicator);
+  data::check_bad(f.left_out.count, f.count + f.left_out.count,
+                  data::EvalLoaderSpec{}.bad_share);
   f.values = gather_values(mine.values, numbers, communicator);
   f.labels = gather_values(mine.labels, rows, communicator);
   return f;

@@ -2,9 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 
 #include "music/files/metrics.h"
 
@@ -51,14 +53,32 @@ std::vector<data::BadSample> read_quarantine(const std::filesystem::path& run) {
   return samples;
 }
 
-std::string quarantine_lines(const data::Loader& loader, std::size_t& seen) {
-  std::string lines;
+// Each line behind its place in the run, in digits that sort as numbers do.
+std::string quarantine_news(const data::Loader& loader, std::size_t& seen) {
+  std::string news;
   const auto& bad = loader.quarantine();
   for (; seen < bad.size(); ++seen)
-    lines += to_json({{"sample", bad[seen].sample}, {"name", bad[seen].name},
-                      {"reason", bad[seen].reason},
-                      {"epoch", bad[seen].epoch}}) + "\n";
-  return lines;
+    news += fmt::format("{:010}.{:010} ", bad[seen].epoch, bad[seen].place) +
+            to_json({{"sample", bad[seen].sample}, {"name", bad[seen].name},
+                     {"reason", bad[seen].reason},
+                     {"epoch", bad[seen].epoch}}) + "\n";
+  return news;
+}
+
+std::string quarantine_lines(std::span<const std::string> of_ranks) {
+  const auto place = [](const std::string& line) {
+    return std::string_view(line).substr(0, line.find(' '));
+  };
+  std::vector<std::string> lines;
+  for (const std::string& news : of_ranks) {
+    std::istringstream in(news);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+  }
+  std::ranges::stable_sort(lines, {}, place);
+  std::string joined;
+  for (const std::string& line : lines)
+    joined += line.substr(line.find(' ') + 1) + "\n";
+  return joined;
 }
 
 }  // namespace music

@@ -146,7 +146,8 @@ void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
     scalars.push_back({"eval/top1" + end, c.top1});
     scalars.push_back({"eval/top5" + end, c.top5});
   }
-  files->tensorboard->write(now.step, scalars);
+  // As of the kNN scores.
+  files->tensorboard->write(now.step - 1, scalars);
 }
 
 bool RunClassifier::lacks(const Trainer& trainer, const RunFiles* files) const {

@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "music/eval/knn.h"
 
 namespace music {
@@ -14,6 +17,10 @@ void tell(const Features& features, const data::Dataset& images,
   if (features.count == 0)
     throw error(ExitCode::kData, "[knn] no {} image is left: {}", which, text);
   if (!text.empty()) spdlog::warn("[knn] {}", text);
+}
+
+std::filesystem::path file_of(const RunFiles& files) {
+  return files.directory.eval() / "knn_during_training.jsonl";
 }
 
 }  // namespace
@@ -55,10 +62,26 @@ void RunScore::record(Trainer& trainer, RunFiles& files,
     metrics.emplace_back("test_left_out", test.left_out.count);
   spdlog::info("[knn] after epoch {}: {}", epoch, text);
   const std::string line = to_json(metrics);
-  const auto folder = files.directory.eval();
-  std::filesystem::create_directories(folder);
-  AppendFile(folder / "knn_during_training.jsonl").append(line + "\n");
-  files.tensorboard->write(trainer.steps_done(), curves);
+  std::error_code ignored;  // opening the file will say it
+  std::filesystem::create_directories(files.directory.eval(), ignored);
+  AppendFile(file_of(files)).append(line + "\n");
+  // At the last step done: a start that goes on from here keeps it.
+  files.tensorboard->write(trainer.steps_done() - 1, curves);
+}
+
+bool RunScore::lacks(const Trainer& trainer, const RunFiles& files) {
+  std::ifstream in(file_of(files));
+  std::int64_t keep = 0, last = 0;
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object()) break;
+    const std::int64_t step = json.value("step", std::int64_t{-1});
+    if (step < 0 || step > trainer.steps_done()) break;
+    last = step;
+    keep += static_cast<std::int64_t>(line.size()) + 1;
+  }
+  if (in.is_open()) AppendFile(file_of(files)).truncate_to(keep);
+  return last != trainer.steps_done();
 }
 
 }  // namespace music

@@ -330,6 +330,8 @@ TEST_SUITE("config") {
                    "found \"fast\""));
     CHECK(contains(failure({{}, {}, {{"optim.weight_decay", "1e40"}}}),
                    " of at most 1e+30, found \"1e40\""));
+    CHECK(contains(failure({{}, {}, {{"method.name", "barlow"}}}),
+                   "found \"barlow\" (did you mean barlow_twins?)"));
     CHECK(contains(failure({{}, {}, {{"train.micro_batch", "1"}}}),
                    " = 1 leaves batch norm one sample: expected "
                    "at least 2, or 0"));
@@ -430,7 +432,11 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {}, {{"loss.de", "0"}, {"loss.oe", "0"},
                                      {"loss.invariance", "none"}}}),
                    "no term"));
-    CHECK(resolve({{}, {}, {{"train.epochs", "5"}}}).warnings.size() == 1);
+    const auto brief = resolve({{}, {}, {{"train.epochs", "5"}}}).warnings;
+    REQUIRE(brief.size() == 1);
+    CHECK(brief[0] == "the warm-up of 10 epochs (default) is longer than the run, "
+                      "train.epochs 5: the learning rate rises to 2.4 and never "
+                      "reaches its peak, 4.8");
     CHECK(resolve({{}, {}, {{"loss.segment", "2"}}}).warnings.size() == 1);
   }
 
