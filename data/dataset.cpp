@@ -4,9 +4,14 @@
 #include <filesystem>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/folder_names.h"
+#include "data/foreign_data.h"
 #include "data/sampler.h"
+#include "data/shard_paths.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -57,6 +62,16 @@ fs::path test_folder(const fs::path& folder) {
   return {};
 }
 
+// There is train/ and no other folder that could be a class.
+bool has_only_train(const fs::path& folder) {
+  if (!fs::is_directory(folder / "train")) return false;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && name != "train" && !is_system_folder(name)) return false;
+  }
+  return true;
+}
+
 // The folder itself, or its part for the split where it has train/ and val/.
 fs::path split_folder(const fs::path& folder, Split split) {
   const fs::path train = folder / "train";
@@ -68,34 +83,69 @@ fs::path split_folder(const fs::path& folder, Split split) {
                 "in it, or CIFAR or STL-10 binary files",
                 folder.string());
   }
-  return fs::is_directory(train) && !test.empty() ? train : folder;
+  if (fs::is_directory(train) && !test.empty()) return train;
+  // Without labels the images are the same.
+  const bool alone = (split == Split::kTrain || looks_like_shards(train.string())) &&
+                     has_only_train(folder);
+  return alone ? train : folder;
 }
 
 DatasetFormat guess(const std::string& path, bool folder, Split split) {
   if (!folder)
     return looks_like_shards(path) ? DatasetFormat::kWebDataset
                                    : DatasetFormat::kList;
-  for (const auto format : {DatasetFormat::kCifar10, DatasetFormat::kCifar100})
-    if (looks_like_cifar(path, format)) return format;
+  const bool ten = looks_like_cifar(path, DatasetFormat::kCifar10),
+             hundred = looks_like_cifar(path, DatasetFormat::kCifar100);
+  if (ten && hundred)
+    spdlog::warn("[dataset] {} holds CIFAR-10 and CIFAR-100, CIFAR-10 is taken; for the "
+                 "other give its folder", path);
+  if (ten) return DatasetFormat::kCifar10;
+  if (hundred) return DatasetFormat::kCifar100;
   if (looks_like_stl10(path)) return DatasetFormat::kStl10;
   return looks_like_shards(split_folder(path, split).string())
              ? DatasetFormat::kWebDataset
              : DatasetFormat::kFolder;
 }
 
-std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
+// The same, and says what it leaves out when it is for learning.
+std::string chosen_folder(const fs::path& folder, Split split) {
+  const fs::path chosen = split_folder(folder, split);
+  if (split == Split::kPretrain && chosen != folder) {
+    std::string others;
+    for (const char* name : {"val", "test"})
+      if (fs::is_directory(folder / name))
+        others += fmt::format("{}{}", others.empty() ? "" : " and ", name);
+    if (!others.empty())
+      spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
+                   others);
+  }
+  return chosen.string();
+}
+
+std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                               Split split) {
+  const auto [path, key] = split_shard_path(given);
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
-  const bool pattern = path.find('{') != path.npos;
+  const bool pattern = is_shard_pattern(path);
   if (!fs::exists(status) && !pattern)
     throw error(ExitCode::kData,
                 "[dataset] {}: no such file or folder; expected images in "
-                "folders, a list file, tar shards, CIFAR or STL-10",
-                path);
+                "folders, a list file, tar shards, CIFAR or STL-10{}",
+                path, path.starts_with("~") ? " (~ is for the shell, which leaves it "
+                                              "inside --data=...)" : "");
   const bool folder = fs::is_directory(status);
-  if (format == DatasetFormat::kAuto) format = guess(path, folder, split);
+  if (format == DatasetFormat::kAuto) {
+    format = guess(path, folder, split);
+    const std::string download =
+        format == DatasetFormat::kWebDataset ? downloaded_records(path) : "";
+    if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
+  }
   const bool either = format == DatasetFormat::kWebDataset;
+  if (!either && !key.empty())
+    throw error(ExitCode::kData,
+                "[dataset] {}: # chooses the image in tar shards, and {} has "
+                "none", given, path);
   if (!either && folder == (format == DatasetFormat::kList))
     throw error(ExitCode::kData, "[dataset] {} is a {}, expected a {}", path,
                 folder ? "folder" : "file",
@@ -109,10 +159,11 @@ std::unique_ptr<Dataset> open(const std::string& path, DatasetFormat format,
     case DatasetFormat::kCifar10:
     case DatasetFormat::kCifar100: return open_cifar(path, format, split);
     case DatasetFormat::kStl10: return open_stl10(path, split);
-    case DatasetFormat::kList: return open_list(path);
+    case DatasetFormat::kList: return open_list(path, split);
     case DatasetFormat::kWebDataset:
-      return open_shards(folder ? split_folder(path, split).string() : path);
-    default: return open_folder(split_folder(path, split).string());
+      return open_shards(folder ? chosen_folder(path, split) : path, key,
+                         split != Split::kPretrain);
+    default: return open_folder(chosen_folder(path, split), split);
   }
 }
 
@@ -143,7 +194,8 @@ std::unique_ptr<Dataset> pick(std::unique_ptr<Dataset> dataset,
   return std::make_unique<Subset>(std::move(dataset), std::move(numbers));
 }
 
-bool has_test_split(const std::string& path, DatasetFormat format) {
+bool has_test_split(const std::string& given, DatasetFormat format) {
+  const std::string path = split_shard_path(given).path;
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return false;
   const auto is = [&](DatasetFormat f, bool looks) {

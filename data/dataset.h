@@ -1,16 +1,16 @@
 #pragma once
 // Dataset: numbered images with optional class labels.
 //
-// Layouts that open_dataset knows (torchvision's rules where it has one):
+// Layouts that open_dataset knows (docs/data-formats.md has their rules):
 //  folder   class sub-folders, sorted, searched recursively, links followed;
 //           or images directly in the folder, then without labels; or
-//           train/ and val/ (or test/) of the above, chosen by the split.
-//           Files are found by torchvision's extension list, read by content.
+//           train/ and val/ (or test/) of the above, chosen by the split; see
+//           data/folder_listing.h. Files are read by content.
 //  list     a text file, one image path a line, relative to the list's folder;
-//           a class number may follow after a tab or a space.
+//           a class number may follow; see data/image_list.h.
 //  webdataset  tar shards: a folder of them (or train/ and val/ of such), one
 //           .tar file, or a pattern as train-{000..146}.tar; see
-//           data/dataset_shards.cpp.
+//           docs/data-formats.md.
 //  cifar10  cifar-10-batches-bin: data_batch_*.bin, test_batch.bin, or the
 //           folder that contains it.
 //  cifar100 cifar-100-binary: train.bin, test.bin, or the folder that contains
@@ -40,7 +40,7 @@ class Dataset {
   // Decodes image i. Thread-safe. A borrowed result lives as long as the data
   // set. Throws Error kData with the reason; name(i) says which.
   virtual void read(std::int64_t i, Image& image) const;
-  // The JPEG or PNG file of image i as it is stored, into bytes (whose capacity
+  // The file of image i as it is stored, into bytes (whose capacity
   // is kept); false, without touching bytes, where images are stored as pixels.
   // Thread-safe; errors as of read.
   virtual bool read_file(std::int64_t i,
@@ -50,8 +50,8 @@ class Dataset {
 enum class DatasetFormat {
   kAuto, kFolder, kList, kCifar10, kWebDataset, kCifar100, kStl10
 };
-// kPretrain: what to learn from without labels. It is kTrain, except in STL-10:
-// its labelled and its unlabelled images, all without labels.
+// kPretrain: what to learn from without labels. It is kTrain, with STL-10's
+// unlabelled images, those beside class folders, and labels that may be wrong.
 enum class Split { kTrain, kTest, kPretrain };
 
 // Throws Error kData in one line: what was found, what was expected. kTest is

@@ -8,7 +8,10 @@
 #include <string_view>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "data/dataset_files.h"
+#include "data/foreign_data.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -62,8 +65,9 @@ class Cifar : public Dataset {
     if (size == 0 || size % record_bytes != 0)
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} "
-                  "({} records)",
-                  path.string(), size, record_bytes, version_.name);
+                  "({} records){}",
+                  path.string(), size, record_bytes, version_.name,
+                  but_is(path.string()));
     const std::size_t count = size / record_bytes, first = labels_.size();
     files_.push_back({path.filename().string(), first});
     labels_.resize(first + count);
@@ -125,6 +129,7 @@ std::vector<std::string> read_class_names(const fs::path& path, int classes) {
   std::vector<std::string> names;
   std::ifstream stream(path);
   for (std::string line; std::getline(stream, line);) {
+    if (names.empty() && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (!line.empty()) names.push_back(line);
   }
@@ -143,9 +148,11 @@ bool looks_like_cifar(const std::string& path, DatasetFormat format) {
     return fs::is_regular_file(folder / version.class_names) &&
            (fs::is_regular_file(folder / version.train.front()) ||
             fs::is_regular_file(folder / version.test.front()));
-  return fs::is_regular_file(folder / version.train.front()) ||
-         fs::is_regular_file(folder / version.test.front()) ||
-         fs::is_regular_file(folder / version.python);
+  const auto has = [&](const std::string& name) {
+    return fs::is_regular_file(folder / name);
+  };
+  return std::any_of(version.train.begin(), version.train.end(), has) ||
+         has(version.test.front()) || has(version.python);
 }
 
 std::unique_ptr<Dataset> open_cifar(const std::string& path,
@@ -154,15 +161,21 @@ std::unique_ptr<Dataset> open_cifar(const std::string& path,
   const fs::path folder = batch_folder(path, version);
   const auto& names = split == Split::kTest ? version.test : version.train;
   auto dataset = std::make_unique<Cifar>(version, folder);
+  std::string missing;
   for (const std::string& name : names)
     if (fs::is_regular_file(folder / name)) dataset->add(folder / name);
-  if (dataset->size() > 0) return dataset;
-  throw error(ExitCode::kData, "[dataset] {}: expected {}{} of {}{}",
+    else missing += (missing.empty() ? "" : ", ") + name;
+  if (dataset->size() > 0) {
+    if (!missing.empty())
+      spdlog::warn("[dataset] {}: {} of {} not there; {} images", folder.string(),
+                   missing, version.name, dataset->size());
+    return dataset;
+  }
+  const std::string download = downloaded_records(folder.string());
+  if (!download.empty()) throw error(ExitCode::kData, "[dataset] {}", download);
+  throw error(ExitCode::kData, "[dataset] {}: expected {}{} of {}",
               folder.string(), names.front(),
-              names.size() > 1 ? " to " + names.back() : "", version.name,
-              fs::is_regular_file(folder / version.python)
-                  ? "'s binary version, found its Python version"
-                  : "");
+              names.size() > 1 ? " to " + names.back() : "", version.name);
 }
 
 }  // namespace music::data

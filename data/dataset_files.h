@@ -10,20 +10,24 @@
 
 namespace music::data {
 
-std::unique_ptr<Dataset> open_folder(const std::string& path);
-std::unique_ptr<Dataset> open_list(const std::string& path);
+// Of kPretrain labels may be wrong: class folders without images, lines of a list
+// without a class. Then images have none, or those that are there.
+std::unique_ptr<Dataset> open_folder(const std::string& path, Split split);
+std::unique_ptr<Dataset> open_list(const std::string& path, Split split);
 // format: kCifar10 or kCifar100
 std::unique_ptr<Dataset> open_cifar(const std::string& path,
                                     DatasetFormat format, Split split);
 std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split);
-std::unique_ptr<Dataset> open_shards(const std::string& path);
+// key: ImageKey's text. labels: whether somebody will use them.
+std::unique_ptr<Dataset> open_shards(const std::string& path,
+                                     const std::string& key, bool labels);
 
 // The folder, or its sub-folder of the usual name, has that data set in it, in
 // the binary or (an error on opening) the Python version.
 bool looks_like_cifar(const std::string& path, DatasetFormat format);
 bool looks_like_stl10(const std::string& path);
-// A .tar file, a pattern with braces, or a folder with .tar files and no
-// sub-folder.
+// An archive, a pattern with braces, or a folder with archives and no sub-folder
+// but those of our own runs.
 bool looks_like_shards(const std::string& path);
 
 // Class numbers end here: each becomes a name.

@@ -1,34 +1,35 @@
 // Data sets of image files: a folder, or a list of paths.
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/folder_listing.h"
+#include "data/image_list.h"
 #include "data/index_cache.h"
+#include "data/tally.h"
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 #include "engine/io/file.h"
 
 namespace music::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<std::string_view, 9> kExtensions{
-    ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
-constexpr std::string_view kExpected =
-    "expected class sub-folders with images, or images (.jpg, .jpeg, .png) "
-    "directly in it";
 
 // Images that are files of their own.
 class FileDataset : public Dataset {
@@ -71,145 +72,166 @@ class FileDataset : public Dataset {
   std::string root_;
 };
 
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::find(kExtensions.begin(), kExtensions.end(), extension) !=
-         kExtensions.end();
+// Class folders without an image.
+Tally empty_classes(const SampleTable& table) {
+  std::vector<bool> has(table.classes.size());
+  for (const int label : table.labels)
+    if (label >= 0) has[static_cast<std::size_t>(label)] = true;
+  Tally empty;
+  for (std::size_t c = 0; c < has.size(); ++c)
+    if (!has[c]) empty.add(table.classes[c]);
+  return empty;
 }
 
-struct Listing {
-  std::vector<std::string> folders, images;  // sorted names; no hidden folders
-};
+// Of class folders, for those who use labels: without the images beside them.
+void require_labels(SampleTable& table, const std::string& path) {
+  if (table.classes.empty()) return;
+  const Tally empty = empty_classes(table);
+  if (empty.count == 1)
+    throw error(ExitCode::kData,
+                "[dataset] {}: class folder {} has no image; fill or remove it (the labels "
+                "of the others depend on it), or give the folder of the classes",
+                path, empty.list());
+  if (empty.count > 1)
+    throw error(ExitCode::kData,
+                "[dataset] {}: {} of {} class folders have no image ({}); fill or remove "
+                "them (the labels of the others depend on it), or give the folder of the "
+                "classes", path, empty.count, table.classes.size(), empty.list());
+  const auto beside = std::find(table.labels.begin(), table.labels.end(), -1);
+  const auto labelled = static_cast<std::size_t>(beside - table.labels.begin());
+  if (beside == table.labels.end()) return;
+  spdlog::warn("[dataset] {}: {} images beside the class folders are left out ({})",
+               path, table.labels.size() - labelled,
+               one_line(table.names[labelled]));
+  table.names.resize(labelled);
+  table.labels.resize(labelled);
+}
 
-Listing list_folder(const fs::path& folder) {
-  Listing listing;
-  std::error_code failure;
-  for (fs::directory_iterator it(folder, failure), end;
-       !failure && it != end; it.increment(failure)) {
-    std::string name = it->path().filename().string();
-    std::error_code broken_link;
-    if (it->is_directory(broken_link)) {
-      if (name.front() != '.') listing.folders.push_back(std::move(name));
-    } else if (is_image_name(it->path())) {
-      listing.images.push_back(std::move(name));
+enum class Found : char { kFile, kOther };
+
+// What each path of a data set is; on a network file system the time is waiting,
+// so many are asked for at once.
+std::vector<Found> look_up(const Dataset& dataset) {
+  constexpr std::int64_t kEach = 4096, kThreads = 16;
+  const std::int64_t n = dataset.size();
+  std::vector<Found> found(static_cast<std::size_t>(n));
+  const std::int64_t count = std::clamp<std::int64_t>(n / kEach, 1, kThreads);
+  const auto work = [&](std::int64_t first) {
+    for (std::int64_t i = first; i < n; i += count) {
+      struct stat status;
+      const bool file = stat(dataset.name(i).c_str(), &status) == 0 &&
+                        S_ISREG(status.st_mode);
+      found[static_cast<std::size_t>(i)] = file ? Found::kFile : Found::kOther;
     }
-  }
-  if (failure)
-    throw error(ExitCode::kData, "[dataset] cannot list {}: {}",
-                folder.string(), failure.message());
-  std::sort(listing.folders.begin(), listing.folders.end());
-  std::sort(listing.images.begin(), listing.images.end());
-  return listing;
+  };
+  std::vector<std::thread> threads;
+  for (std::int64_t t = 1; t < count; ++t) threads.emplace_back(work, t);
+  work(0);
+  for (std::thread& thread : threads) thread.join();
+  return found;
 }
 
-// Lists the classes and images below a root.
-class Lister {
- public:
-  Lister(fs::path root, IndexCache& cache)
-      : root_(std::move(root)), cache_(cache) {}
-
-  Listing list(const std::string& folder) {
-    cache_.watch((root_ / folder).string());
-    return list_folder(root_ / folder);
-  }
-  // Adds every image below folder in os.walk's order: the files of a folder
-  // before those of its sub-folders.
-  void collect(const std::string& folder, int label) {
-    const fs::path real = fs::canonical(root_ / folder);
-    // Links may form a loop.
-    if (std::find(ancestors_.begin(), ancestors_.end(), real) !=
-        ancestors_.end())
-      return;
-    ancestors_.push_back(real);
-    const Listing listing = list(folder);
-    for (const std::string& name : listing.images)
-      add(folder + "/" + name, label);
-    for (const std::string& name : listing.folders)
-      collect(folder + "/" + name, label);
-    ancestors_.pop_back();
-  }
-  void add(std::string_view name, int label) {
-    table.names.add(name);
-    table.labels.push_back(label);
-  }
-
-  SampleTable table;
-
- private:
-  fs::path root_;
-  IndexCache& cache_;
-  std::vector<fs::path> ancestors_;
-};
-
-SampleTable list_images(const std::string& path, IndexCache& cache) {
-  Lister lister(path, cache);
-  const Listing top = lister.list("");
-  std::string empty;
-  for (std::size_t i = 0; i < top.folders.size(); ++i) {
-    const std::int64_t before = lister.table.size();
-    lister.collect(top.folders[i], static_cast<int>(i));
-    if (lister.table.size() == before && empty.empty()) empty = top.folders[i];
-  }
-  if (lister.table.size() > 0) {
-    if (!empty.empty())
-      throw error(ExitCode::kData,
-                  "[dataset] {}: class folder {} has no image; fill or remove "
-                  "it (it would shift the labels of the others)",
-                  path, empty);
-    if (!top.images.empty())
-      spdlog::warn("[dataset] {}: {} images beside the class folders are left "
-                   "out",
-                   path, top.images.size());
-    lister.table.classes = top.folders;
-    return std::move(lister.table);
-  }
-  for (const std::string& name : top.images) lister.add(name, -1);
-  if (lister.table.size() == 0)
-    throw error(ExitCode::kData, "[dataset] {}: no image found{}, {}", path,
-                top.folders.empty() ? "" : " in it or its sub-folders",
-                kExpected);
-  return std::move(lister.table);
+// Why an image of a list may not be where the list says.
+std::string_view missing_hint(const std::string& name, const fs::path& folder) {
+  const auto exists = [](const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+  };
+  const std::size_t blank = name.find_first_of(" ,\t");
+  if (name.find("://") != name.npos) return "addresses; expected files";
+  if (name.size() > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/'))
+    return "paths of Windows; expected paths here";
+  if (name.ends_with(".tar")) return "expected images; for shards give their folder";
+  if (exists(folder / name)) return "folders; expected images, or give the folder itself";
+  if (name.starts_with('/') && exists(folder / name.substr(1)))
+    return "paths from / on; without it they lie below the list's folder";
+  if (blank != name.npos && exists(folder / name.substr(blank + 1)))
+    return "something stands before the path; expected the path first";
+  if (exists(name)) return "paths from the current folder on; expected them from the list's";
+  for (const char* extension : {".jpg", ".JPEG", ".jpeg", ".png"})
+    if (exists(folder / (name + extension)))
+      return "names without their extension; expected whole paths";
+  return "paths are relative to the list's folder";
 }
 
-struct Line {
-  std::string_view path;
-  int label = -1;
-};
+// Says which images of a list are not there.
+void check_files(const Dataset& list, const ImageList& parsed, const std::string& path) {
+  const std::vector<Found> found = look_up(list);
+  Tally missing;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (found[i] != Found::kFile) missing.add(visible(parsed.paths[i]));
+  if (missing.count == 0) return;
+  const auto first = std::find_if(found.begin(), found.end(),
+                                  [](Found f) { return f != Found::kFile; });
+  const std::string_view hint = missing_hint(
+      std::string(parsed.paths[static_cast<std::size_t>(first - found.begin())]),
+      fs::path(path).parent_path());
+  if (missing.count == std::ssize(found))
+    throw error(ExitCode::kData,
+                "[dataset] {}: none of the {} images it lists is a file ({}): {}", path,
+                missing.count, missing.list(), hint);
+  spdlog::warn("[dataset] {}: {} of the {} images it lists cannot be read ({}), no such "
+               "file: {}", path, missing.count, found.size(), missing.list(), hint);
+}
 
-// "path", "path<tab>3" or "path 3". A last word of digits is a label; a path
-// that ends in such a word needs the tab form.
-Line parse_line(std::string_view line) {
-  Line parsed;
-  const std::size_t tab = line.rfind('\t');
-  const std::size_t cut = tab != line.npos ? tab : line.rfind(' ');
-  if (cut != line.npos) {
-    const std::string_view word = line.substr(cut + 1);
-    int label = 0;
-    const auto [end, failure] =
-        std::from_chars(word.data(), word.data() + word.size(), label);
-    const bool number = failure == std::errc() &&
-                        end == word.data() + word.size() && label >= 0;
-    if (number) parsed.label = label;
-    if (number || tab != line.npos) {
-      if (!number) parsed.label = -2;  // the tab promised a label
-      line = line.substr(0, cut);
-    }
+// Says which images stand in a list more than once.
+void check_duplicates(const ImageList& list, const std::string& path) {
+  const auto plain = [](std::string_view name) {
+    while (name.starts_with("./")) name.remove_prefix(2);
+    return name;
+  };
+  std::unordered_map<std::string_view, std::size_t> seen;
+  seen.reserve(list.paths.size());
+  std::size_t again = 0, other_labels = 0;
+  std::string first;
+  for (std::size_t i = 0; i < list.paths.size(); ++i) {
+    const auto [at, is_new] = seen.emplace(plain(list.paths[i]), i);
+    if (is_new) continue;
+    if (again++ == 0)
+      first = fmt::format("{} on lines {} and {}", visible(list.paths[i]),
+                          list.lines[at->second], list.lines[i]);
+    other_labels += list.labels[i] != list.labels[at->second];
   }
-  parsed.path = line.substr(0, line.find_last_not_of(" \t") + 1);
-  return parsed;
+  if (again == 0) return;
+  spdlog::warn("[dataset] {}: {} of its {} lines name an image again{} ({}{}): it counts as "
+               "often as it is listed", path, again, list.paths.size(),
+               other_labels > 0 ? fmt::format(", {} with another class", other_labels) : "",
+               first, again > 1 ? ", ..." : "");
+}
+
+// All of a list; what its first bytes say is no text is not read to its end.
+std::string read_list(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream)
+    throw error(ExitCode::kData, "[dataset] cannot read {}: {}", path,
+                std::generic_category().message(errno));
+  std::string text;
+  std::array<char, 1 << 16> block;
+  do {
+    stream.read(block.data(), block.size());
+    text.append(block.data(), static_cast<std::size_t>(stream.gcount()));
+  } while (stream && text.find('\0', text.size() - static_cast<std::size_t>(stream.gcount())) ==
+                         text.npos);
+  return text;
 }
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_folder(const std::string& path) {
+std::unique_ptr<Dataset> open_folder(const std::string& path, Split split) {
   IndexCache cache("folder", path);
   std::optional<SampleTable> table = cache.load();
   if (!table) {
     table = list_images(path, cache);
     check_size(*table, path);
     cache.save(*table);
+  }
+  for (const std::string& note : table->notes)
+    spdlog::warn("[dataset] {}: {}", path, note);
+  if (split != Split::kPretrain) {
+    require_labels(*table, path);
+  } else if (!table->classes.empty() && table->labels.back() < 0) {
+    spdlog::info("[dataset] {}: {} images beside its folders count too", path,
+                 std::count(table->labels.begin(), table->labels.end(), -1));
   }
   return std::make_unique<FileDataset>(std::move(*table), path);
 }
@@ -225,52 +247,23 @@ std::unique_ptr<Dataset> open_files(const std::vector<std::string>& paths,
   return std::make_unique<FileDataset>(std::move(table), root);
 }
 
-std::unique_ptr<Dataset> open_list(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    throw error(ExitCode::kData, "[dataset] cannot read {}: {}", path,
-                std::generic_category().message(errno));
+std::unique_ptr<Dataset> open_list(const std::string& path, Split split) {
+  const fs::path folder = fs::path(path).parent_path();
+  const ImageList list =
+      parse_image_list(read_list(path), path, [&](const std::string& name) {
+        std::error_code ignored;
+        return fs::exists(folder / name, ignored);
+      });
+  if (!list.fault.empty() && split != Split::kPretrain)
+    throw error(ExitCode::kData, "[dataset] {}", list.fault);
   SampleTable table;
-  std::string line;
-  int number = 0, most = -1;
-  while (std::getline(stream, line)) {
-    ++number;
-    if (line.find('\0') != line.npos)
-      throw error(ExitCode::kData,
-                  "[dataset] {} is not text, expected a list of image paths or "
-                  "a folder",
-                  path);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.find_first_not_of(" \t") == line.npos) continue;
-    const auto [image, label] = parse_line(line);
-    if (label == -2)
-      throw error(ExitCode::kData,
-                  "[dataset] {}:{}: expected a class number from 0 after the "
-                  "tab",
-                  path, number);
-    table.names.add(image);
-    table.labels.push_back(label);
-    if ((label >= 0) != (table.labels.front() >= 0))
-      throw error(ExitCode::kData,
-                  "[dataset] {}:{}: {} label, unlike the lines before", path,
-                  number, label >= 0 ? "a" : "no");
-    most = std::max(most, label);
-  }
-  if (table.size() == 0)
-    throw error(ExitCode::kData,
-                "[dataset] {} lists no image, expected one path a line", path);
-  if (most >= kMostClasses)
-    throw error(ExitCode::kData, "[dataset] {}: class number {}, limit {}",
-                path, most, kMostClasses - 1);
+  table.names = list.paths;
+  table.labels = list.labels;
+  for (int c = 0; c < list.classes; ++c) table.classes.push_back(std::to_string(c));
   check_size(table, path);
-  for (int c = 0; c <= most; ++c) table.classes.push_back(std::to_string(c));
-  auto dataset = std::make_unique<FileDataset>(
-      std::move(table), fs::path(path).parent_path().string());
-  if (!fs::exists(dataset->name(0)))
-    throw error(ExitCode::kData,
-                "[dataset] {}: its first image {} does not exist; paths are "
-                "relative to the list's folder",
-                path, dataset->name(0));
+  auto dataset = std::make_unique<FileDataset>(std::move(table), folder.string());
+  check_files(*dataset, list, path);
+  check_duplicates(list, path);
   return dataset;
 }
 

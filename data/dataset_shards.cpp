@@ -1,36 +1,36 @@
-// WebDataset shards: plain tar archives in which files that share a name up to
-// the first dot of its last part are one sample: "n0144/12.jpg" and
-// "n0144/12.cls" (github.com/webdataset/webdataset, its format specification).
-// An image is .jpg, .jpeg or .png; .cls holds the class number as text; other
-// files are passed over. Images are read by pread at their offsets, so any
-// order costs the same.
+// WebDataset shards as one data set: the images of all, and what must be said of
+// them. Images are read by pread at their offsets, so any order costs the same.
 
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <exception>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "data/dataset_files.h"
 #include "data/decode.h"
+#include "data/folder_names.h"
 #include "data/index_cache.h"
-#include "data/sample_table.h"
-#include "data/tar.h"
+#include "data/picture_format.h"
+#include "data/shard_paths.h"
+#include "data/shard_samples.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "engine/io/file.h"
 
 namespace music::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kSuffix = ".tar";
 
 class ShardDataset : public Dataset {
  public:
@@ -79,89 +79,18 @@ class ShardDataset : public Dataset {
   std::vector<std::unique_ptr<FileReader>> files_;
 };
 
-// "a/b.seg.jpg" is the file "seg.jpg" of sample "a/b".
-struct MemberName {
-  std::string_view key, extension;
-};
-MemberName split_name(std::string_view name) {
-  const std::size_t base = name.rfind('/') + 1;  // npos + 1 is 0
-  const std::size_t dot = name.find('.', base);
-  if (dot == name.npos || dot == base) return {};
-  return {name.substr(0, dot), name.substr(dot + 1)};
-}
-
-bool is_image_extension(std::string_view extension) {
-  std::string last(extension.substr(extension.rfind('.') + 1));
-  for (char& c : last)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return last == "jpg" || last == "jpeg" || last == "png";
-}
-
-int read_class(const FileReader& file, const TarMember& member) {
-  std::array<char, 16> text{};
-  const auto n = std::min<std::uint64_t>(member.bytes, text.size());
-  file.read(member.offset,
-            std::as_writable_bytes(std::span(text)).first(n));
-  int label = -1;
-  const char* end = text.data() + n;
-  const auto [rest, failure] = std::from_chars(text.data(), end, label);
-  const bool blank = std::all_of(rest, end, [](char c) {
-    return c == ' ' || c == '\n' || c == '\r';
-  });
-  if (failure != std::errc() || !blank || label < 0 || label >= kMostClasses)
-    throw error(ExitCode::kData,
-                "[dataset] {}: {} holds {}, expected a class number from 0 to "
-                "{}",
-                file.path().string(), in_quotes(member.name),
-                in_quotes({text.data(), n}), kMostClasses - 1);
-  return label;
-}
-
-// The images of one shard.
-SampleTable scan_shard(const std::string& path) {
-  const FileReader file(path);
-  SampleTable table;
-  std::string key;  // of the sample the last member belongs to
-  int label = -1;
-  std::optional<TarMember> image;
-  const auto finish = [&] {
-    if (image) {
-      table.names.add(image->name);
-      table.labels.push_back(label);
-      table.offset.push_back(image->offset);
-      table.bytes.push_back(image->bytes);
-    }
-    image.reset();
-    label = -1;
-  };
-  scan_tar(file, [&](const TarMember& member) {
-    const MemberName name = split_name(member.name);
-    if (name.key.empty()) return;
-    if (name.key != key) {
-      finish();
-      key = name.key;
-    }
-    if (name.extension == "cls") {
-      label = read_class(file, member);
-    } else if (!image && is_image_extension(name.extension)) {
-      image = member;
-    }
-  });
-  finish();
-  return table;
-}
-
 // Headers lie an image apart: on a network file system the time is waiting, so
 // shards are scanned side by side.
-std::vector<SampleTable> scan_shards(const std::vector<std::string>& shards) {
+std::vector<ShardSamples> scan_shards(const std::vector<std::string>& shards,
+                                      const ImageKey& key) {
   constexpr std::size_t kThreads = 16;
-  std::vector<SampleTable> tables(shards.size());
+  std::vector<ShardSamples> tables(shards.size());
   std::vector<std::exception_ptr> failures(shards.size());
   std::vector<std::thread> threads;
   const std::size_t count = std::min(kThreads, shards.size());
   const auto work = [&](std::size_t first) {
     for (std::size_t i = first; i < shards.size(); i += count) try {
-        tables[i] = scan_shard(shards[i]);
+        tables[i] = scan_shard(shards[i], key);
       } catch (...) {
         failures[i] = std::current_exception();
         return;
@@ -175,134 +104,253 @@ std::vector<SampleTable> scan_shards(const std::vector<std::string>& shards) {
   return tables;
 }
 
-// DIR/NAME-{000..146}.tar, or the path itself.
-std::vector<std::string> expand(const std::string& path) {
-  const std::size_t open = path.find('{'), dots = path.find("..", open),
-                    close = path.find('}', dots);
-  if (open == path.npos || dots == path.npos || close == path.npos)
-    return {path};
-  const std::string_view first(path.data() + open + 1, dots - open - 1),
-      last(path.data() + dots + 2, close - dots - 2);
-  const auto number = [&](std::string_view text) {
-    std::uint32_t value = 0;
-    const auto [end, failure] =
-        std::from_chars(text.data(), text.data() + text.size(), value);
-    if (failure != std::errc() || end != text.data() + text.size())
-      throw error(ExitCode::kData,
-                  "[dataset] {}: expected numbers in braces, as {{000..146}}",
-                  path);
-    return value;
-  };
-  const std::uint32_t from = number(first), to = number(last);
-  constexpr std::uint32_t kMost = 1'000'000;
-  if (to < from || to - from >= kMost)
-    throw error(ExitCode::kData, "[dataset] {}: no range of shards", path);
-  std::vector<std::string> paths;
-  for (std::uint32_t i = from; i <= to; ++i)
-    paths.push_back(fmt::format("{}{:0{}}{}", path.substr(0, open), i,
-                                first.size(), path.substr(close + 1)));
-  return paths;
-}
-
-// Shards of one set have names that differ in their numbers alone: with
-// train-*.tar and val-*.tar in one folder, both would be learnt from.
-std::string skeleton(const std::string& path) {
-  std::string out;
-  for (const char c : fs::path(path).stem().string()) {
-    const char mark = c >= '0' && c <= '9' ? '#' : c;
-    if (mark != '#' || !out.ends_with('#')) out += mark;
+// What is said of a whole set, in the order of the lines.
+class Notes {
+ public:
+  void add(const Tally& tally, std::string_view one, std::string_view several,
+           std::string_view advice = "") {
+    if (tally.count == 0) return;
+    lines.push_back(fmt::format("{} {} ({}){}{}", tally.count,
+                                tally.count == 1 ? one : several, tally.list(),
+                                advice.empty() ? "" : "; ", advice));
   }
-  return out;
-}
 
-std::vector<std::string> shards_in(const fs::path& folder) {
-  std::vector<std::string> shards;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == kSuffix &&
-        entry.path().filename().string().front() != '.')
-      shards.push_back(entry.path().string());
-  std::sort(shards.begin(), shards.end());
-  for (const std::string& shard : shards)
-    if (skeleton(shard) != skeleton(shards.front()))
-      throw error(ExitCode::kData,
-                  "[dataset] {} has shards of several sets ({}, {}): expected "
-                  "one, or a pattern as train-{{000..146}}.tar",
-                  folder.string(), fs::path(shards.front()).filename().string(),
-                  fs::path(shard).filename().string());
-  return shards;
-}
+  std::vector<std::string> lines;
+};
 
-SampleTable scan_all(const std::vector<std::string>& shards) {
-  std::vector<SampleTable> parts = scan_shards(shards);
-  SampleTable table;
-  table.shards = shards;
-  for (std::size_t s = 0; s < parts.size(); ++s) {
-    const SampleTable& part = parts[s];
-    if (part.size() == 0)
-      throw error(ExitCode::kData,
-                  "[dataset] {} has no image: expected .jpg, .jpeg or .png "
-                  "files",
-                  shards[s]);
-    table.names.add(part.names);
+// One table of all shards.
+class Joined {
+ public:
+  Joined(const std::string& path, const ImageKey& key) : path_(path), key_(key) {}
+
+  void add(ShardSamples part, const std::string& shard) {
+    const std::string file = fs::path(shard).filename().string();
+    if (part.table.size() == 0) empty_.add(one_line(file));
+    if (!part.marked && part.table.size() > 0) unmarked_.add(one_line(file));
+    if (part.rest > 0)
+      rest_.add(fmt::format("{} of {}", part.rest, one_line(file)));
+    for (const auto tally : kTallies) (all_.*tally).add(part.*tally);
+    all_.numbered += part.numbered;
+    rename(part);
+    table.names.add(part.table.names);
     const auto append = [](auto& to, const auto& from) {
       to.insert(to.end(), from.begin(), from.end());
     };
-    append(table.labels, part.labels);
-    append(table.offset, part.offset);
-    append(table.bytes, part.bytes);
-    table.shard.insert(table.shard.end(), part.names.size(),
-                       static_cast<std::uint32_t>(s));
-    parts[s] = {};
+    append(table.labels, part.table.labels);
+    append(table.offset, part.table.offset);
+    append(table.bytes, part.table.bytes);
+    table.shard.insert(table.shard.end(), part.table.names.size(),
+                       static_cast<std::uint32_t>(table.shards.size()));
+    table.shards.push_back(shard);
   }
-  return table;
+
+  void finish(const ShardListing& listing) {
+    if (table.size() == 0) refuse();
+    Notes notes;
+    notes.add(listing.compressed, "compressed archive is left out",
+              "compressed archives are left out", "unpack them to .tar");
+    notes.add(listing.unfinished, "unfinished download is left out",
+              "unfinished downloads are left out");
+    notes.add(empty_, "shard has no image", "shards have no image");
+    notes.add(unmarked_, "shard has no end mark", "shards have no end mark",
+              "cut short?");
+    notes.add(rest_, "shard has bytes after its end that are no archive",
+              "shards have bytes after their end that are no archive");
+    notes.add(all_.others, "image is not used, as its sample has another",
+              "images are not used, as their samples have another",
+              "PATH#rgb.jpg chooses KEY.rgb.jpg, PATH#all takes all");
+    notes.add(all_.no_image, "sample has no image", "samples have no image",
+              key_.by_rule() || key_.all()
+                  ? fmt::format("expected {}; PATH#SUFFIX takes KEY.SUFFIX for "
+                                "the image", kReadExtensions)
+                  : "expected what follows # in the path");
+    notes.add(all_.unread, "sample is left out, its format is not read",
+              "samples are left out, their formats are not read",
+              fmt::format("convert them to {}", kReadFormats));
+    notes.add(all_.nameless, "image without an extension in its name is left out",
+              "images without an extension in their names are left out");
+    notes.add(all_.repeated, "file is left out, its sample has one of that name",
+              "files are left out, their samples have one of that name");
+    notes.add(all_.apart, "sample has the key of another in its shard",
+              "samples have the key of another in their shard",
+              "files of one sample must follow each other (tar --sort=name)");
+    notes.add(all_.links, "link is left out", "links are left out");
+    notes.add(all_.sparse, "sparse file is left out", "sparse files are left out");
+    notes.add(all_.meta, "image is left out, in a folder of the format's own",
+              "images are left out, in folders of the format's own",
+              "names as __x__ are");
+    table.notes = std::move(notes.lines);
+    settle_labels();
+  }
+
+  SampleTable table;
+
+ private:
+  static constexpr std::array kTallies{
+      &ShardSamples::no_image, &ShardSamples::unread, &ShardSamples::others,
+      &ShardSamples::nameless, &ShardSamples::repeated, &ShardSamples::apart,
+      &ShardSamples::links,    &ShardSamples::sparse, &ShardSamples::meta,
+      &ShardSamples::bad_label};
+
+  [[noreturn]] void refuse() const {
+    const auto why = [](const Tally& tally, std::string_view what) {
+      return tally.count == 0 ? ""
+                              : fmt::format("; {}: {} ({})", what, tally.count,
+                                            tally.list());
+    };
+    throw error(ExitCode::kData,
+                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}",
+                path_, table.shards.size(), table.shards.size() == 1 ? "" : "s",
+                key_.by_rule() ? kReadExtensions : " as chosen by #",
+                why(all_.no_image, "samples without one"),
+                why(all_.unread, "of formats that are not read"),
+                why(all_.nameless, "without an extension in the name"),
+                why(all_.links, "links"));
+  }
+
+  // Names of classes get the numbers that they have in named_.
+  void rename(ShardSamples& part) {
+    std::vector<int> ids;
+    for (std::string& name : part.named)
+      // Past the limit no name counts: a million captions need not be kept.
+      ids.push_back(named_.size() > kMostClasses
+                        ? 0
+                        : named_.try_emplace(std::move(name), std::ssize(named_))
+                              .first->second);
+    for (int& label : part.table.labels)
+      if (label < -1) label = -2 - ids[static_cast<std::size_t>(-2 - label)];
+  }
+
+  // Numbers as they are; names sorted; nothing where the set has both.
+  void settle_labels() {
+    Notes notes;
+    notes.add(all_.bad_label, ".cls file holds neither a class number nor a name",
+              ".cls files hold neither a class number nor a name",
+              fmt::format("expected 0 to {}, or a line of text",
+                          kMostClasses - 1));
+    std::vector<int> order;  // of a name, by its number in named_
+    const bool mixed = !named_.empty() && all_.numbered > 0;
+    const bool many = named_.size() > kMostClasses;
+    if (mixed || many) {
+      notes.lines.push_back(
+          mixed ? fmt::format("no labels, as {} are numbers and others names ({})",
+                              all_.numbered, in_quotes(named_.begin()->first))
+                : fmt::format("no labels, as they are more than {} different names",
+                              kMostClasses));
+      order.assign(named_.size(), -1);
+    } else {
+      order.resize(named_.size());
+      for (const auto& [name, id] : named_) {
+        order[static_cast<std::size_t>(id)] =
+            static_cast<int>(table.classes.size());
+        table.classes.push_back(name);
+      }
+    }
+    Tally none;
+    for (std::size_t i = 0; i < table.labels.size(); ++i) {
+      int& label = table.labels[i];
+      if (label < -1) label = order[static_cast<std::size_t>(-2 - label)];
+      else if (mixed) label = -1;
+      if (label == -1) none.add(one_line(table.names[i]));
+    }
+    if (none.count < table.size())
+      notes.add(none, "image has no label", "images have no label");
+    table.label_notes = std::move(notes.lines);
+  }
+
+  const std::string path_;
+  const ImageKey& key_;
+  ShardSamples all_;  // the tallies of all
+  Tally empty_, unmarked_, rest_;
+  std::map<std::string, int> named_;
+};
+
+// Names for the classes that are numbers.
+void name_classes(SampleTable& table) {
+  const int most = *std::ranges::max_element(table.labels);
+  if (most >= 0 && table.classes.empty())
+    table.classes = read_class_names(
+        fs::path(table.shards.front()).parent_path() / "classes.txt", most + 1);
 }
 
-// Class numbers for all images or for none; names for the classes.
-void name_classes(SampleTable& table, const std::string& path) {
-  const auto [least, most] =
-      std::minmax_element(table.labels.begin(), table.labels.end());
-  if (*least < 0 && *most >= 0)
-    throw error(ExitCode::kData,
-                "[dataset] {}: {} has no class number, unlike others", path,
-                in_quotes(table.names[static_cast<std::size_t>(
-                    least - table.labels.begin())]));
-  if (*most >= 0)
-    table.classes = read_class_names(
-        fs::path(table.shards.front()).parent_path() / "classes.txt",
-        *most + 1);
+// A warning a line, each once a program.
+void say(const std::string& path, const std::vector<std::string>& lines) {
+  if (!spdlog::should_log(spdlog::level::warn)) return;
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  for (const std::string& line : lines)
+    if (said.insert(path + ": " + line).second)
+      spdlog::warn("[dataset] {}: {}", path, line);
+}
+
+SampleTable scan_all(const std::string& path, const ImageKey& key,
+                     IndexCache& cache) {
+  ShardListing listing;
+  if (fs::is_directory(path)) {
+    cache.watch(path);
+    listing = shards_in(path);
+  } else {
+    listing.shards = expand_pattern(path);
+  }
+  if (listing.shards.empty())
+    throw error(ExitCode::kData, "[dataset] {}: no .tar file in it{}", path,
+                listing.compressed.count == 0
+                    ? ""
+                    : fmt::format(", but {} compressed ones ({}): unpack them, "
+                                  "as by gunzip, zstd -d, unxz or bunzip2",
+                                  listing.compressed.count,
+                                  listing.compressed.list()));
+  for (const std::string& shard : listing.shards) cache.watch(shard);
+  Joined joined(path, key);
+  std::vector<ShardSamples> parts = scan_shards(listing.shards, key);
+  for (std::size_t s = 0; s < parts.size(); ++s)
+    joined.add(std::exchange(parts[s], {}), listing.shards[s]);
+  joined.finish(listing);
+  return std::move(joined.table);
+}
+
+// Folders that may lie among shards: of a run, of features, of a system.
+bool beside_shards(const fs::path& folder) {
+  return is_system_folder(folder.filename().string()) ||
+         fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
 }
 
 }  // namespace
 
 bool looks_like_shards(const std::string& path) {
   if (!fs::is_directory(path))
-    return path.ends_with(kSuffix) || path.find('{') != path.npos;
-  bool shards = false;
+    return is_shard_name(path) || is_compressed_name(path) ||
+           is_shard_pattern(path);
+  constexpr std::int64_t kEnough = 10'000;
+  std::int64_t shards = 0, images = 0;  // an archive may lie among images
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();
     if (name.front() == '.') continue;
-    if (entry.is_directory()) return false;
-    shards |= name.ends_with(kSuffix);
+    if (entry.is_directory()) {
+      if (!beside_shards(entry.path())) return false;
+      continue;
+    }
+    if (is_shard_name(name) || is_compressed_name(name)) ++shards;
+    else if (kind_of_extension(extension_of(name)) == NameKind::kImage) ++images;
+    if (images - shards > kEnough) return false;
   }
-  return shards;
+  return shards > images;
 }
 
-std::unique_ptr<Dataset> open_shards(const std::string& path) {
-  const bool folder = fs::is_directory(path);
-  IndexCache cache("shards", path);
+std::unique_ptr<Dataset> open_shards(const std::string& path,
+                                     const std::string& key, bool labels) {
+  const ImageKey image_key(key);
+  IndexCache cache(key.empty() ? "shards" : "shards#" + key, path);
   std::optional<SampleTable> table = cache.load();
   if (!table) {
-    if (folder) cache.watch(path);
-    const std::vector<std::string> shards =
-        folder ? shards_in(path) : expand(path);
-    if (shards.empty())
-      throw error(ExitCode::kData, "[dataset] {}: no .tar file in it", path);
-    for (const std::string& shard : shards) cache.watch(shard);
-    table = scan_all(shards);
+    table = scan_all(path, image_key, cache);
     check_size(*table, path);
     cache.save(*table);
   }
-  name_classes(*table, path);
+  name_classes(*table);
+  say(path, table->notes);
+  if (labels) say(path, table->label_notes);
   return std::make_unique<ShardDataset>(std::move(*table));
 }
 

@@ -8,7 +8,10 @@
 #include <filesystem>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "data/dataset_files.h"
+#include "data/foreign_data.h"
 #include "engine/core/error.h"
 #include "engine/io/file.h"
 
@@ -32,8 +35,9 @@ class Part {
     if (file_.size() == 0 || file_.size() % kRecord != 0)
       throw error(ExitCode::kData,
                   "[dataset] {} is {} bytes, expected a multiple of {} (STL-10 "
-                  "records)",
-                  path.string(), file_.size(), kRecord);
+                  "records){}",
+                  path.string(), file_.size(), kRecord,
+                  but_is(path.string()));
   }
 
   void read_labels(const fs::path& path) {
@@ -135,7 +139,10 @@ std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split) {
     // Of all images, without labels: scores never come to see an image that
     // has none.
     for (const char* images : {"train_X.bin", "unlabeled_X.bin"})
-      if (has(images)) dataset->add(images, "");
+      if (has(images))
+        dataset->add(images, "");
+      else
+        spdlog::warn("[dataset] {}: {} of STL-10 not there", folder.string(), images);
     if (dataset->size() > 0) return dataset;
     throw error(ExitCode::kData,
                 "[dataset] {}: expected unlabeled_X.bin or train_X.bin of "

@@ -18,16 +18,16 @@ struct DecodeLimits {
   static constexpr int kJpegScans = 100;
   // Huffman codes spend at least a bit on each block of 8 x 8.
   static constexpr std::int64_t kJpegPixelsPerByte = 8 * 64;
+  // The modes of a block of 16 x 16 spend 2.7 bits or more.
+  static constexpr std::int64_t kWebpPixelsPerByte = 1024;
+  static constexpr std::int64_t kWebpFreePixels = std::int64_t{1} << 24;
   static constexpr std::int64_t kCodecBytes = std::int64_t{512} << 20;
   // Besides: no buffer of a PNG is larger than its size calls for, so that a
   // small file stays cheap.
 };
 
-// By the first bytes.
-enum class ImageKind { kUnknown, kJpeg, kPng };
-ImageKind image_kind(std::span<const std::uint8_t> bytes);
-
-// JPEG or PNG by the first bytes; names and EXIF rotation are ignored.
+// A format that is read (data/picture_format.h) by the first bytes; names and
+// EXIF rotation are ignored.
 void decode_image(std::span<const std::uint8_t> bytes, Image& image);
 
 }  // namespace music::data

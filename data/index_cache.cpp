@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kVersion = "music-index-1";
+constexpr std::string_view kVersion = "music-index-2";
 
 fs::path cache_folder() {
   const auto variable = [](const char* name) {
@@ -147,7 +147,8 @@ SampleTable IndexCache::read() const {
     const auto it = file.metadata().find(name);
     return it == file.metadata().end() ? "" : it->second;
   };
-  if (meta("version") != kVersion || meta("key") != key_)
+  if (meta("version") != kVersion) return {};  // of other rules
+  if (meta("key") != key_)
     throw error(ExitCode::kData, "[dataset] made for {}",
                 in_quotes(meta("key")));
   Values values(file);
@@ -157,10 +158,12 @@ SampleTable IndexCache::read() const {
   table.names = values.strings("names");
   table.labels = values.get<int>("labels");
   table.classes = strings_of(values.strings("classes"));
+  table.notes = strings_of(values.strings("notes"));
   table.shards = strings_of(values.strings("shards"));
   table.shard = values.get<std::uint32_t>("shard");
   table.offset = values.get<std::uint64_t>("offset");
   table.bytes = values.get<std::uint64_t>("bytes");
+  table.label_notes = strings_of(values.strings("label_notes"));
   if (!consistent(table) || values.digest() != meta("xxh3_128"))
     throw error(ExitCode::kData, "[dataset] damaged");
   bool fresh = watched.size() == stamps.size();
@@ -190,17 +193,21 @@ std::optional<SampleTable> IndexCache::load() const {
 void IndexCache::save(const SampleTable& table) const {
   if (file_.empty() || !settled_ || table.size() < kWorthwhile) return;
   const StringList classes = list_of(table.classes),
-                   shards = list_of(table.shards);
+                   shards = list_of(table.shards),
+                   notes = list_of(table.notes),
+                   label_notes = list_of(table.label_notes);
   Entries entries;
   entries.add("watched", watched_);
   entries.add("stamps", DType::kI64, stamps_);
   entries.add("names", table.names);
   entries.add("labels", DType::kI32, table.labels);
   entries.add("classes", classes);
+  entries.add("notes", notes);
   entries.add("shards", shards);
   entries.add("shard", DType::kI32, table.shard);
   entries.add("offset", DType::kI64, table.offset);
   entries.add("bytes", DType::kI64, table.bytes);
+  entries.add("label_notes", label_notes);
   try {
     fs::create_directories(file_.parent_path());
     write_safetensors(file_, entries.list(),

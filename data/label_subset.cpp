@@ -13,6 +13,7 @@
 
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
+#include "engine/core/text.h"
 
 namespace music::data {
 namespace {
@@ -24,12 +25,23 @@ constexpr std::string_view kPerClass = "-per-class";
 constexpr std::uint32_t kStream = 0xFFFFFFFFu;
 constexpr std::uint32_t kExtra = 1;  // c: which classes have one more
 
+std::string last_part(const std::string& name) {
+  return name.substr(name.rfind('/') + 1);
+}
+
+// What may look like another name, with its bytes.
+std::string shown(const std::string& name) {
+  const bool plain =
+      std::ranges::all_of(name, [](char c) { return c >= ' ' && c <= '~'; });
+  return plain ? name : one_line(name) + " " + in_quotes(last_part(name));
+}
+
 // "n01, n02, ... and 3 more"
 std::string some_of(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 10;
   std::string out;
   for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i)
-    out += (i == 0 ? "" : ", ") + names[i];
+    out += (i == 0 ? "" : ", ") + shown(names[i]);
   if (names.size() > kShown)
     out += fmt::format(" and {} more", names.size() - kShown);
   return out;
@@ -135,10 +147,6 @@ std::string in_parts(std::string name) {
   return name;
 }
 
-std::string last_part(const std::string& name) {
-  return name.substr(name.rfind('/') + 1);
-}
-
 bool ends_with_parts(const std::string& name, const std::string& end) {
   return name.ends_with(end) &&
          (name.size() == end.size() || name[name.size() - end.size() - 1] == '/');
@@ -170,6 +178,7 @@ std::vector<Line> read_lines(const std::string& path, const Dataset& dataset) {
       throw error(ExitCode::kData,
                   "[labels] {} is not text, expected the name of an image a line",
                   path);
+    if (number == 1 && text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     text.erase(text.find_last_not_of(" \t\r") + 1);
     if (text.empty()) continue;
     Line line{text, in_parts(text), number};

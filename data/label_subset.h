@@ -32,8 +32,9 @@ LabelChoice parse_label_choice(const std::string& text);
 //
 // A list has the name of one image a line (SimCLR's files as they are):
 // "n01440764_10183.JPEG", or as many folders before it as tell it from others,
-// "n01440764/10183.JPEG", "data_batch_1.bin:17". Where what stands before the
-// first "_" is the name of a class, the image must be of that class.
+// "n01440764/10183.JPEG", "data_batch_1.bin:17"; a byte order mark is skipped.
+// Where what stands before the first "_" is the name of a class, the image must be
+// of that class.
 //
 // Throws kUsage for a share of no image, and kData, in one line, for data
 // without labels, a class without images in the data or in a list or with fewer

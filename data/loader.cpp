@@ -27,32 +27,53 @@ using Clock = std::chrono::steady_clock;
 constexpr int kReplacements = 16;       // draws before giving up
 constexpr std::int64_t kBadAllowed = 3;  // in an epoch, however short
 
+}  // namespace
+
+std::int64_t bad_allowed(std::int64_t images, double share) {
+  return std::max(kBadAllowed, static_cast<std::int64_t>(
+                                   share * static_cast<double>(images)));
+}
+
+void check_bad(std::int64_t bad, std::int64_t images, double share,
+               const std::string& last) {
+  const std::int64_t limit = bad_allowed(images, share);
+  if (bad > limit)
+    throw error(ExitCode::kData,
+                "[loader] {} of the epoch's {} images cannot be read, limit "
+                "{}{}{}", bad, images, limit, last.empty() ? "" : "; the last is ",
+                last);
+}
+
+namespace {
+
 // What was bad in the batches delivered, and whether it is too much.
 class Quarantine {
  public:
+  // of all ranks
   Quarantine(std::int64_t epoch_samples, double share)
-      : samples_(epoch_samples),
-        limit_(std::max(kBadAllowed,
-                        static_cast<std::int64_t>(
-                            share * static_cast<double>(epoch_samples)))) {}
+      : samples_(epoch_samples), share_(share) {}
 
-  void add(const FilledBatch& filled) {
+  // place(row): of a row of the batch, in the epoch.
+  template <typename Place>
+  void add(const FilledBatch& filled, Place place) {
     const Batch& batch = filled.batch;
     if (batch.epoch != epoch_) count_ = 0;
     epoch_ = batch.epoch;
     for (const FilledBatch::Bad& bad : filled.bad) {
-      if (known_.insert(bad.sample.sample).second) list_.push_back(bad.sample);
+      if (known_.insert(bad.sample.sample).second) {
+        list_.push_back(bad.sample);
+        list_.back().place = place(bad.row);
+      }
       // A failed replacement is recorded, but it is not a sample of its own.
       if (bad.sample.sample == batch.samples[static_cast<std::size_t>(bad.row)])
         ++count_;
     }
-    if (count_ > limit_ && !filled.bad.empty())
-      throw error(ExitCode::kData,
-                  "[loader] {} of the epoch's {} images cannot be read, limit "
-                  "{}; the last is {}: {}",
-                  count_, samples_, limit_, filled.bad.back().sample.name,
-                  filled.bad.back().sample.reason);
+    if (!filled.bad.empty())
+      check_bad(count_, samples_, share_,
+                fmt::format("{}: {}", filled.bad.back().sample.name,
+                            filled.bad.back().sample.reason));
   }
+  std::int64_t count() const { return count_; }
   const std::vector<BadSample>& list() const { return list_; }
   std::set<std::int64_t>& known() { return known_; }
   // Goes on within an epoch that had so many bad images.
@@ -62,7 +83,8 @@ class Quarantine {
   }
 
  private:
-  std::int64_t samples_, limit_, epoch_ = -1, count_ = 0;
+  std::int64_t samples_, epoch_ = -1, count_ = 0;
+  double share_;
   std::set<std::int64_t> known_;
   std::vector<BadSample> list_;
 };
@@ -112,7 +134,7 @@ bool try_read(const Dataset& dataset, std::int64_t sample, BadImage policy,
     const std::string name = dataset.name(sample);
     if (policy == BadImage::kAbort)
       throw error(ExitCode::kData, "[loader] {}: {}", name, failure.what());
-    bad.push_back({row, {batch.epoch, sample, name, failure.what()}});
+    bad.push_back({row, {batch.epoch, sample, name, failure.what(), 0}});
     return false;
   }
 }
@@ -186,8 +208,9 @@ class Loader::Source : public BatchSource {
         if (draws++ == kReplacements)
           throw error(ExitCode::kData,
                       "[loader] {} cannot be read, nor can {} images drawn in "
-                      "its place",
-                      dataset.name(sample), kReplacements);
+                      "its place: {}",
+                      dataset.name(sample), kReplacements,
+                      bad.empty() ? "" : bad.back().sample.reason);
         shown = rng.below(static_cast<std::uint32_t>(dataset.size()));
       } while (shown == sample || !read(shown));
     }
@@ -245,8 +268,10 @@ class Loader::Source : public BatchSource {
 Loader::Loader(const Dataset& dataset, const LoaderSpec& spec)
     : source_(std::make_unique<Source>(dataset, spec)),
       ring_(std::make_unique<BatchRing>(
-          *source_, shard_size(spec.batch, spec.rank, spec.world), spec.views,
-          spec.augment.size, spec.workers, spec.memory)) {}
+          *source_,
+          std::max<std::int64_t>(
+              1, shard_size(spec.batch, spec.rank, spec.world)),
+          spec.views, spec.augment.size, spec.workers, spec.memory)) {}
 
 Loader::~Loader() = default;
 
@@ -268,7 +293,10 @@ void Loader::recall(std::span<const std::int64_t> bad) {
 
 const Batch& Loader::next() {
   const FilledBatch* filled = ring_->next();
-  source_->quarantine.add(*filled);
+  const LoaderSpec& spec = source_->spec;
+  source_->quarantine.add(*filled, [&](std::int64_t row) {
+    return filled->batch.index * spec.batch + spec.rank + spec.world * row;
+  });
   ++ring_->stats().batches;
   ring_->stats().samples += filled->batch.n;
   return filled->batch;
@@ -283,6 +311,10 @@ std::int64_t Loader::batch_total(std::int64_t index) const {
 const std::vector<BadSample>& Loader::quarantine() const {
   return source_->quarantine.list();
 }
+std::int64_t Loader::bad_in_epoch() const { return source_->quarantine.count(); }
+std::int64_t Loader::samples_per_epoch() const {
+  return source_->sampler.samples_per_epoch();
+}
 const LoaderStats& Loader::stats() const { return ring_->stats(); }
 
 class EvalLoader::Source : public BatchSource {
@@ -291,7 +323,7 @@ class EvalLoader::Source : public BatchSource {
       : dataset(dataset), spec(spec),
         begin(dataset.size() * spec.rank / spec.world),
         end(dataset.size() * (spec.rank + 1) / spec.world),
-        quarantine(end - begin, spec.bad_share),
+        quarantine(dataset.size(), spec.bad_share),
         slow(spec.slow_seconds) {}
 
   bool plan(Batch& batch) override {
@@ -312,7 +344,7 @@ class EvalLoader::Source : public BatchSource {
       dataset.read(sample, scratch.image);
       const auto view = spec.eval.squash ? squash_view : eval_view;
       view(scratch.image, spec.eval.resize, spec.eval.size,
-           spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
+           {spec.eval.interpolation, spec.eval.pillow}, pixels_of(batch, row), scratch.augment);
     };
     if (!try_read(dataset, sample, spec.bad_image, batch, row, read, bad, slow)) {
       if (spec.bad_image == BadImage::kZero) blacken(batch, row, 1, dataset);
@@ -338,7 +370,9 @@ EvalLoader::~EvalLoader() = default;
 
 const Batch* EvalLoader::next() {
   while (FilledBatch* filled = ring_->next()) {
-    source_->quarantine.add(*filled);
+    source_->quarantine.add(*filled, [&](std::int64_t row) {
+      return filled->batch.samples[static_cast<std::size_t>(row)];
+    });
     Batch& batch = filled->batch;
     // Close the gaps that images left out have left.
     std::int64_t kept = 0;

@@ -33,7 +33,8 @@ struct LoaderSpec {
   int rank = 0, world = 1;
   Memory memory = Memory::kHost;  // kPinned: for copies to a GPU
   // kSkip draws the replacement from (seed, epoch, sample). Error kData once
-  // more than bad_share of the epoch, and more than three images, were bad.
+  // more than bad_allowed() of the epoch of all ranks were bad at this one; who
+  // has several adds theirs up by check_bad().
   BadImage bad_image = BadImage::kSkip;
   double bad_share = 0.1;
   double slow_seconds = 2;  // reading an image longer than this is warned of
@@ -45,6 +46,7 @@ struct EvalSpec {
   int resize = 256;
   int size = 224;
   Interpolation interpolation = Interpolation::kBilinear;
+  int pillow = Resampling::kToday;
   // Resize([size, size]) in place of the crop: all of the image, its aspect lost.
   bool squash = false;
 };
@@ -55,7 +57,7 @@ struct EvalLoaderSpec {
   int workers = 1;
   int rank = 0, world = 1;  // one of `world` consecutive parts, nearly equal
   BadImage bad_image = BadImage::kSkip;
-  double bad_share = 0.1;
+  double bad_share = 0.1;  // of all parts, as LoaderSpec's
   double slow_seconds = 2;
 };
 
@@ -77,7 +79,14 @@ struct Batch {
 struct BadSample {
   std::int64_t epoch, sample;
   std::string name, reason;
+  std::int64_t place = 0;  // in the epoch, of the sample that it was read for
 };
+
+// Bad images that an epoch or an evaluation of so many may have.
+std::int64_t bad_allowed(std::int64_t images, double share);
+// kData where `bad` of them were more. last: names one, or is empty.
+void check_bad(std::int64_t bad, std::int64_t images, double share,
+               const std::string& last = "");
 
 struct LoaderStats {
   std::int64_t batches = 0, samples = 0;  // delivered
@@ -105,6 +114,9 @@ class Loader {
   std::int64_t batch_total(std::int64_t index) const;  // of all ranks
   // Bad images of the batches delivered, in order, each image once.
   const std::vector<BadSample>& quarantine() const;
+  // Of this rank, in the epoch of the batch last delivered, up to it.
+  std::int64_t bad_in_epoch() const;
+  std::int64_t samples_per_epoch() const;  // of all ranks
   const LoaderStats& stats() const;
 
  private:

@@ -3,13 +3,14 @@
 #include <utility>
 
 #include "data/decode.h"
+#include "data/picture_format.h"
 
 namespace music::data {
 
 void PartialReader::open(std::span<const std::uint8_t> bytes) {
   bytes_ = bytes;
   plain_ = bytes.size() <= DecodeLimits::kFileBytes &&
-           image_kind(bytes) == ImageKind::kJpeg && jpeg_.open(bytes);
+           picture_format(bytes) == PictureFormat::kJpeg && jpeg_.open(bytes);
   if (!plain_) decode_image(bytes, whole_);
 }
 

@@ -24,6 +24,11 @@ void StringList::add(const StringList& other) {
   for (const std::size_t end : other.ends_) ends_.push_back(before + end);
 }
 
+void StringList::resize(std::size_t n) {
+  ends_.resize(std::min(n, ends_.size()));
+  text_.resize(ends_.empty() ? 0 : ends_.back());
+}
+
 bool consistent(const SampleTable& t) {
   const std::size_t images = t.names.size();
   const bool files = t.shards.empty();

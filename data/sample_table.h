@@ -22,6 +22,7 @@ class StringList {
     ends_.push_back(text_.size());
   }
   void add(const StringList& other);
+  void resize(std::size_t n);  // keeps the first n
   std::size_t size() const { return ends_.size(); }
   bool empty() const { return ends_.empty(); }
   std::string_view operator[](std::size_t i) const {
@@ -40,6 +41,9 @@ struct SampleTable {
   StringList names;         // paths below a root, or names within a shard
   std::vector<int> labels;  // -1: none
   std::vector<std::string> classes;
+  // What was left out of the table and why, a line each, for its reader to be told;
+  // the second for one who uses the labels.
+  std::vector<std::string> notes, label_notes;
 
   // Of shards only; otherwise empty.
   std::vector<std::string> shards;    // paths

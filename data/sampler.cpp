@@ -27,9 +27,8 @@ Sampler::Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed,
               "[sampler] {} samples, expected 1 to 2^32 - 1", n);
   MUSIC_CHECK(rank >= 0 && rank < world, "[sampler] rank {} of {}", rank,
               world);
-  MUSIC_CHECK(batch >= world,
-              "[sampler] a batch of {} samples for {} ranks, expected at least "
-              "one each", batch, world);
+  MUSIC_CHECK(batch >= 1, "[sampler] a batch of {} samples, expected at least 1",
+              batch);
   MUSIC_CHECK(!drop_last || n >= batch,
               "[sampler] {} samples and no short batches of {}, expected at "
               "least one batch", n, batch);
@@ -39,8 +38,7 @@ Sampler::Sampler(std::int64_t n, std::int64_t batch, std::uint64_t seed,
 std::int64_t Sampler::batch_total(std::int64_t index) const {
   MUSIC_CHECK(index >= 0 && index < batches_per_epoch(),
               "[sampler] batch {} of {}", index, batches_per_epoch());
-  const std::int64_t left = n_ - index * batch_;
-  return std::min(batch_, std::max<std::int64_t>(left, world_));
+  return std::min(batch_, n_ - index * batch_);
 }
 
 std::int64_t Sampler::batch_size(std::int64_t index) const {
@@ -49,7 +47,7 @@ std::int64_t Sampler::batch_size(std::int64_t index) const {
 
 std::int64_t Sampler::samples_per_epoch() const {
   const std::int64_t last = batches_per_epoch() - 1;
-  return last * shard_size(batch_, rank_, world_) + batch_size(last);
+  return last * batch_ + batch_total(last);
 }
 
 void Sampler::indices(std::int64_t epoch, std::int64_t index,
@@ -60,11 +58,9 @@ void Sampler::indices(std::int64_t epoch, std::int64_t index,
     epoch_ = epoch;
   }
   out.resize(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t position = index * batch_ + rank_ + world_ * i;
-    out[static_cast<std::size_t>(i)] =
-        order_[static_cast<std::size_t>(position % n_)];
-  }
+  for (std::int64_t i = 0; i < count; ++i)
+    out[static_cast<std::size_t>(i)] = order_[static_cast<std::size_t>(
+        index * batch_ + rank_ + world_ * i)];
 }
 
 }  // namespace music::data

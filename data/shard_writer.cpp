@@ -6,7 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "data/decode.h"
+#include "data/picture_format.h"
 #include "data/png.h"
 #include "data/sampler.h"
 #include "data/tar.h"
@@ -29,7 +29,20 @@ void append_plain(std::string& key, std::string_view text) {
                : c;
 }
 
-// Keys of samples: class, if there is one, and file name.
+// Cut to so many bytes, at a letter's end, and told apart by a hash, if longer.
+std::string shorten(std::string text, std::size_t most) {
+  if (text.size() <= most) return text;
+  constexpr std::size_t kHash = 16;
+  Xxh3 hash;
+  hash.update(std::as_bytes(std::span(text)));
+  std::size_t end = most - kHash - 1;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // within a letter
+  return fmt::format("{}_{}", text.substr(0, end),
+                     hash.digest().xxh3_128.substr(0, kHash));
+}
+
+// Keys of samples: class, if there is one, and file name; so short that a tar
+// header has room for the name of a member, and for a number behind the key.
 class Keys {
  public:
   std::string make(const Dataset& dataset, std::int64_t i) {
@@ -40,13 +53,16 @@ class Keys {
         std::min(last.rfind('.'), last.size()));
     if (extension.find(':') == extension.npos)  // not "data_batch_1.bin:7"
       last.remove_suffix(extension.size());
-    std::string key;
+    std::string key, file;
     const auto label = static_cast<std::size_t>(dataset.label(i));
     if (label < dataset.classes().size()) {
       append_plain(key, dataset.classes()[label]);
-      key += '/';
+      // "__x__" is the format's own, which readers pass over.
+      if (key.starts_with("__") && key.ends_with("__")) key.erase(0, 1);
+      key = shorten(key, TarWriter::kMostFolder) + '/';
     }
-    append_plain(key, last);
+    append_plain(file, last);
+    key += file.empty() ? "_" : shorten(file, TarWriter::kMostName - kRoom);
     if (taken_.insert(key).second) return key;
     for (int n = 2;; ++n)
       if (std::string other = fmt::format("{}_{}", key, n);
@@ -55,6 +71,8 @@ class Keys {
   }
 
  private:
+  static constexpr std::size_t kRoom = 16;  // "_4294967295.webp"
+
   std::unordered_set<std::string> taken_;
 };
 
@@ -119,17 +137,17 @@ class Writer {
   std::uint64_t bytes_ = 0;
 };
 
-// The file of image i, which always is a JPEG or a PNG afterwards.
-ImageKind load(const Dataset& dataset, std::int64_t i, Image& image,
+// The file of image i, which always is of a format that is read afterwards.
+PictureFormat load(const Dataset& dataset, std::int64_t i, Image& image,
                std::vector<std::uint8_t>& bytes) {
   if (!dataset.read_file(i, bytes)) {
     dataset.read(i, image);
     bytes = encode_png(image);
   }
-  const ImageKind kind = image_kind(bytes);
-  if (kind == ImageKind::kUnknown)
-    throw error(ExitCode::kData, "[shards] neither JPEG nor PNG");
-  return kind;
+  const PictureFormat format = picture_format(bytes);
+  if (!is_read(format))
+    throw error(ExitCode::kData, "[shards] {}", refusal(bytes));
+  return format;
 }
 
 void refuse_existing(const ShardSpec& spec) {
@@ -168,9 +186,9 @@ ShardReport write_shards(const Dataset& dataset, const ShardSpec& spec,
   for (std::int64_t done = 0; done < dataset.size(); ++done) {
     const std::int64_t i =
         spec.shuffle ? order[static_cast<std::size_t>(done)] : done;
-    std::optional<ImageKind> kind;
+    std::optional<PictureFormat> format;
     try {
-      kind = load(dataset, i, image, bytes);
+      format = load(dataset, i, image, bytes);
     } catch (const Error& e) {
       if (e.code() != ExitCode::kData) throw;
       if (spec.bad_image == BadImage::kAbort)
@@ -178,9 +196,8 @@ ShardReport write_shards(const Dataset& dataset, const ShardSpec& spec,
                     e.what());
       report.bad.push_back({0, i, dataset.name(i), e.what()});
     }
-    if (kind) {
-      writer.add(keys.make(dataset, i),
-                 *kind == ImageKind::kPng ? "png" : "jpg", bytes,
+    if (format) {
+      writer.add(keys.make(dataset, i), format_extension(*format), bytes,
                  dataset.label(i));
       ++report.images;
     }

@@ -1,8 +1,8 @@
 #pragma once
 // Packs a data set into WebDataset shards (data/dataset_shards.cpp reads them).
 //
-//   NAME-000000.tar   samples KEY.jpg or KEY.png and, where the data set has
-//                     labels, KEY.cls with the class number
+//   NAME-000000.tar   samples KEY.jpg, KEY.png or KEY.webp and, where the
+//                     data set has labels, KEY.cls with the class number
 //   NAME-000000.idx   offsets, for DALI's webdataset reader (wds2idx, v1.2)
 //   classes.txt       one class name a line
 //   NAME.json         images, seed and, a shard, bytes, images and XXH3-128
@@ -29,7 +29,7 @@ struct ShardSpec {
   // Images are shuffled once, by seed, for readers that shuffle little.
   bool shuffle = true;
   std::uint64_t seed = 0;
-  // A file that cannot be read or is neither JPEG nor PNG: kSkip leaves it out.
+  // A file that cannot be read or has another format: kSkip leaves it out.
   BadImage bad_image = BadImage::kAbort;
 };
 

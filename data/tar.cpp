@@ -7,6 +7,7 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "engine/core/error.h"
 #include "engine/core/text.h"
@@ -66,45 +67,82 @@ std::string_view reason(archive* a) {
   return text ? text : "unknown error";
 }
 
-std::string_view compression_of(const FileReader& file) {
-  std::array<std::byte, 4> front{};
-  file.read(0, std::span(front).first(std::min<std::uint64_t>(4, file.size())));
-  const auto is = [&](int a, int b) {
-    return front[0] == std::byte(a) && front[1] == std::byte(b);
+// What a file that is no tar archive is instead, and the way out.
+std::string why_no_tar(const FileReader& file, archive* reader) {
+  std::string front(std::min<std::uint64_t>(64, file.size()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(front)));
+  const auto packed = [&](std::string_view by, std::string_view command) {
+    return fmt::format("it is compressed by {}, expected a plain archive ({} "
+                       "OLD > NEW.tar)", by, command);
   };
-  if (is(0x1f, 0x8b)) return " (it is compressed by gzip)";
-  if (is(0x28, 0xb5)) return " (it is compressed by zstd)";
-  if (is('B', 'Z')) return " (it is compressed by bzip2)";
-  if (is(0xfd, '7')) return " (it is compressed by xz)";
-  return "";
+  if (front.starts_with("\x1f\x8b")) return packed("gzip", "gzip -dc");
+  if (front.starts_with("\x28\xb5\x2f\xfd")) return packed("zstd", "zstd -dc");
+  if (front.starts_with("BZh")) return packed("bzip2", "bzip2 -dc");
+  if (front.starts_with("\xfd" "7zXZ")) return packed("xz", "xz -dc");
+  if (front.starts_with("\x04\x22\x4d\x18")) return packed("lz4", "lz4 -dc");
+  if (front.starts_with("PK\x03\x04"))
+    return "it is a zip archive, expected tar (unzip it; a folder is read too)";
+  if (front.starts_with("version https://git-lfs"))
+    return "it is a Git LFS pointer, not the archive (git lfs pull fetches it)";
+  if (front.starts_with("<"))
+    return "it is a page of HTML or XML, not the archive (download it again)";
+  return std::string(reason(reader));
 }
 
-}  // namespace
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{}; });
+}
 
-void scan_tar(const FileReader& file,
-              const std::function<void(const TarMember&)>& visit) {
+// The first block from `at` on that is all zeros, or is not; the file's size
+// where there is none.
+std::uint64_t find_block(const FileReader& file, std::uint64_t at, bool zeros) {
+  std::vector<std::byte> piece(std::size_t{128} * kBlock);
+  while (at < file.size()) {
+    const auto n = std::min<std::uint64_t>(piece.size(), file.size() - at);
+    file.read(at, std::span(piece).first(n));
+    for (std::uint64_t i = 0; i < n; i += kBlock)
+      if (is_zero(std::span(piece).subspan(i, std::min(kBlock, n - i))) == zeros)
+        return at + i;
+    at += n;
+  }
+  return file.size();
+}
+
+// Whether its checksum says that a header begins there.
+bool is_header(const FileReader& file, std::uint64_t at) {
+  std::array<std::byte, kBlock> block;
+  if (file.size() - at < kBlock) return false;
+  file.read(at, block);
+  constexpr std::size_t kField = 148, kFieldEnd = 156;
+  unsigned sum = 0, stated = 0;
+  for (std::size_t i = 0; i < kBlock; ++i)
+    sum += i >= kField && i < kFieldEnd ? ' ' : std::to_integer<unsigned>(block[i]);
+  for (std::size_t i = kField; i < kFieldEnd; ++i) {
+    const auto c = std::to_integer<unsigned char>(block[i]);
+    if (c >= '0' && c <= '7') stated = 8 * stated + (c - '0');
+    else if (c != ' ' || stated > 0) break;
+  }
+  return sum == stated;
+}
+
+// Reads one archive, which begins at `from`; returns where its last member ends.
+std::uint64_t scan_one(const FileReader& file, std::uint64_t from,
+                       const std::function<void(const TarMember&)>& visit) {
   const std::unique_ptr<archive, int (*)(archive*)> reader(archive_read_new(),
                                                            archive_read_free);
   MUSIC_CHECK(reader != nullptr, "[tar] cannot start libarchive");
   archive_read_support_format_tar(reader.get());
   archive_read_set_read_callback(reader.get(), Scan::read);
   archive_read_set_skip_callback(reader.get(), Scan::skip);
-  Scan scan{file};
+  Scan scan{file, from};
   archive_read_set_callback_data(reader.get(), &scan);
 
-  std::optional<TarMember> last;  // whose end is still to be verified
-  const auto in_pieces = [&] {
-    return error(ExitCode::kData,
-                 "[tar] {}: {} does not lie in one piece (sparse?)",
-                 file.path().string(), in_quotes(last->name));
-  };
+  std::optional<TarMember> last;
   const auto fail = [&] {
     if (scan.failure) std::rethrow_exception(scan.failure);
     if (!last)
-      throw error(ExitCode::kData,
-                  "[tar] {} is no plain tar archive{}: {}",
-                  file.path().string(), compression_of(file),
-                  reason(reader.get()));
+      throw error(ExitCode::kData, "[tar] {} is no plain tar archive: {}",
+                  file.path().string(), why_no_tar(file, reader.get()));
     throw error(ExitCode::kData, "[tar] {}: damaged after {}: {}",
                 file.path().string(), in_quotes(last->name),
                 reason(reader.get()));
@@ -116,23 +154,54 @@ void scan_tar(const FileReader& file,
     if (result == ARCHIVE_EOF) break;
     // "Retry" means a damaged header, to be searched past.
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) fail();
-    const la_int64_t header = archive_read_header_position(reader.get());
-    if (last && static_cast<std::uint64_t>(header) !=
-                    round_up(last->offset + last->bytes))
-      throw in_pieces();
+    const auto header = from + static_cast<std::uint64_t>(
+                                   archive_read_header_position(reader.get()));
+    const bool plain = last && last->kind == TarMember::Kind::kFile;
+    if (plain && header != round_up(last->offset + last->bytes))
+      throw error(ExitCode::kData, "[tar] {}: {} does not lie in one piece",
+                  file.path().string(), in_quotes(last->name));
     const la_int64_t bytes = archive_entry_size(entry);
-    const bool regular = archive_entry_filetype(entry) == AE_IFREG &&
-                         archive_entry_hardlink(entry) == nullptr;
+    const bool link = archive_entry_hardlink(entry) != nullptr ||
+                      archive_entry_filetype(entry) == AE_IFLNK;
+    const bool regular = archive_entry_filetype(entry) == AE_IFREG;
     last = {name_of(entry), scan.position,
             regular && bytes > 0 ? static_cast<std::uint64_t>(bytes) : 0};
-    if (archive_entry_sparse_count(entry) > 0) throw in_pieces();
-    if (last->bytes > file.size() - last->offset)
+    if (link) last->kind = TarMember::Kind::kLink;
+    else if (archive_entry_sparse_count(entry) > 0)
+      last->kind = TarMember::Kind::kSparse;
+    if (last->kind == TarMember::Kind::kFile &&
+        last->bytes > file.size() - last->offset)
       throw error(ExitCode::kData,
                   "[tar] {} is cut short: {} claims {} bytes, {} are there",
                   file.path().string(), in_quotes(last->name), last->bytes,
                   file.size() - last->offset);
-    if (regular) visit(*last);
+    if (regular || link) visit(*last);
   }
+  if (!last) return from;
+  if (last->kind == TarMember::Kind::kFile)
+    return round_up(last->offset + last->bytes);
+  // Somewhere before the end mark, of which libarchive has read two blocks.
+  return std::max(last->offset,
+                  scan.position - std::min(scan.position, 2 * kBlock));
+}
+
+}  // namespace
+
+TarEnd scan_tar(const FileReader& file,
+                const std::function<void(const TarMember&)>& visit) {
+  TarEnd end;
+  std::uint64_t at = 0;
+  while (at < file.size()) {
+    const std::uint64_t mark = find_block(
+        file, std::min(scan_one(file, at, visit), file.size()), true);
+    end.marked = mark < file.size();
+    at = find_block(file, mark, false);
+    if (at < file.size() && !is_header(file, at)) {
+      end.rest = file.size() - at;
+      break;
+    }
+  }
+  return end;
 }
 
 }  // namespace music::data

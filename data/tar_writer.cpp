@@ -12,7 +12,7 @@ namespace music::data {
 TarWriter::TarWriter(const std::filesystem::path& path)
     : file_(path), archive_(archive_write_new()) {
   MUSIC_CHECK(archive_ != nullptr, "[tar] cannot start libarchive");
-  archive_write_set_format_pax_restricted(archive_);
+  archive_write_set_format_ustar(archive_);
   archive_write_set_bytes_per_block(archive_, 0);  // nothing held back
   check(archive_write_open(
       archive_, this, nullptr,

@@ -23,6 +23,7 @@ Value scatter_rows(Graph& graph, Value dy, Communicator& communicator,
                    const Shape& shape) {
   Node node;
   node.op = "scatter_rows";
+  node.needs_no_rows = true;
   node.inputs = {dy};
   node.make = [&communicator, counts](const KernelRequest&) {
     return function_kernel([&communicator, counts](const KernelArgs& a) {
@@ -49,19 +50,21 @@ Value gather_rows(Graph& graph, Value x, Communicator& communicator,
   const DType dtype = graph.info(x).dtype;
   const std::int64_t rows =
       shard_size(samples, communicator.rank(), communicator.size());
-  MUSIC_CHECK(xs.rank() >= 1 && xs[0] == rows && rows > 0,
+  MUSIC_CHECK(xs.rank() >= 1 && xs[0] == rows,
               "[gather_rows] input {} of rank {} of {}, expected {} of {} rows",
               xs.str(), communicator.rank(), communicator.size(), rows,
               samples);
   if (communicator.size() == 1) return x;
+  std::int64_t width = 1;
+  for (int d = 1; d < xs.rank(); ++d) width *= xs[d];
   std::vector<std::int64_t> counts;
   for (int r = 0; r < communicator.size(); ++r)
-    counts.push_back(shard_size(samples, r, communicator.size()) *
-                     (xs.elements() / rows));
+    counts.push_back(shard_size(samples, r, communicator.size()) * width);
   std::vector<std::int64_t> dims(xs.dims().begin(), xs.dims().end());
   dims[0] = samples;
   Node node;
   node.op = "gather_rows";
+  node.needs_no_rows = true;
   node.inputs = {x};
   node.make = [&communicator, counts](const KernelRequest&) {
     return function_kernel([&communicator, counts](const KernelArgs& a) {

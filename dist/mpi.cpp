@@ -315,7 +315,12 @@ class MpiCommunicator final : public Communicator {
   }
   void scatter(const Tensor& in, void* out, MPI_Comm on, Operation& op) {
     const MPI_Datatype type = type_of(in.dtype);
-    check(MPI_Ialltoallv(in.data, op.send.counts.data(), op.send.starts.data(),
+    // Nothing to send and nothing to receive may lie at one address, which Open
+    // MPI takes for an exchange in place, and waits for messages without end.
+    static double nothing[2];
+    const void* from = op.send.total == 0 ? &nothing[0] : in.data;
+    if (op.receive.total == 0) out = &nothing[1];
+    check(MPI_Ialltoallv(from, op.send.counts.data(), op.send.starts.data(),
                          type, out, op.receive.counts.data(),
                          op.receive.starts.data(), type, on, &op.request),
           "MPI_Ialltoallv");

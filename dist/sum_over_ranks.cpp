@@ -11,6 +11,7 @@ Value sum_over_ranks(Graph& graph, Value x, Communicator& communicator,
   node.op = "sum_over_ranks";
   node.inputs = {x};
   node.in_place = {0};
+  node.needs_no_rows = true;
   node.make = [&communicator](const KernelRequest&) {
     return function_kernel([&communicator](const KernelArgs& a) {
       communicator.run(Collective::all_reduce(a.in[0], a.out[0]), a.stream);

@@ -87,9 +87,11 @@ check() {
       only("^mpi\\.h", "^(dist/mpi\\.|tests/emulator/nccl\\.)")
       only("^nccl\\.h", "^dist/nccl\\.")
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
+      only("^webp/", "^data/webp\\.")
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
       only("^hwy/", "^((data/fast|engine/cpu)/.*_simd\\.cpp|tests/(data/fast_|support/instruction_sets))")
+      only("^utf8proc\\.h", "^music/eval/class_names\\.")
       only("^linear\\.h", "^tests/music/eval/liblinear_test\\.")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(onnx/|google/protobuf/)", "^music/formats/onnx_")
@@ -163,8 +165,10 @@ data/decode.cpp <jpeglib.h>
 data/jpeg.cpp <stb/stb_image.h>
 data/loader.cpp <hwy/highway.h>
 data/dataset.cpp <archive.h>
+data/png.cpp <webp/decode.h>
 tools/b.cpp <doctest/doctest.h>
 music/eval/h.cpp <linear.h>
+music/eval/i.cpp <utf8proc.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"

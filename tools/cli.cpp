@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <regex>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -72,6 +73,25 @@ std::string default_text(const ConfigKey& key) {
   for (char c : field_text(key, Config()))
     if (c != '"' && c != '[' && c != ']' && c != ' ') out += c;
   return out;
+}
+
+// "--k: Value 0 not in range 1 to 9.000000" of CLI11, which writes the largest
+// double with all of its 309 digits.
+std::string plain_range(const CLI::App& app, const std::string& message) {
+  static const std::regex kRange(
+      R"((--?[\w.-]+): Value (\S+) not in range (\S+) to (\S+))");
+  std::smatch m;
+  if (!std::regex_match(message, m, kRange)) return message;
+  const double low = std::strtod(m[3].str().c_str(), nullptr);
+  const double high = std::strtod(m[4].str().c_str(), nullptr);
+  const CLI::Option* option = app.get_option_no_throw(m[1].str());
+  const bool positive =
+      option && option->get_type_name().find("POSITIVE") != std::string::npos;
+  const std::string range =
+      high < 1e300 ? fmt::format("one in range {:.9g} to {:.9g}", low, high)
+      : positive   ? "a number above 0"
+                   : fmt::format("at least {:.9g}", low);
+  return fmt::format("{}: found {}, expected {}", m[1].str(), m[2].str(), range);
 }
 
 void reject_extras(const CLI::App& app) {
@@ -139,7 +159,7 @@ bool parse(CLI::App& app, int argc, char** argv) {
     return false;
   } catch (const CLI::ParseError& e) {
     reject_extras(app);  // a misspelt flag is often the cause
-    throw error(ExitCode::kUsage, "[cli] {}", e.what());
+    throw error(ExitCode::kUsage, "[cli] {}", plain_range(app, e.what()));
   }
   reject_extras(app);
   return true;
@@ -184,6 +204,9 @@ std::optional<ResolvedConfig> configure(
     std::fputs(to_toml(config).c_str(), stdout);
     return std::nullopt;
   }
+  // Each process of a job comes here.
+  const dist::Launch launch = dist::launch_from_environment();
+  setup_logging(config.value.train.log_level, launch.rank, launch.size);
   for (const std::string& warning : config.warnings)
     spdlog::warn("[config] {}", warning);
   return config;

@@ -30,19 +30,21 @@ ProgressStyle style_of(const std::string& name) {
                            : ProgressStyle::kAuto;
 }
 
-// Settles k before hours of work are spent: those asked for must fit; of the
-// defaults, those that do are taken.
-void settle_k(KnnOptions& o, std::int64_t bank, std::vector<std::string>& notes) {
+// Settles k before hours of work are spent, and once more when it is known which
+// images can be read: those asked for must fit; of the defaults, those that do are
+// taken.
+void settle_k(KnnOptions& o, std::int64_t bank, const std::string& images,
+              std::vector<std::string>& notes) {
   const int most = *std::max_element(o.k.begin(), o.k.end());
-  if (most > bank && !o.k_given) {
+  if (most <= bank) return;
+  if (!o.k_given) {
     std::erase_if(o.k, [bank](int k) { return k > bank; });
-    notes.push_back(fmt::format("k {} left out: there are {} training images",
-                                most, bank));
+    notes.push_back(fmt::format("k {} left out: there are {} {}", most, bank, images));
   }
-  if (o.k.empty() || (o.k_given && most > bank))
+  if (o.k.empty() || o.k_given)
     throw error(ExitCode::kUsage,
-                "[knn] k {} and a bank of {} training images: expected --k from "
-                "1 to {}", most, bank, bank);
+                "[knn] k {} and a bank of {} {}: expected --k from 1 to {}", most,
+                bank, images, bank);
 }
 
 // Features, as far as this process has them.
@@ -50,7 +52,7 @@ struct Extracted {
   Features train;                     // its part
   std::vector<std::int64_t> samples;  // their numbers in the training set
   Features test;                      // all
-  std::int64_t bad_train = 0;         // of all processes
+  LeftOut bad_train;                  // of all processes
 };
 
 class Scoring {
@@ -79,7 +81,7 @@ class Scoring {
     record_.data["train"] = describe_data(*data.train, train);
     record_.data["test"] = describe_data(*data.test, test);
     record_.notes = data.notes;
-    settle_k(options_, data.train->size(), record_.notes);
+    settle_k(options_, data.train->size(), "training images", record_.notes);
     record_.settings = {{"distance", "cosine"}, {"vote", "exp(sim/T)"},
                         {"k", options_.k}, {"T", options_.temperatures}};
   }
@@ -122,6 +124,7 @@ class Scoring {
     const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
     const data::EvalSpec& eval = encoder.features.eval;
     record_.settings.update({{"features", "pooled"}, {"resize", eval.resize},
+                             {"pillow", eval.pillow},
                              {"interpolation", eval.interpolation ==
                                                        data::Interpolation::kBicubic
                                                    ? "bicubic" : "bilinear"},
@@ -134,7 +137,9 @@ class Scoring {
       const auto model = encoder.random_model(options_.seed);
       encoder.load_into(*model);
       const Extracted e = extract(*model, *data.train, *data.test, encoder, "");
-      tell_bad(e, data);
+      tell_left_out(record_, "train", "training", e.bad_train);
+      tell_left_out(record_, "test", "test", e.test.left_out);
+      require_some(e, data);
       whole = scores(e.train, e.test, "neighbours");
       if (!sample_.empty() && !sample_is_all_) {
         std::vector<std::int64_t> chosen;  // rows of the sample among mine
@@ -193,25 +198,28 @@ class Scoring {
             display_.update(state);
           });
       f.count = summary.count;
-      f.bad_images = std::ssize(summary.bad);
+      f.left_out = summary.bad;
     };
     add(train, "training", e.train, &e.samples);
     add(test, "test", e.test, nullptr);
     e.test = gather(e.test, world_);
-    std::vector<std::int64_t> bad(static_cast<std::size_t>(world_.size()));
-    world_.exchange(std::span(&e.train.bad_images, 1), bad);
-    for (const std::int64_t n : bad) e.bad_train += n;
+    e.bad_train = gather(e.train.left_out, world_);
+    data::check_bad(e.bad_train.count, train.size(),
+                    data::EvalLoaderSpec{}.bad_share);
     return e;
   }
 
-  void tell_bad(const Extracted& e, const EvalData& data) {
-    const auto tell = [&](std::int64_t bad, std::int64_t of, const char* which) {
-      if (bad > 0)
-        record_.notes.push_back(fmt::format(
-            "{} of {} {} images cannot be read and are left out", bad, of, which));
-    };
-    tell(e.bad_train, data.train->size(), "training");
-    tell(e.test.bad_images, data.test->size(), "test");
+  // After the features: some images are left, and neighbours enough.
+  void require_some(const Extracted& e, const EvalData& data) {
+    const std::int64_t bank = data.train->size() - e.bad_train.count;
+    if (bank == 0)
+      throw error(ExitCode::kData, "[knn] no training image is left: {}",
+                  music::describe(e.bad_train, data.train->size(), "training"));
+    if (e.test.count == 0)
+      throw error(ExitCode::kData, "[knn] no test image is left: {}",
+                  music::describe(e.test.left_out, data.test->size(), "test"));
+    settle_k(options_, bank, "training images that can be read", record_.notes);
+    record_.settings["k"] = options_.k;
   }
 
   std::vector<KnnScore> scores(

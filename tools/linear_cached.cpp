@@ -21,6 +21,21 @@ std::unique_ptr<data::Dataset> training_images(Config config) {
 
 }  // namespace
 
+void refuse_training_flags(const ResolvedConfig& config) {
+  for (const auto& [key, origin] : config.origins) {
+    const bool training =
+        key.starts_with("optim.") || key == "train.epochs" ||
+        key == "train.batch" || key == "train.micro_batch" ||
+        key == "train.score_every" || key == "train.checkpoint_every" ||
+        (key.starts_with("augment.") && key != "augment.size" &&
+         key != "augment.mean" && key != "augment.std" && key != "augment.pillow");
+    if (training && origin == "flag")
+      throw error(ExitCode::kUsage,
+                  "[linear] {} would have no effect: --cached trains nothing; "
+                  "expected one or the other", key);
+  }
+}
+
 double cached_share(const Config& config) {
   if (config.data.holdout == 0) return CachedProbeSpec().held_out;
   const std::int64_t all = training_images(config)->size();
@@ -35,7 +50,7 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
                          std::uint64_t seed, dist::Communicator& communicator) {
   const std::string& path = c.data.eval_test.empty() ? c.data.path
                                                      : c.data.eval_test;
-  const EvalData eval = open_eval_data(c.data.path, path, c.data.format);
+  const EvalData eval = open_eval_data(c.data.path, path, c.data.format, "--data.eval_test");
   const auto train = training_images(c);
   const Compute compute = choose_compute(c.train, communicator);
   const dist::Threads threads =
@@ -64,6 +79,12 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
     return gather(extract_features(model, images, spec), communicator);
   };
   const Features known = features(*train), asked = features(*eval.test);
+  for (const auto& [f, images, which] :
+       {std::tuple(&known, train.get(), "training"),
+        std::tuple(&asked, eval.test.get(), "test")})
+    if (f->count == 0)
+      throw error(ExitCode::kData, "[linear] no {} image is left: {}", which,
+                  describe(f->left_out, images->size(), which));
   if (communicator.rank() != 0) return {};
   CachedProbeSpec solving;
   solving.decays = method.decays;
@@ -78,7 +99,8 @@ CachedScore score_cached(const Config& c, const std::filesystem::path& weights,
                 "[linear] the optimum was not reached: expected larger weight "
                 "decays (--wd)");
   CachedScore score;
-  score.test = {asked.count, asked.bad_images,
+  score.train_left_out = known.left_out;
+  score.test = {asked.count, asked.left_out,
                 {{"", probe.test.top1, probe.test.top5, probe.test.loss}}};
   score.notes = {
       "cached features, no augmentation, the optimum: a protocol of ours, not "

@@ -14,8 +14,12 @@ namespace music {
 
 struct CachedScore {
   ClassifierScores test;           // one classifier
+  LeftOut train_left_out;
   std::vector<std::string> notes;  // what a reader of the score must know
 };
+
+// Throws kUsage for a flag of training, which decides nothing here.
+void refuse_training_flags(const ResolvedConfig& config);
 
 // The share of each class's training images that a weight decay is chosen by:
 // data.holdout of them, or else a tenth.

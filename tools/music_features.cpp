@@ -38,8 +38,10 @@ void add_options(CLI::App& app, Options& o) {
   o.encoder.add_to(app);
   app.add_option("--data", o.data, "images: a folder, a list, shards, CIFAR or STL-10")
       ->required();
-  app.add_option("--split", o.split, "train or test")
-      ->check(CLI::IsMember({"train", "test"}));
+  app.add_option("--split", o.split,
+                 "train, test or pretrain (what music_train learns from, whose labels "
+                 "may be wrong or missing)")
+      ->check(CLI::IsMember({"train", "test", "pretrain"}));
   app.add_option("--kind", o.kind,
                  "pooled: the encoder's output (default); res5: its last map as "
                  "2 x 2 means, 4 times as wide; embedding: the projector's output; "
@@ -116,7 +118,8 @@ Opened open(const Options& o, dist::Communicator& world) {
   info = {{"kind", o.kind},
           {"encoder", describe_encoder(encoder.weights)},
           {"resize", spec.eval.resize}, {o.view, spec.eval.size},
-          {"interpolation", "bilinear"}, {"compute", describe(encoder.compute)}};
+          {"interpolation", "bilinear"}, {"pillow", spec.eval.pillow},
+          {"compute", describe(encoder.compute)}};
   if (o.needs_head()) {
     if (o.projector.empty() && !o.encoder.is_run())
       throw error(ExitCode::kUsage,
@@ -163,8 +166,9 @@ void write(const Options& o, dist::Communicator& world) {
   const auto start = std::chrono::steady_clock::now();
   const auto dataset = data::subset(
       data::open_dataset(o.data, data::DatasetFormat::kAuto,
-                         o.split == "test" ? data::Split::kTest
-                                           : data::Split::kTrain),
+                         o.split == "test"    ? data::Split::kTest
+                         : o.split == "train" ? data::Split::kTrain
+                                              : data::Split::kPretrain),
       o.limit, o.seed);
   Opened opened = open(o, world);
   // Each process writes its rows; the first adds those of the others, in order.
@@ -189,26 +193,26 @@ void write(const Options& o, dist::Communicator& world) {
       throw error(ExitCode::kData, "[features] {} cannot be read: {}", bad.name,
                   bad.reason);
     files.leave_out(bad);
-    spdlog::warn("[features] {} is left out: {}", bad.name, bad.reason);
   }
-  std::vector<std::int64_t> facts(static_cast<std::size_t>(2 * world.size()));
-  const std::int64_t mine[] = {summary.count, std::ssize(summary.bad)};
+  const LeftOut left_out = gather(LeftOut(summary.bad), world);
+  const std::string bad = describe(left_out, dataset->size(), o.split);
+  if (!bad.empty()) spdlog::warn("[features] {}", bad);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(world.size()));
   if (world.rank() > 0) files.commit("{}\n");
-  world.exchange(mine, facts);  // the others have committed
+  world.exchange(std::span(&summary.count, 1), counts);  // the others have committed
   if (world.rank() > 0) return;
-  std::int64_t rows = 0, left_out = 0;
+  std::int64_t rows = 0;
   for (int r = 0; r < world.size(); ++r) {
-    rows += facts[static_cast<std::size_t>(2 * r)];
-    left_out += facts[static_cast<std::size_t>(2 * r + 1)];
+    rows += counts[static_cast<std::size_t>(r)];
     if (r > 0) files.append(part(r));
   }
+  data::check_bad(left_out.count, dataset->size(), data::EvalLoaderSpec{}.bad_share);
   if (rows == 0)
-    throw error(ExitCode::kData, "[features] none of {} images can be read",
-                dataset->size());
+    throw error(ExitCode::kData, "[features] no image is left: {}", bad);
   Json& info = opened.info;
   info["data"] = describe_data(*dataset, o.data);
   info["images"] = rows;
-  info["left_out"] = left_out;
+  info["left_out"] = left_out.count;
   info["processes"] = world.size();
   info["seconds"] = std::chrono::duration<double>(
                         std::chrono::steady_clock::now() - start).count();
@@ -226,8 +230,8 @@ void write(const Options& o, dist::Communicator& world) {
                opened.files.segments
                    ? fmt::format("{} segments", opened.files.segments->count())
                    : fmt::format("{} wide", opened.files.width));
-    if (left_out > 0)
-      fmt::print("{} images cannot be read: left_out.txt\n", left_out);
+    if (left_out.count > 0)
+      fmt::print("{} images cannot be read: left_out.txt\n", left_out.count);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "data/label_subset.h"
 #include "engine/core/log.h"
 #include "music/eval/eval_data.h"
+#include "music/files/quarantine.h"
 #include "music/model/encoder_import.h"
 #include "music/train/classifier_scores.h"
 #include "music/train/run_identity.h"
@@ -21,6 +22,7 @@ using namespace music;
 // More training images than this, and the run from random weights, which takes as
 // long again, is for those who ask.
 constexpr std::int64_t kFewImages = 100'000;
+constexpr const char* kTestFlag = "--data.eval_test";
 
 struct Options {
   std::string encoder;
@@ -115,11 +117,11 @@ ResolvedConfig config_of(ResolvedConfig config, const Part& part) {
   return config;
 }
 
-ClassifierScore final_score(const Config& config) {
+ClassifierScores final_scores(const Config& config) {
   const auto epochs = read_classifier_scores(config.train.out);
   MUSIC_CHECK(!epochs.empty() && epochs.back().epoch == config.train.epochs,
               "[finetune] {} has no score of its last epoch", config.train.out);
-  return epochs.back().test.classifiers.at(0);
+  return epochs.back().test;
 }
 
 Json settings_of(const Config& c, const Compute& compute,
@@ -144,9 +146,9 @@ Json settings_of(const Config& c, const Compute& compute,
                         communicator.size())
           : "training, statistics of the batch";
   s["test"] = fmt::format(
-      "resize {} centre-crop {} {}", eval.resize, eval.size,
-      eval.interpolation == data::Interpolation::kBicubic ? "bicubic"
-                                                          : "bilinear");
+      "resize {} centre-crop {} {}{}", eval.resize, eval.size,
+      eval.interpolation == data::Interpolation::kBicubic ? "bicubic" : "bilinear",
+      eval.pillow == data::Resampling::kEarlier ? ", of Pillow 12" : "");
   // All that decides but for seeds, encoder and data.
   Config rest = c;
   rest.train.seed = 0;
@@ -172,13 +174,17 @@ ScoreRecord record_of(const ResolvedConfig& config,
                       const dist::Communicator& communicator) {
   const Config& c = config.value;
   const Compute compute = choose_compute(c.train, communicator);
-  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format);
+  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format,
+                                       kTestFlag);
   ScoreRow top1{"top-1"}, top5{"top-5"};
   top1.chance = 100.0 / eval.populated;
   top5.chance = std::min(100.0, 5 * *top1.chance);
   ScoreRecord r;
+  LeftOut left_out;
   for (const Part& part : parts) {
-    const ClassifierScore score = final_score(config_of(config, part).value);
+    const ClassifierScores scores = final_scores(config_of(config, part).value);
+    const ClassifierScore& score = scores.classifiers.at(0);
+    if (&part == &parts.front()) left_out = scores.left_out;
     if (part.random) {
       top1.random_initialisation = score.top1;
       top5.random_initialisation = score.top5;
@@ -199,6 +205,9 @@ ScoreRecord record_of(const ResolvedConfig& config,
   r.scores = {top1};
   if (eval.populated > 5) r.scores.push_back(top5);
   r.notes = eval.notes;
+  tell_left_out(r, "train", "training",
+                read_quarantine(config_of(config, parts.front()).value.train.out));
+  tell_left_out(r, "test", "test", left_out);
   r.notes.push_back("the score is the last epoch's; the test images chose nothing");
   if (top1.random_initialisation)
     r.notes.push_back(fmt::format(
@@ -228,7 +237,7 @@ int finetune_main(int argc, char** argv) {
     const Config& c = config->value;
     setup_logging(c.train.log_level, communicator.rank(), communicator.size());
     // What is wrong with the data is said before an epoch of it.
-    open_eval_data(c.data.path, test_path(c), c.data.format);
+    open_eval_data(c.data.path, test_path(c), c.data.format, kTestFlag);
     if (o.random == "yes" ||
         (o.random == "auto" && open_training_data(c)->size() <= kFewImages))
       parts.push_back({first, true});

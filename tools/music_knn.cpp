@@ -47,7 +47,7 @@ void add_options(CLI::App& app, KnnOptions& o, bool& json) {
   // What has no meaning for features in files.
   for (const char* name :
        {"encoder", "--prefix", "--report", "--image-size", "--mean", "--std",
-        "--resize", "--workers", "--device", "--precision", "--data", "--train",
+        "--resize", "--pillow", "--workers", "--device", "--precision", "--data", "--train",
         "--test", "--random-bank", "--seed", "--seeds"})
     for (CLI::Option* stored : {features, train})
       stored->excludes(app.get_option(name));
@@ -68,6 +68,10 @@ int knn_main(int argc, char** argv) {
     throw error(ExitCode::kUsage,
                 "[cli] no images to score on: expected --data, or --train and "
                 "--test");
+  if (!o.data.empty() && !o.train.empty() && !o.test.empty())
+    throw error(ExitCode::kUsage,
+                "[cli] --data {} would have no effect beside --train and --test: "
+                "expected one or the other", o.data);
   if (o.seeds > 1 && o.random_bank == 0)
     throw error(ExitCode::kUsage,
                 "[cli] --seeds {} and --random-bank 0: expected images for the "

@@ -9,6 +9,7 @@
 #include "engine/core/log.h"
 #include "music/config/config_keys.h"
 #include "music/eval/eval_data.h"
+#include "music/files/quarantine.h"
 #include "music/model/encoder_import.h"
 #include "music/train/classifier_scores.h"
 #include "music/train/run_identity.h"
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 using Settings = SupervisedSettings;
 
 constexpr const char* kPreset = "linear-";
+constexpr const char* kTestFlag = "--data.eval_test";
 // More training images than this, and the probe of random weights, which takes as
 // long again, is for those who ask.
 constexpr std::int64_t kFewImages = 100'000;
@@ -136,6 +138,7 @@ struct Ending {
   ClassifierScores test;
   std::optional<ClassifierScores> holdout;
   std::vector<std::string> notes;
+  LeftOut train_left_out;
 };
 
 Ending ending_of(const ResolvedConfig& config, const Part& part) {
@@ -143,7 +146,8 @@ Ending ending_of(const ResolvedConfig& config, const Part& part) {
   const auto epochs = read_classifier_scores(c.train.out);
   MUSIC_CHECK(!epochs.empty() && epochs.back().epoch == c.train.epochs,
               "[linear] {} has no score of its last epoch", c.train.out);
-  return {part, epochs.back().test, epochs.back().holdout, {}};
+  return {part, epochs.back().test, epochs.back().holdout, {},
+          read_quarantine(c.train.out)};
 }
 
 // The classifier with the best mean top-1 of the held-out images, or else of the
@@ -179,9 +183,9 @@ Json settings_of(const Config& c, const Options& o, const Compute& compute) {
   s["features"] =
       method.features == Settings::Features::kRes5 ? "res5" : "pooled";
   s["test"] = fmt::format(
-      "resize {} centre-crop {} {}", eval.resize, eval.size,
-      eval.interpolation == data::Interpolation::kBicubic ? "bicubic"
-                                                          : "bilinear");
+      "resize {} centre-crop {} {}{}", eval.resize, eval.size,
+      eval.interpolation == data::Interpolation::kBicubic ? "bicubic" : "bilinear",
+      eval.pillow == data::Resampling::kEarlier ? ", of Pillow 12" : "");
   if (o.cached) {
     s["classifier"] = "logistic regression at its optimum, no augmentation";
     s["decays"] = method.decays.empty() ? Json("twelve by the features' variance")
@@ -239,7 +243,8 @@ void write_best(const Config& run, std::size_t best, const fs::path& to) {
 
 ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
                       const Options& o, const dist::Communicator& communicator) {
-  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format);
+  const EvalData eval = open_eval_data(c.data.path, test_path(c), c.data.format,
+                                       kTestFlag);
   const Compute compute = choose_compute(c.train, communicator);
   ScoreRecord r;
   r.program = "music_linear";
@@ -251,6 +256,8 @@ ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
   r.data["train"] = describe_data(*open_training_data(c), c.data.path);
   r.data["test"] = describe_data(*eval.test, test_path(c));
   r.notes = eval.notes;
+  tell_left_out(r, "train", "training", endings.front().train_left_out);
+  tell_left_out(r, "test", "test", endings.front().test.left_out);
   const auto& own = endings.front().notes;
   r.notes.insert(r.notes.end(), own.begin(), own.end());
 
@@ -294,9 +301,6 @@ ScoreRecord record_of(const Config& c, const std::vector<Ending>& endings,
   if (!o.cached)
     r.notes.push_back("the score is the last epoch's; no epoch was chosen");
   r.notes.push_back(fmt::format("{} test images scored", first.images));
-  if (first.bad_images > 0)
-    r.notes.push_back(fmt::format("{} test images could not be read and are left "
-                                  "out", first.bad_images));
   if (random)
     r.notes.push_back(fmt::format(
         "random init: the same on weights drawn with seed {}{}", c.train.seed,
@@ -325,7 +329,8 @@ std::vector<Ending> solve_parts(const Config& c, const std::vector<Part>& parts,
   for (const Part& part : parts) {
     CachedScore score = score_cached(c, part.random ? fs::path() : o.file(),
                                      part.seed, communicator);
-    endings.push_back({part, std::move(score.test), {}, std::move(score.notes)});
+    endings.push_back({part, std::move(score.test), {}, std::move(score.notes),
+                       std::move(score.train_left_out)});
   }
   return endings;
 }
@@ -341,6 +346,7 @@ int linear_main(int argc, char** argv) {
   if (!config) return 0;
   const Config& c = config->value;
   check(c, o);
+  if (o.cached) refuse_training_flags(*config);
   std::vector<Part> parts;
   for (int i = 0; i < o.seeds; ++i)
     parts.push_back({c.train.seed + static_cast<std::uint64_t>(i), false});
@@ -349,7 +355,7 @@ int linear_main(int argc, char** argv) {
     const auto start = std::chrono::steady_clock::now();
     setup_logging(c.train.log_level, communicator.rank(), communicator.size());
     // What is wrong with the data is said before an epoch of it.
-    open_eval_data(c.data.path, test_path(c), c.data.format);
+    open_eval_data(c.data.path, test_path(c), c.data.format, kTestFlag);
     if (o.random == "yes" ||
         (o.random == "auto" && open_training_data(c)->size() <= kFewImages))
       parts.push_back({c.train.seed, true});

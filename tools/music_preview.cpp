@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "data/loader.h"
 #include "data/png.h"
@@ -77,6 +78,19 @@ class Sheet {
   data::Resizer resizer_;
 };
 
+// A sheet among the images would be one of them from then on.
+void refuse_inside(const std::string& sheet, const std::string& data) {
+  namespace fs = std::filesystem;
+  std::error_code failure;
+  if (!fs::is_directory(data, failure)) return;
+  const fs::path from = fs::weakly_canonical(fs::absolute(sheet), failure);
+  const fs::path relative = from.lexically_relative(fs::weakly_canonical(data, failure));
+  if (!failure && !relative.empty() && *relative.begin() != "..")
+    throw error(ExitCode::kUsage,
+                "[preview] {} would lie among the images of {}: expected --sheet with "
+                "another path", sheet, data);
+}
+
 int preview_main(int argc, char** argv) {
   CLI::App app(
       "Writes a PNG of images beside the two views that training would see of "
@@ -95,6 +109,7 @@ int preview_main(int argc, char** argv) {
   if (!config) return 0;
   const Config& c = config->value;
   require(c, {"data.path"});
+  refuse_inside(path, c.data.path);
   setup_logging(c.train.log_level);
 
   const auto dataset = data::subset(

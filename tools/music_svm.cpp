@@ -7,6 +7,7 @@
 #include "dist/launch.h"
 #include "dist/stacks.h"
 #include "engine/core/log.h"
+#include "music/eval/voc.h"
 #include "tools/score_report.h"
 #include "tools/svm_scoring.h"
 
@@ -32,8 +33,9 @@ void add_options(CLI::App& app, SvmOptions& o, bool& json, bool& no_random) {
   app.add_option("-C,--costs", o.protocol.costs,
                  "to choose from (default: .01,.1,1,2,5,10,15,20,50,100,1000)")
       ->delimiter(',')->check(CLI::Range(1e-9, 1e9));
-  app.add_option("--folds", o.protocol.folds, "to choose them by (default: 3)")
-      ->check(CLI::Range(2, 100));
+  auto* folds =
+      app.add_option("--folds", o.protocol.folds, "to choose them by (default: 3)")
+          ->check(CLI::Range(2, 100));
   app.add_option("--positive-weight", o.protocol.solver.positive_weight,
                  "of images that show the class (default: 2)")
       ->check(CLI::Range(1e-6, 1e6));
@@ -43,7 +45,8 @@ void add_options(CLI::App& app, SvmOptions& o, bool& json, bool& no_random) {
                  "of the solver, at most (default: 2000)")
       ->check(CLI::Range(1, 10'000'000));
   app.add_flag("--low-shot", o.low_shot,
-               "a few examples a class instead of all training images");
+               "a few examples a class instead of all training images")
+      ->excludes(folds);
   app.add_option("--shots", o.low_shot_spec.positives,
                  "positive examples of --low-shot (default: 1,2,4,8,16,32,64,96)")
       ->delimiter(',')->check(CLI::Range(1, 1'000'000))->needs("--low-shot");
@@ -75,6 +78,11 @@ int svm_main(int argc, char** argv) {
                      : !o.train.empty() || !o.test.empty())
     throw error(ExitCode::kUsage,
                 "[cli] expected images to score on: --data, or --train and --test");
+  for (const char* set : {"--train-set", "--test-set"})
+    if (app.count(set) > 0 && (o.data.empty() || !looks_like_voc(o.data)))
+      throw error(ExitCode::kUsage,
+                  "[cli] {} is of VOC's lists, and the images are none: expected "
+                  "--data VOCdevkit", set);
   const auto communicator = dist::join();
   dist::report_crashes(communicator->rank());
   setup_logging("info", communicator->rank(), communicator->size());

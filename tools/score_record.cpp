@@ -1,41 +1,22 @@
 #include "tools/score_record.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "engine/io/file.h"
+#include "music/eval/fingerprint.h"
 #include "music/files/append_file.h"
 #include "music/files/build_info.h"
 
 namespace music {
 namespace {
 
-constexpr std::int64_t kSampledImages = 256;
-
 void add(Xxh3& hash, std::string_view text) {
   hash.update(std::as_bytes(std::span(text.data(), text.size())));
   hash.update(std::as_bytes(std::span("", 1)));  // ends it: "ab","c" != "a","bc"
-}
-
-void add(Xxh3& hash, std::int64_t number) {
-  hash.update(std::as_bytes(std::span(&number, 1)));
-}
-
-void add_image(Xxh3& hash, const data::Dataset& dataset, std::int64_t i) {
-  std::vector<std::uint8_t> bytes;
-  try {
-    if (dataset.read_file(i, bytes)) {
-      hash.update(std::as_bytes(std::span(bytes)));
-      return;
-    }
-    data::Image image;
-    dataset.read(i, image);
-    hash.update(std::as_bytes(std::span(
-        image.data(), image.bytes())));
-  } catch (const Error&) {
-    add(hash, "unreadable");
-  }
 }
 
 // Numbers that JSON does not have become null.
@@ -66,19 +47,25 @@ std::string protocol_hash(const std::string& id, const Json& settings) {
 }
 
 Json describe_data(const data::Dataset& dataset, const std::string& path) {
-  Xxh3 hash;
   const std::int64_t n = dataset.size();
-  add(hash, n);
-  for (const auto& name : dataset.classes()) add(hash, name);
-  for (std::int64_t i = 0; i < n; ++i)
-    add(hash, static_cast<std::int64_t>(dataset.label(i)));
-  const std::int64_t sampled = std::min(n, kSampledImages);
-  for (std::int64_t s = 0; s < sampled; ++s)
-    add_image(hash, dataset, s * n / sampled);
   return {{"path", path},
           {"images", n},
+          {"used", n},
           {"classes", dataset.classes().size()},
-          {"fingerprint", hash.digest().xxh3_128}};
+          {"fingerprint", data_fingerprint(dataset)}};
+}
+
+void tell_left_out(ScoreRecord& record, const std::string& role,
+                   const std::string& which, const LeftOut& left_out) {
+  if (left_out.count == 0) return;
+  Json& data = record.data.at(role);
+  const auto images = data.at("images").get<std::int64_t>();
+  data["used"] = images - left_out.count;
+  data["left_out"] = Json::array();
+  for (const data::BadSample& bad : left_out.first)
+    data["left_out"].push_back({{"name", bad.name}, {"reason", bad.reason}});
+  record.notes.push_back(describe(left_out, images, which));
+  spdlog::warn("[eval] {}", record.notes.back());
 }
 
 Json describe_encoder(const EncoderWeights& weights) {
@@ -117,7 +104,8 @@ Json to_json(const ScoreRecord& r) {
           {"seconds", r.seconds}};
 }
 
-void write_record(const ScoreRecord& record, const std::filesystem::path& run) {
+void write_record(const ScoreRecord& record,
+                  const std::filesystem::path& run) try {
   const auto folder = run / "eval";
   std::filesystem::create_directories(folder);
   const auto dump = [json = to_json(record)](int indent) {
@@ -127,6 +115,9 @@ void write_record(const ScoreRecord& record, const std::filesystem::path& run) {
   file.write(dump(2));
   file.commit();
   AppendFile(folder / "scores.jsonl").append(dump(-1));
+} catch (const std::exception& e) {
+  spdlog::warn("[score] {} is not written: {}; the score is printed only",
+               (run / "eval" / (record.protocol + ".json")).string(), e.what());
 }
 
 }  // namespace music

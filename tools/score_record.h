@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "music/eval/left_out.h"
 #include "music/model/encoder_import.h"
 
 namespace music {
@@ -57,10 +58,14 @@ struct ScoreRecord {
 // matter.
 std::string protocol_hash(const std::string& id, const Json& settings);
 
-// {"path", "images", "classes", "fingerprint"}: 32 hex digits over number,
-// class names, every label in order, and the stored bytes of up to 256 evenly
-// spaced images; neither paths nor the layout of the files enter.
+// {"path", "images", "used", "classes", "fingerprint"}
 Json describe_data(const data::Dataset& dataset, const std::string& path);
+
+// Says of images that could not be read: "used" of record.data[role] and
+// "left_out", the names and reasons of the first, a note, and a warning at once.
+// which: "training", "test".
+void tell_left_out(ScoreRecord& record, const std::string& role,
+                   const std::string& which, const LeftOut& left_out);
 
 // {"path", "hash", "model"}, the hash as of EncoderWeights; where the weights look
 // as drawn at random, or do not fit each other, "looks_random", "misfits" too.
@@ -69,7 +74,8 @@ Json describe_encoder(const EncoderWeights& weights);
 Json to_json(const ScoreRecord& record);
 
 // Writes <run>/eval/<protocol>.json, whole or not at all, and appends the same
-// as one line to <run>/eval/scores.jsonl. Throws as FileWriter does.
+// as one line to <run>/eval/scores.jsonl. A run that cannot be written to, as one
+// in a read-only place, is a warning: the score is printed all the same.
 void write_record(const ScoreRecord& record, const std::filesystem::path& run);
 
 }  // namespace music

@@ -25,6 +25,13 @@ std::string padded(const std::string& text, std::size_t width) {
   return std::string(columns < width ? width - columns : 0, ' ') + text;
 }
 
+// "48 of 49": of all, those that could be read.
+std::string images_of(const Json& data) {
+  const std::string all = data["images"].dump();
+  const std::string used = data.value("used", data["images"]).dump();
+  return used == all ? all : used + " of " + all;
+}
+
 }  // namespace
 
 std::string score_table(const ScoreRecord& r) {
@@ -37,8 +44,8 @@ std::string score_table(const ScoreRecord& r) {
                                 protocol_hash(r.protocol, r.settings), settings);
   for (const auto& [role, data] : r.data.items())
     if (data.contains("images"))
-      out += fmt::format("{} {} images, {} classes\n", role,
-                         data["images"].dump(), data.value("classes", 0));
+      out += fmt::format("{} {} images, {} classes\n", role, images_of(data),
+                         data.value("classes", 0));
   std::size_t name = 5, score = 12;
   for (const auto& row : r.scores) {
     name = std::max(name, row.name.size());

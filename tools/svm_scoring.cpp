@@ -1,7 +1,5 @@
 #include "tools/svm_scoring.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -9,6 +7,7 @@
 
 #include "engine/io/file.h"
 #include "music/eval/eval_data.h"
+#include "music/eval/overlap.h"
 #include "music/eval/shared_features.h"
 #include "music/eval/voc.h"
 #include "tools/progress.h"
@@ -21,15 +20,30 @@ struct Images {
   std::unique_ptr<data::Dataset> train, test;
   SvmTargets train_targets, test_targets;
   std::vector<std::string> classes;
+  std::vector<int> test_labels;  // of a class each; VOC has none
   bool voc = false;
   std::string protocol, train_path, test_path;
   std::vector<std::string> notes;
 };
 
-SvmTargets targets_of(const data::Dataset& images, int classes) {
+// The class that each label is: those with training images are numbered, others
+// are -1.
+std::vector<int> classes_of(const EvalData& data) {
+  std::vector<int> classes(static_cast<std::size_t>(data.classes), -1);
+  for (std::int64_t i = 0; i < data.train->size(); ++i)
+    classes[static_cast<std::size_t>(data.train->label(i))] = 0;
+  int count = 0;
+  for (int& c : classes)
+    if (c == 0) c = count++;
+  return classes;
+}
+
+std::vector<int> labels_of(const data::Dataset& images,
+                           const std::vector<int>& class_of) {
   std::vector<int> labels;
-  for (std::int64_t i = 0; i < images.size(); ++i) labels.push_back(images.label(i));
-  return one_against_rest(labels, classes);
+  for (std::int64_t i = 0; i < images.size(); ++i)
+    labels.push_back(class_of[static_cast<std::size_t>(images.label(i))]);
+  return labels;
 }
 
 Images open_images(const SvmOptions& o) {
@@ -46,6 +60,8 @@ Images open_images(const SvmOptions& o) {
     images.protocol = voc07 ? "svm.voc07" : "svm.voc";
     images.train = std::move(voc.train.images);
     images.test = std::move(voc.test.images);
+    images.notes = refuse_overlap(*images.train, o.train_set, *images.test,
+                                  o.test_set);
     images.train_targets = std::move(voc.train.targets);
     images.test_targets = std::move(voc.test.targets);
     images.classes = std::move(voc.classes);
@@ -54,13 +70,16 @@ Images open_images(const SvmOptions& o) {
   EvalData data = open_eval_data(images.train_path, images.test_path,
                                  data::DatasetFormat::kAuto);
   images.protocol = "svm";
-  images.train_targets = targets_of(*data.train, data.classes);
-  images.test_targets = targets_of(*data.test, data.classes);
-  for (int c = 0; c < data.classes; ++c)
-    images.classes.push_back(
-        c < std::ssize(data.train->classes())
-            ? data.train->classes()[static_cast<std::size_t>(c)]
-            : std::to_string(c));
+  const std::vector<int> class_of = classes_of(data);
+  images.test_labels = labels_of(*data.test, class_of);
+  images.train_targets =
+      one_against_rest(labels_of(*data.train, class_of), data.populated);
+  images.test_targets = one_against_rest(images.test_labels, data.populated);
+  for (std::size_t c = 0; c < class_of.size(); ++c)
+    if (class_of[c] >= 0)
+      images.classes.push_back(c < data.train->classes().size()
+                                   ? data.train->classes()[c]
+                                   : std::to_string(c));
   images.train = std::move(data.train);
   images.test = std::move(data.test);
   images.notes = std::move(data.notes);
@@ -82,12 +101,22 @@ std::string hash_of(const SvmTargets& targets) {
   return hash.digest().xxh3_128;
 }
 
-// Classes with a score that chance alone would give them: the share of the test
-// images that show them.
-double chance_of(const std::vector<std::int8_t>& targets) {
+// What chance alone gives a class: the share of the test images that show it.
+// Nothing: none does, and it has no score.
+std::optional<double> chance_of(const std::vector<std::int8_t>& targets) {
   const auto shown = std::ranges::count(targets, 1);
+  if (shown == 0) return std::nullopt;
   return 100.0 * static_cast<double>(shown) /
          static_cast<double>(shown + std::ranges::count(targets, -1));
+}
+
+// Of the classes that have one.
+double mean_chance(const SvmTargets& targets) {
+  double sum = 0;
+  int tested = 0;
+  for (const auto& t : targets)
+    if (const auto chance = chance_of(t)) sum += *chance, ++tested;
+  return sum / tested;
 }
 
 struct Scores {
@@ -146,6 +175,7 @@ class Scoring {
     record_.settings = {
         {"features", o_.features}, {"view", o_.view}, {"resize", eval.resize},
         {o_.view, eval.size}, {"interpolation", "bilinear"},
+        {"pillow", eval.pillow},
         {"normalisation", "x / (|x| + 1e-5)"}, {"loss", "squared hinge"},
         {"C", p.costs}, {"weights", {p.solver.positive_weight,
                                      p.solver.negative_weight}},
@@ -200,9 +230,7 @@ class Scoring {
           display_.update(state);
         });
     f.count = summary.count;
-    f.bad_images = std::ssize(summary.bad);
-    for (const data::BadSample& b : summary.bad)
-      spdlog::warn("[svm] {} is left out: {}", b.name, b.reason);
+    f.left_out = summary.bad;
     f = world_.size() > 1 ? gather(f, world_) : std::move(f);
     normalise_rows(f.values.data(), f.count, f.width);
     return f;
@@ -218,16 +246,14 @@ class Scoring {
     const Features test = extract(model, *images_.test, spec,
                                   "features of the test images" + which);
     if (which.empty())
-      for (const auto& [f, of] : {std::pair{&train, "training"}, {&test, "test"}})
-        if (f->bad_images > 0)
-          record_.notes.push_back(
-              fmt::format("{} of {} {} images cannot be read and are left out",
-                          f->bad_images, f->bad_images + f->count, of));
+      tell_left_out(record_, "train", "training", train.left_out),
+          tell_left_out(record_, "test", "test", test.left_out);
     const SvmTask task{{train.values.data(), train.count, train.width},
                        {test.values.data(), test.count, test.width},
                        images_.classes,
                        take(images_.train_targets, train.labels),
                        take(images_.test_targets, test.labels)};
+    tested_ = task.test_targets;
     SvmProtocol protocol = o_.protocol;
     protocol.solver.seed = o_.seed;
     protocol.communicator = &world_;
@@ -247,7 +273,7 @@ class Scoring {
     scores.classes = svm_scores(task, protocol);
     if (!images_.voc) {
       std::vector<int> labels;
-      for (const int s : test.labels) labels.push_back(images_.test->label(s));
+      for (const int s : test.labels) labels.push_back(images_.test_labels[static_cast<std::size_t>(s)]);
       scores.accuracy = svm_accuracy(scores.classes, labels);
     }
     for (auto& c : scores.classes) c.decisions.clear();
@@ -272,9 +298,8 @@ class Scoring {
   }
 
   void class_rows(const Scores& trained, const std::vector<Scores>& random) {
-    double chance = 0;
+    const double chance = mean_chance(tested_);
     const auto classes = static_cast<double>(images_.classes.size());
-    for (const auto& t : images_.test_targets) chance += chance_of(t) / classes;
     const auto over_seeds = [&](auto&& value) {
       std::vector<double> values;
       for (const Scores& s : random) values.push_back(100 * value(s));
@@ -288,16 +313,14 @@ class Scoring {
           {"top-1", {100 * trained.accuracy}, 100 / classes,
            over_seeds([](const Scores& s) { return s.accuracy; })});
     for (std::size_t c = 0; c < images_.classes.size(); ++c)
-      record_.scores.push_back(
-          {"AP " + images_.classes[c], {100 * trained.classes[c].ap},
-           chance_of(images_.test_targets[c]),
-           over_seeds([c](const Scores& s) { return s.classes[c].ap; })});
+      if (const auto of_class = chance_of(tested_[c]))
+        record_.scores.push_back(
+            {"AP " + images_.classes[c], {100 * trained.classes[c].ap}, of_class,
+             over_seeds([c](const Scores& s) { return s.classes[c].ap; })});
   }
 
   void low_shot_rows(const Scores& trained, const std::vector<Scores>& random) {
-    double chance = 0;
-    for (const auto& t : images_.test_targets)
-      chance += chance_of(t) / static_cast<double>(images_.classes.size());
+    const double chance = mean_chance(tested_);
     for (std::size_t k = 0; k < trained.low_shot.size(); ++k) {
       const LowShotScore& s = trained.low_shot[k];
       ScoreRow row{fmt::format("mAP, {} positive", s.positives), {}, chance};
@@ -317,6 +340,7 @@ class Scoring {
   dist::Communicator& world_;
   Progress display_;
   Images images_;
+  SvmTargets tested_;  // of the test images that can be read
   ScoreRecord record_;
 };
 

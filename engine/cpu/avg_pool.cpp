@@ -26,7 +26,7 @@ std::unique_ptr<Kernel> make_avg_pool_forward(const KernelRequest& r,
   return function_kernel([=](const KernelArgs& args) {
     const float* x = args.in[0].f32();
     float* y = args.out[0].f32();
-    const auto [rows, columns] = spec;
+    const auto &rows = spec.rows, &columns = spec.columns;
     const float factor = factor_of(spec);
     parallel_ranges(n * rows.count, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t o = begin; o < end; ++o) {
@@ -58,7 +58,7 @@ std::unique_ptr<Kernel> make_avg_pool_backward(const KernelRequest& r,
   return function_kernel([=](const KernelArgs& args) {
     const float* dy = args.in[0].f32();
     float* dx = args.out[0].f32();
-    const auto [rows, columns] = spec;
+    const auto &rows = spec.rows, &columns = spec.columns;
     const float factor = factor_of(spec);
     // Each input gathers from the windows that cover it, in their order.
     parallel_ranges(n * h, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -22,7 +22,8 @@ struct BatchNormRows {
       : groups(group_count),
         channels(xs[-1]),
         count(xs.elements() / channels / group_count) {
-    while (widen * channels < 64 && count % (2 * widen) == 0) widen *= 2;
+    while (widen * channels < 64 && count > 0 && count % (2 * widen) == 0)
+      widen *= 2;
     width = widen * channels;
     rows = count / widen;
     // A block is read twice: it has to stay in the first-level cache.

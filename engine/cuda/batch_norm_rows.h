@@ -47,7 +47,7 @@ struct BatchNormRows {
     const std::int64_t most =
         std::max<std::int64_t>(1, kBlocks / (std::int64_t{tiles} * groups));
     const std::int64_t step = kRows * lanes();
-    chunk_rows = ceil_div(ceil_div(rows, most), step) * step;
+    chunk_rows = std::max<std::int64_t>(1, ceil_div(ceil_div(rows, most), step)) * step;
     chunks = static_cast<int>(ceil_div(rows, chunk_rows));
   }
 

@@ -134,6 +134,7 @@ void* allocate_pinned(std::size_t bytes) {
 void release_pinned(void* data) noexcept { cudaFreeHost(data); }
 
 void copy(void* to, const void* from, std::size_t bytes, void* stream) {
+  if (bytes == 0) return;
   MUSIC_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault,
                              stream_of(stream)));
 }
@@ -148,6 +149,7 @@ void copy_rows(Pitched to, Pitched from, std::int64_t row_bytes,
 }
 
 void set(void* data, unsigned char value, std::size_t bytes, void* stream) {
+  if (bytes == 0) return;
   MUSIC_CUDA(cudaMemsetAsync(data, value, bytes, stream_of(stream)));
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include "engine/core/device_runtime.h"
@@ -41,6 +42,35 @@ std::int64_t first_bad(const void* data, DType dtype, std::int64_t n) {
   }
 }
 
+bool without_elements(const ValueInfo& v) { return v.shape.elements() == 0; }
+
+// Of a node without rows (Node::needs_no_rows): zeros for what it sums.
+class SumsOfNothing final : public Kernel {
+ public:
+  explicit SumsOfNothing(Device device) : device_(device) {}
+  void run(const KernelArgs& args) override {
+    for (const Tensor& t : args.out) {
+      if (t.elements() == 0) continue;
+      if (device_ == Device::kCuda)
+        cuda::set(t.data, 0, t.bytes(), args.stream);
+      else
+        std::memset(t.data, 0, t.bytes());
+    }
+  }
+
+ private:
+  Device device_;
+};
+
+std::unique_ptr<Kernel> make_kernel(const Node& node,
+                                    const KernelRequest& request) {
+  if (!node.needs_no_rows &&
+      (std::ranges::any_of(request.in, without_elements) ||
+       std::ranges::any_of(request.out, without_elements)))
+    return std::make_unique<SumsOfNothing>(request.device);
+  return node.make(request);
+}
+
 }  // namespace
 
 ExecutableOptions executable_options_from_environment() {
@@ -58,7 +88,7 @@ Executable::Executable(Graph graph, Parameters& parameters,
       plan_(plan_memory(graph_, options.reuse_memory)) {
   for (const Node& node : graph_.nodes()) {
     Step step;
-    step.kernel = node.make(request_for(graph_, node, options.device));
+    step.kernel = make_kernel(node, request_for(graph_, node, options.device));
     workspace_bytes_ = std::max(workspace_bytes_, step.kernel->workspace_bytes());
     steps_.push_back(std::move(step));
     times_.push_back({node.op, node.scope, 0});

@@ -94,6 +94,11 @@ struct Node {
                                    const std::vector<GradientParts>&)>
       backward;
   bool stops_gradient = false;
+  // A process has no row of a batch with fewer samples than processes. Where a
+  // tensor of the node then has no element, the node is not run and its other
+  // outputs are zeros: sums over no samples. Unless it says that it needs_no_rows:
+  // its kernel runs, as it has exchanges, or writes something that is no such sum.
+  bool needs_no_rows = false;
   // Parameters, by input, that the kernel writes in place, for every node after
   // it to read; all other inputs but buffers are left as they are.
   std::vector<int> updates;

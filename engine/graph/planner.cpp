@@ -19,6 +19,7 @@ struct Block {
 class FreeList {
  public:
   std::size_t take(std::size_t bytes) {
+    if (bytes == 0) return 0;
     auto best = free_.end();
     for (auto it = free_.begin(); it != free_.end(); ++it)
       if (it->second >= bytes && (best == free_.end() || it->second < best->second))
@@ -42,6 +43,7 @@ class FreeList {
     return offset;
   }
   void release(std::size_t offset, std::size_t bytes) {
+    if (bytes == 0) return;
     auto it = free_.emplace(offset, bytes).first;
     if (const auto next = std::next(it);
         next != free_.end() && it->first + it->second == next->first) {

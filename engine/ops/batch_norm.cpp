@@ -107,6 +107,7 @@ Value batch_norm(Graph& graph, Value x, Value gamma, Value beta,
 
   Node apply;
   apply.op = "batch_norm";
+  apply.needs_no_rows = true;  // running statistics move on every process
   apply.inputs = {x, stats, gamma, beta};
   if (form.running)
     apply.inputs.insert(apply.inputs.end(), {running_mean, running_var});

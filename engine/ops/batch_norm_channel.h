@@ -15,6 +15,7 @@ struct BatchMoments {
 MUSIC_HOST_DEVICE inline BatchMoments batch_moments(double sum, double square,
                                                     double count,
                                                     double epsilon) {
+  if (count == 0) return {0, 0, 0};  // of no rows
   const double mean = sum / count;
   const double v = square / count - mean * mean;
   const double variance = v > 0 ? v : 0;

@@ -85,7 +85,7 @@ Value pad_rows(Graph& graph, Value dy, std::int64_t begin, std::int64_t rows) {
 Value slice_rows(Graph& graph, Value x, std::int64_t begin,
                  std::int64_t count) {
   const Shape xs = graph.shape(x);
-  MUSIC_CHECK(xs.rank() >= 1 && begin >= 0 && count >= 1 &&
+  MUSIC_CHECK(xs.rank() >= 1 && begin >= 0 && count >= 0 &&
                   begin + count <= xs[0],
               "[slice_rows] rows {} to {} of {}, expected a part of its rows",
               begin, begin + count, xs.str());
@@ -125,6 +125,7 @@ Value concat_rows(Graph& graph, const std::vector<Value>& parts) {
   if (parts.size() == 1) return parts[0];
   Node node;
   node.op = "concat_rows";
+  node.needs_no_rows = true;
   node.inputs = parts;
   node.make = [](const KernelRequest& r) {
     return copying_kernel(r, [](const KernelArgs& a, const Mover& m) {
@@ -157,7 +158,7 @@ Value interleave_rows(Graph& graph, Value x, std::int64_t groups) {
               "[interleave_rows] {} in {} groups, expected rows that divide",
               xs.str(), groups);
   const std::int64_t m = xs[0] / groups;
-  if (groups == 1 || m == 1) return x;
+  if (groups == 1 || m <= 1) return x;
   Node node;
   node.op = "interleave_rows";
   node.inputs = {x};

@@ -18,7 +18,7 @@
 #include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
-#include "music/config/presets.h"
+#include "music/config/inert_keys.h"
 
 namespace music {
 namespace {
@@ -115,6 +115,10 @@ std::string read_file(const std::string& path) {
   if (stat(path.c_str(), &info) != 0)
     throw error(ExitCode::kUsage, "[config] cannot read {}: {}", path,
                 std::strerror(errno));
+  if (const std::string inner = path + "/config.toml";
+      S_ISDIR(info.st_mode) && stat(inner.c_str(), &info) == 0)
+    throw error(ExitCode::kUsage, "[config] {} is a folder, expected a file, as {}",
+                path, inner);
   if (!S_ISREG(info.st_mode) || info.st_size > kLimit)
     throw error(ExitCode::kUsage,
                 "[config] {} is not a configuration file: expected a regular "
@@ -161,15 +165,24 @@ bool too_large(const ConfigValue& value) {
   return v && std::isfinite(*v) && std::abs(*v) > ConfigKey::kLargest;
 }
 
+// " (did you mean moco_v2?)" of a key that takes one of some words.
+std::string nearest_word(const ConfigKey& key, const ConfigValue& value) {
+  Config config;
+  const Field field = key.field(config);
+  const auto* choice = std::get_if<EnumField>(&field);
+  const auto* word = std::get_if<std::string>(&value.value);
+  return choice && word ? suggestion(in_lower_case(*word), choice->names) : "";
+}
+
 void merge_into(const std::vector<Entry>& entries, ResolvedConfig& config) {
   for (const Entry& e : entries) {
     if (!assign(*e.key, config.value, e.value))
-      throw error(ExitCode::kUsage, "[config] {}: {} expects {}{}, found {}",
+      throw error(ExitCode::kUsage, "[config] {}: {} expects {}{}, found {}{}",
                   e.where, e.key->name, e.key->expected(),
                   too_large(e.value) ? fmt::format(" of at most {:.0e}",
                                                    ConfigKey::kLargest)
                                      : "",
-                  e.value.text);
+                  e.value.text, nearest_word(*e.key, e.value));
     config.origins[e.key->name] = e.origin;
   }
 }
@@ -251,11 +264,15 @@ void check_schedule(ResolvedConfig& config) {
                 "[config] {} expects epochs in rising order, found [{}]",
                 origin_of(config, "optim.milestones"),
                 fmt::join(s.milestones, ", "));
-  if (s.warmup_epochs > static_cast<double>(config.value.train.epochs))
+  if (const auto epochs = static_cast<double>(config.value.train.epochs);
+      s.warmup_epochs > epochs) {
+    const double peak = s.base_lr * static_cast<double>(s.batch) / 256;
     config.warnings.push_back(fmt::format(
-        "the warm-up of {} epochs is longer than the {} epochs of the run: "
-        "the learning rate never reaches its peak",
-        s.warmup_epochs, config.value.train.epochs));
+        "the warm-up of {} epochs ({}) is longer than the run, train.epochs {}: "
+        "the learning rate rises to {:.4g} and never reaches its peak, {:.4g}",
+        s.warmup_epochs, config.origins.at("optim.warmup_epochs"), epochs,
+        peak * epochs / s.warmup_epochs, peak));
+  }
   if (s.kind == ScheduleKind::kSteps &&
       s.milestones.back() >= config.value.train.epochs)
     config.warnings.push_back(fmt::format(
@@ -298,6 +315,11 @@ void validate(ResolvedConfig& config) {
     throw error(ExitCode::kUsage,
                 "[config] {} = true expects optim.kind \"sgd\", found \"lars\"",
                 origin_of(config, "optim.nesterov"));
+  // That is the step in one pass, which has one name.
+  if (c.train.micro_batch >= c.train.batch) {
+    config.value.train.micro_batch = 0;
+    config.origins.at("train.micro_batch") += ": all of the batch";
+  }
   if (c.train.micro_batch == 1)
     throw error(ExitCode::kUsage,
                 "[config] {} = 1 leaves batch norm one sample: expected at least "
@@ -322,17 +344,29 @@ ResolvedConfig resolve_sources(const ConfigSources& sources) {
     const ConfigKey& key = known_key(name, origin);
     entries.push_back({&key, parse_value(key, text), origin, origin});
   }
+  WrittenKeys written;
+  int source = 0;
+  const auto note = [&](const std::vector<Entry>& by_hand) {
+    ++source;
+    for (const Entry& e : by_hand) written[e.key->name] = source;
+  };
   for (const std::string& path : sources.files) {
-    std::vector<Entry> file = parse_toml(read_file(path), path);
+    const std::string text = read_file(path);
+    std::vector<Entry> file = parse_toml(text, path);
+    if (!text.starts_with(kWrittenByRun)) note(file);
     std::move(file.begin(), file.end(), std::back_inserter(entries));
   }
   std::vector<Entry> environment = from_environment(sources.environment);
+  note(environment);
   std::move(environment.begin(), environment.end(),
             std::back_inserter(entries));
+  std::vector<Entry> flags;
   for (const auto& [name, text] : sources.flags) {
     const ConfigKey& key = known_key(name, "flag");
-    entries.push_back({&key, parse_value(key, text), "flag", "--" + name});
+    flags.push_back({&key, parse_value(key, text), "flag", "--" + name});
   }
+  note(flags);
+  std::move(flags.begin(), flags.end(), std::back_inserter(entries));
 
   ResolvedConfig config;
   for (const ConfigKey& key : config_keys())
@@ -348,6 +382,7 @@ ResolvedConfig resolve_sources(const ConfigSources& sources) {
   merge_into(entries, config);
   config.value.optim.schedule.batch = config.value.train.batch;
   validate(config);
+  refuse_inert_keys(config, written);
   return config;
 }
 
@@ -382,38 +417,6 @@ void require(const Config& config, const std::vector<std::string>& keys) {
     throw error(ExitCode::kUsage, "[config] {} is not set; expected --{}: {}",
                 name, flag, key->help);
   }
-}
-
-std::string to_toml(const ResolvedConfig& config) {
-  std::string out =
-      "# Every setting of a run, and where each came from.\n";
-  std::string section;
-  for (const ConfigKey& key : config_keys()) {
-    if (!key.of(config.value.method)) continue;
-    if (key.section() != section) {
-      section = key.section();
-      out += fmt::format("\n[{}]\n", section);
-    }
-    out += fmt::format("{} = {}  # {}\n", key.name.substr(section.size() + 1),
-                       field_text(key, config.value),
-                       one_line(config.origins.at(key.name)));
-  }
-  return out;
-}
-
-std::vector<std::string> preset_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, text] : embedded_presets()) names.push_back(name);
-  return names;
-}
-
-const std::string& preset_text(const std::string& name) {
-  const auto it = embedded_presets().find(name);
-  if (it != embedded_presets().end()) return it->second;
-  throw error(ExitCode::kUsage,
-              "[config] unknown preset \"{}\"{}; expected one of {}", name,
-              suggestion(name, preset_names()),
-              fmt::join(preset_names(), ", "));
 }
 
 }  // namespace music

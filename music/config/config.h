@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,7 @@
 
 namespace music {
 
-enum class Resume { kAuto, kNever, kRequire };
+enum class Resume { kAuto, kNever, kRequire, kExtend };
 enum class ProgressStyle { kAuto, kPlain, kBar, kNone };
 
 struct DataConfig {
@@ -135,6 +136,10 @@ std::string deciding_settings(const Config& config);
 // deciding_settings(), possibly of another version with other keys.
 std::vector<std::string> differences(const std::string& from,
                                      const Config& to);
+
+// The epochs of `from` where `to` differs from it in them alone.
+std::optional<std::int64_t> other_epochs(const std::string& from,
+                                         const Config& to);
 
 // Names of the built-in presets, and the TOML text of one. Throws
 // ExitCode::kUsage for an unknown name.

@@ -124,6 +124,13 @@ std::vector<ConfigKey> common_keys() {
       // augment
       {.name = "augment.mode", .field = WORDS(augment.mode, "fast", "exact"),
        .help = "how views are made: SIMD kernels, or Pillow's bytes"},
+      {.name = "augment.pillow", .field = FIELD(augment.pillow),
+       .help = "whose bytes views of augment.mode exact and test images are: "
+               "those of Pillow up to 12, or from 13 on, which resizes tall "
+               "pictures in another order",
+       .min = data::Resampling::kEarlier, .max = data::Resampling::kToday,
+       .added = true, .before = "12",
+       .only = "augment.mode=\"exact\""},
       {.name = "augment.size", .field = FIELD(augment.size),
        .help = "side of a view in pixels", .min = 8, .max = 4096},
       {.name = "augment.scale", .field = FIELD(augment.scale),
@@ -300,9 +307,10 @@ std::vector<ConfigKey> common_keys() {
                "browser's trace viewer", .decides = false,
        .aliases = {"trace"}},
       {.name = "train.resume",
-       .field = WORDS(train.resume, "auto", "never", "require"),
+       .field = WORDS(train.resume, "auto", "never", "require", "extend"),
        .help = "go on from the newest checkpoint: if there is one, never, or "
-               "fail without", .decides = false, .aliases = {"resume"}},
+               "fail without; extend goes on to more epochs than the run was "
+               "started with", .decides = false, .aliases = {"resume"}},
       {.name = "train.watchdog", .field = FIELD(train.watchdog),
        .help = "seconds without progress until a job of several processes ends "
                "with exit code 18; 0 = never", .min = 0, .decides = false,

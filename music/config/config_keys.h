@@ -27,6 +27,8 @@ struct ConfigKey {
   bool decides = true;   // decides the weights: part of config_hash
   // Is part of it only where it is not the default: came after the first runs.
   bool added = false;
+  std::string before = {};  // of such a key: what those did, unless the default
+  std::string only = {};  // "key=value" of an earlier one: decides with that alone
   std::string method = {};  // whose it is; "": of all
   std::vector<std::string> aliases = {};  // further flags, without "--"
 
@@ -37,6 +39,9 @@ struct ConfigKey {
     return method.empty() || method == chosen.name;
   }
 };
+
+// The first line of a run's config.toml.
+extern const char* const kWrittenByRun;
 
 // In the order of the help and of the resolved file.
 const std::vector<ConfigKey>& config_keys();
@@ -60,6 +65,9 @@ bool assign(const ConfigKey& key, Config& config, const ConfigValue& value);
 
 // The field as TOML: 0.6, "bicubic", [0.08, 1].
 std::string field_text(const ConfigKey& key, const Config& config);
+
+// ASCII only.
+std::string in_lower_case(std::string text);
 
 // " (did you mean optim.base_lr?)": the nearest of `known` by edit distance
 // (at most 3; 2 or 1 for short words), or one that ends alike; else "".

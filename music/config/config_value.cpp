@@ -252,6 +252,14 @@ std::string suggestion(const std::string& word,
         break;
       }
   const std::string end = last_part(word);
+  // optim.lr is rather optim.base_lr than optim.lr_1d.
+  if (least > 1 && end.size() < word.size())
+    for (const std::string& k : known)
+      if (k.starts_with(word.substr(0, word.size() - end.size())) &&
+          k.ends_with("_" + end)) {
+        best = k;
+        break;
+      }
   const auto find = [&](auto&& alike) {
     for (const std::string& k : known)
       if (best.empty() && alike(last_part(k))) best = k;

@@ -86,8 +86,8 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
     images += b->n;
   }
 
-  std::vector<std::int64_t> counts{
-      images, static_cast<std::int64_t>(loader.quarantine().size())};
+  const LeftOut left_out = gather(LeftOut(loader.quarantine()), communicator);
+  std::vector<std::int64_t> counts{images};
   std::vector<double> losses;
   for (const LogitCounts& s : sums) {
     counts.push_back(s.top1);
@@ -100,16 +100,17 @@ ClassifierScores score_classifiers(Model& model, const data::Dataset& dataset,
   communicator.all_reduce({losses.data(),
                            {static_cast<std::int64_t>(losses.size())},
                            DType::kF64});
-  ClassifierScores scores{counts[0], counts[1], {}};
+  ClassifierScores scores{counts[0], left_out, {}};
+  data::check_bad(left_out.count, dataset.size(), loading.bad_share);
   if (scores.images == 0)
-    throw error(ExitCode::kData, "[eval] none of {} images could be read",
-                dataset.size());
+    throw error(ExitCode::kData, "[eval] no test image is left: {}",
+                describe(left_out, dataset.size(), "test"));
   const double n = static_cast<double>(scores.images);
   for (std::size_t c = 0; c < classifiers.size(); ++c)
     scores.classifiers.push_back(
         {classifiers[c].name,
-         100 * static_cast<double>(counts[2 + 2 * c]) / n,
-         100 * static_cast<double>(counts[3 + 2 * c]) / n, losses[c] / n});
+         100 * static_cast<double>(counts[1 + 2 * c]) / n,
+         100 * static_cast<double>(counts[2 + 2 * c]) / n, losses[c] / n});
   return scores;
 }
 

@@ -30,7 +30,8 @@ struct ClassifierScore {
 };
 
 struct ClassifierScores {
-  std::int64_t images = 0, bad_images = 0;  // scored; not readable, left out
+  std::int64_t images = 0;  // scored
+  LeftOut left_out;
   std::vector<ClassifierScore> classifiers;
 
   // The one with the highest top-1, the first of equal ones.

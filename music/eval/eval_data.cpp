@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string_view>
-#include <unordered_set>
 
 #include "engine/core/error.h"
+#include "engine/core/text.h"
+#include "music/eval/class_names.h"
+#include "music/eval/overlap.h"
+#include "music/model/foreign_weights.h"
 
 namespace music {
 namespace {
@@ -17,87 +21,28 @@ namespace {
 namespace fs = std::filesystem;
 using data::Dataset;
 
-// Names of images, the same for a file however it was reached: by other paths,
-// by links to it or to a folder above it.
-class RealNames {
- public:
-  std::string of(const std::string& name) {
-    const std::size_t slash = name.rfind('/');
-    if (slash == name.npos) return name;  // part of a file of many images
-    const std::string leaf = name.substr(slash + 1);
-    const Folder& folder = look_into(name.substr(0, slash + 1));
-    std::size_t end = leaf.npos;  // of the file; what follows is in it
-    for (const char* kind : {".tar:", ".npy:"})
-      end = std::min(end, leaf.find(kind));
-    const std::string file = leaf.substr(0, end == leaf.npos ? end : end + 4);
-    const std::string path = folder.path + "/" + file;
-    std::error_code broken;
-    fs::path real;
-    if (folder.links.count(file)) real = fs::canonical(path, broken);
-    return (real.empty() || broken ? path : real.string()) +
-           leaf.substr(file.size());
-  }
-
- private:
-  struct Folder {
-    std::string path;
-    std::set<std::string, std::less<>> links;  // files in it that are links
-  };
-
-  const Folder& look_into(const std::string& path) {
-    const auto [at, is_new] = folders_.try_emplace(path);
-    if (!is_new) return at->second;
-    std::error_code failure;
-    at->second.path = fs::weakly_canonical(path, failure).string();
-    // A listing tells links from files without asking for each.
-    for (fs::directory_iterator it(path, failure), end; !failure && it != end;
-         it.increment(failure)) {
-      std::error_code gone;
-      if (it->is_symlink(gone))
-        at->second.links.insert(it->path().filename().string());
-    }
-    return at->second;
-  }
-
-  std::map<std::string, Folder> folders_;
-};
-
-void refuse_shared_images(const Dataset& train, const std::string& train_path,
-                          const Dataset& test, const std::string& test_path) {
-  RealNames names;
-  std::unordered_multiset<std::string> tested;
-  for (std::int64_t i = 0; i < test.size(); ++i)
-    tested.insert(names.of(test.name(i)));
-  std::int64_t shared = 0;
-  std::string first;
-  for (std::int64_t i = 0; i < train.size(); ++i) {
-    const std::int64_t times =
-        static_cast<std::int64_t>(tested.erase(names.of(train.name(i))));
-    if (shared == 0 && times > 0) first = train.name(i);
-    shared += times;
-  }
-  if (shared > 0)
-    throw error(ExitCode::kData,
-                "[eval] {} of {} test images in {} are training images of {} "
-                "({}{}): expected none, as a score of training images says "
-                "nothing", shared, test.size(), test_path, train_path, first,
-                shared > 1 ? ", ..." : "");
-}
-
 // Images of each label; the largest label has some.
 std::vector<std::int64_t> count_labels(const Dataset& d,
                                        const std::string& path) {
   std::vector<std::int64_t> counts;
+  std::int64_t without = 0, first = 0;
   for (std::int64_t i = 0; i < d.size(); ++i) {
     const int label = d.label(i);
-    if (label < 0)
-      throw error(ExitCode::kData,
-                  "[eval] {} in {} has no label: expected class sub-folders, a "
-                  "list with labels, CIFAR or STL-10", d.name(i), path);
+    if (label < 0) {
+      if (without++ == 0) first = i;
+      continue;
+    }
     if (static_cast<std::size_t>(label) >= counts.size())
       counts.resize(static_cast<std::size_t>(label) + 1);
     ++counts[static_cast<std::size_t>(label)];
   }
+  if (without > 0)
+    throw error(ExitCode::kData,
+                "[eval] {} in {} has no label{}: expected class sub-folders, a list "
+                "or shards with labels, CIFAR, STL-10, or numbers from 0 in "
+                "labels.npy", d.name(first), path,
+                without > 1 ? fmt::format(", nor have {} more images", without - 1)
+                            : "");
   return counts;
 }
 
@@ -117,9 +62,29 @@ std::string list_classes(const std::vector<int>& labels,
     const auto c = static_cast<std::size_t>(labels[i]);
     const std::string number = std::to_string(c);
     text += (i == 0 ? "" : ", ") + number;
-    if (c < names.size() && names[c] != number) text += " (" + names[c] + ")";
+    if (c < names.size() && names[c] != number)
+      text += " (" + shown_class(names[c]) + ")";
   }
   return text;
+}
+
+// Of the first class that one of the training classes is nearly called: what the
+// eye may not see.
+std::string near_miss(const std::vector<int>& labels,
+                      const std::vector<std::string>& theirs,
+                      const std::vector<std::string>& ours) {
+  std::multimap<std::string, std::string_view> bare;
+  for (const std::string& name : ours) bare.emplace(bare_class(name), name);
+  for (const int c : labels) {
+    const auto& name = theirs[static_cast<std::size_t>(c)];
+    const auto [begin, end] = bare.equal_range(bare_class(name));
+    for (auto it = begin; it != end; ++it)
+      if (const std::string alone = sole_difference(name, it->second);
+          !alone.empty())
+        return fmt::format("; {} and the training class {} differ only by {}",
+                           in_quotes(name), in_quotes(it->second), alone);
+  }
+  return "";
 }
 
 // Test images under the labels of the training images.
@@ -151,6 +116,22 @@ class Relabelled : public Dataset {
   std::vector<std::string> classes_;
 };
 
+// A folder train/ beside others than val/ and test/ is taken for a class.
+std::string part_hint(const std::string& path) {
+  std::error_code none;
+  const fs::path part = fs::path(path) / "train";
+  return fs::is_directory(part, none) && !data::has_test_split(path, {})
+             ? "; was " + part.string() + " meant?" : "";
+}
+
+// A program may open its data several times.
+void warn_once(const std::string& note) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  if (said.insert(note).second) spdlog::warn("[eval] {}", note);
+}
+
 // Makes one set of classes of both.
 class Matching {
  public:
@@ -170,8 +151,9 @@ class Matching {
     if (data_.populated < 2)
       throw error(ExitCode::kData,
                   "[eval] {} has images of one class only ({}): expected two or "
-                  "more, as any encoder scores 100 % on one", train_,
-                  list_classes({data_.classes - 1}, data_.train->classes()));
+                  "more, as any encoder scores 100 % on one{}", train_,
+                  list_classes({data_.classes - 1}, data_.train->classes()),
+                  part_hint(train_));
     const std::vector<int> labels = labels_of(tested);
     std::vector<std::int64_t> counts(counts_.size());
     for (std::size_t c = 0; c < tested.size(); ++c)
@@ -183,14 +165,22 @@ class Matching {
             std::move(data_.test), labels, data_.train->classes());
         break;
       }
-    refuse_shared_images(*data_.train, train_, *data_.test, test_);
-    for (const std::string& note : data_.notes) spdlog::warn("[eval] {}", note);
+    for (std::string& note :
+         refuse_overlap(*data_.train, train_, *data_.test, test_))
+      data_.notes.push_back(std::move(note));
+    tell_alike();
+    for (const std::string& note : data_.notes) warn_once(note);
     return std::move(data_);
   }
 
  private:
   bool has_training_images(int label) const {
     return label < data_.classes && counts_[static_cast<std::size_t>(label)] > 0;
+  }
+
+  // Whether the test labels look like the training labels, and one more.
+  bool shifted(const std::vector<std::int64_t>& tested) const {
+    return counts_[0] > 0 && tested[0] == 0 && tested.size() == counts_.size() + 1;
   }
 
   // The training label of every test label that has images.
@@ -228,11 +218,31 @@ class Matching {
     if (!unknown.empty())
       throw error(ExitCode::kData,
                   "[eval] {} has test images of {} of its {} classes that {} has "
-                  "no training image of: {}; expected the classes of the "
-                  "training images ({}, ...)", test_, unknown.size(),
+                  "no training image of: {}{}{}; expected the classes of the "
+                  "training images ({}, ...){}", test_, unknown.size(),
                   theirs.size(), train_, list_classes(unknown, theirs),
-                  ours.empty() ? "0" : ours.front());
+                  near_miss(unknown, theirs, ours),
+                  numbers && test_numbers && shifted(tested)
+                      ? "; labels count from 1 there, and from 0 in training?" : "",
+                  ours.empty() ? "0" : shown_class(ours.front()),
+                  part_hint(train_));
     return labels;
+  }
+
+  // Training classes that are one to the eye, as of two archives.
+  void tell_alike() {
+    const auto& names = data_.train->classes();
+    std::map<std::string, std::string_view> bare;
+    for (const std::string& name : names) {
+      const auto [at, is_new] = bare.emplace(bare_class(name), name);
+      if (is_new) continue;
+      const std::string alone = sole_difference(at->second, name);
+      if (alone.empty()) continue;
+      data_.notes.push_back(
+          fmt::format("two training classes, {} and {}, differ only by {}",
+                      in_quotes(at->second), in_quotes(name), alone));
+      return;
+    }
   }
 
   void tell_empty(const std::vector<std::int64_t>& tested) {
@@ -258,17 +268,31 @@ class Matching {
   std::vector<std::int64_t> counts_;  // training images by label
 };
 
+// " (found train, validation)": folders that may have been meant for a split.
+std::string other_parts(const std::string& path) {
+  std::string found;
+  std::error_code none;
+  for (const char* name : {"train", "training", "valid", "validation", "dev",
+                           "eval", "testing"})
+    if (fs::is_directory(fs::path(path) / name, none))
+      found += (found.empty() ? " (found " : ", ") + std::string(name);
+  return found.empty() ? "" : found + ")";
+}
+
 }  // namespace
 
 EvalData open_eval_data(const std::string& train, const std::string& test,
-                        data::DatasetFormat format) {
+                        data::DatasetFormat format, const std::string& flags) {
+  refuse_as_images(train);
+  refuse_as_images(test);
   const bool own = data::has_test_split(test, format);
   std::error_code none;
-  if (!own && (train == test || fs::equivalent(train, test, none)))
+  const bool there = fs::exists(train, none) || train.find('{') != train.npos;
+  if (!own && there && (train == test || fs::equivalent(train, test, none)))
     throw error(ExitCode::kData,
-                "[eval] {} has no test images of its own, and would be scored on "
+                "[eval] {} has no test images of its own{}, and would be scored on "
                 "its training images: expected a folder with train/ and val/ or "
-                "test/, or separate --train and --test", train);
+                "test/, or {}", train, other_parts(train), flags);
   auto images = data::open_dataset(train, format, data::Split::kTrain);
   return match_eval_data(
       std::move(images), train,

@@ -15,7 +15,8 @@ struct EvalData {
   int classes = 0;
   int populated = 0;  // classes with training images: chance is one in these
   // What a reader of the score must know, one line each: classes without images,
-  // classes matched by number. Logged as warnings too.
+  // or matched by number, or of nearly one name; copies. Logged as warnings too,
+  // once a process.
   std::vector<std::string> notes;
 };
 
@@ -26,10 +27,12 @@ struct EvalData {
 // shards). A class may lack test images. Throws kData when a path cannot be
 // opened, has no labels or one class only; for one path without splits, which
 // would be scored on what it was trained on, and for test images that are
-// training images (the same file, whatever links lead there); for a test class
-// that train does not have or has no image of.
+// training images (overlap.h); for a test class that train does not have or has
+// no image of, with what tells its name from one that train has. flags: how the
+// program is told of test images.
 EvalData open_eval_data(const std::string& train, const std::string& test,
-                        data::DatasetFormat format);
+                        data::DatasetFormat format,
+                        const std::string& flags = "separate --train and --test");
 
 // The same checks of sets that are open; the paths are for messages.
 EvalData match_eval_data(std::unique_ptr<data::Dataset> train,

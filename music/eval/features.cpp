@@ -71,6 +71,7 @@ data::EvalSpec eval_spec_of(const Config& config) {
   data::EvalSpec spec = eval_spec_for(config.augment.size);
   if (config.data.eval_resize > 0) spec.resize = config.data.eval_resize;
   spec.interpolation = config.data.eval_interpolation;
+  spec.pillow = config.augment.pillow;
   return spec;
 }
 
@@ -136,7 +137,7 @@ Features extract_features(Model& model, const data::Dataset& dataset,
       });
   features.count = summary.count;
   features.width = summary.width;
-  features.bad_images = static_cast<std::int64_t>(summary.bad.size());
+  features.left_out = summary.bad;
   return features;
 }
 

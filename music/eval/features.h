@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "music/config/config.h"
+#include "music/eval/left_out.h"
 #include "music/model/model.h"
 
 namespace music {
@@ -58,7 +59,7 @@ struct Features {
   std::int64_t count = 0, width = 0;
   std::vector<float> values;  // [count, width]
   std::vector<int> labels;    // [count]
-  std::int64_t bad_images = 0;  // left out
+  LeftOut left_out;
 };
 
 // The same into memory.

@@ -28,41 +28,49 @@ struct Verdict {
   bool first = false, among_five = false;
 };
 
-// Votes of one query's neighbours, nearest first; k ascending.
+// Votes of one query's neighbours, nearest first; k ascending. A class's vote is
+// kept as its logarithm, so that no temperature over- or underflows: beside the
+// class's own nearest, whose similarity is kept too.
 class Ballot {
  public:
   explicit Ballot(int classes)
-      : votes_(static_cast<std::size_t>(classes)),
-        voted_(static_cast<std::size_t>(classes)) {}
+      : classes_(static_cast<std::size_t>(classes)) {}
 
   // out[i] for ks[i].
   void count(std::span<const Neighbour> nearest, const std::vector<int>& labels,
              const std::vector<int>& ks, double temperature, int truth,
              Verdict* out) {
-    for (const int c : candidates_) {
-      votes_[static_cast<std::size_t>(c)] = 0;
-      voted_[static_cast<std::size_t>(c)] = false;
-    }
+    for (const int c : candidates_) of(c) = {};
     candidates_.clear();
     std::size_t n = 0;
     for (std::size_t i = 0; i < ks.size(); ++i) {
       for (; n < static_cast<std::size_t>(ks[i]); ++n) {
         const int c = labels[static_cast<std::size_t>(nearest[n].row)];
-        const auto at = static_cast<std::size_t>(c);
-        if (!voted_[at]) candidates_.push_back(c);
-        voted_[at] = true;
-        // Beside the nearest one's, so that no temperature overflows.
-        votes_[at] += std::exp((nearest[n].similarity - nearest[0].similarity) /
-                               temperature);
+        Votes& votes = of(c);
+        if (votes.sum == 0) {
+          candidates_.push_back(c);
+          votes.nearest = nearest[n].similarity;
+        }
+        votes.sum += std::exp((nearest[n].similarity - votes.nearest) / temperature);
       }
+      for (const int c : candidates_)
+        of(c).log = (of(c).nearest - nearest[0].similarity) / temperature +
+                    std::log(of(c).sum);
       out[i] = verdict(truth);
     }
   }
 
  private:
+  struct Votes {
+    double nearest = 0;  // similarity
+    double sum = 0;      // of exp((similarity - nearest) / T); 0: no vote
+    double log = 0;      // of the votes, but for what all classes have
+  };
+
+  Votes& of(int c) { return classes_[static_cast<std::size_t>(c)]; }
+  const Votes& of(int c) const { return classes_[static_cast<std::size_t>(c)]; }
   bool before(int a, int b) const {
-    const double x = votes_[static_cast<std::size_t>(a)];
-    const double y = votes_[static_cast<std::size_t>(b)];
+    const double x = of(a).log, y = of(b).log;
     return x != y ? x > y : a < b;
   }
   Verdict verdict(int truth) const {
@@ -73,12 +81,11 @@ class Ballot {
       ahead += before(c, truth);
     }
     v.first = v.predicted == truth;
-    v.among_five = voted_[static_cast<std::size_t>(truth)] && ahead < 5;
+    v.among_five = of(truth).sum > 0 && ahead < 5;
     return v;
   }
 
-  std::vector<double> votes_;
-  std::vector<char> voted_;
+  std::vector<Votes> classes_;
   std::vector<int> candidates_;  // classes with a vote
 };
 

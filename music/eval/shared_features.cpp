@@ -25,17 +25,17 @@ std::vector<T> gather_values(const std::vector<T>& mine,
 
 Features gather(const Features& mine, dist::Communicator& communicator) {
   const auto ranks = static_cast<std::size_t>(communicator.size());
-  const std::int64_t facts[] = {mine.count, mine.bad_images};
-  std::vector<std::int64_t> all(2 * ranks), rows(ranks), numbers(ranks);
-  communicator.exchange(facts, all);
+  std::vector<std::int64_t> rows(ranks), numbers(ranks);
+  communicator.exchange(std::span(&mine.count, 1), rows);
   Features f;
   f.width = mine.width;
   for (std::size_t r = 0; r < ranks; ++r) {
-    rows[r] = all[2 * r];
     numbers[r] = rows[r] * f.width;
     f.count += rows[r];
-    f.bad_images += all[2 * r + 1];
   }
+  f.left_out = gather(mine.left_out, communicator);
+  data::check_bad(f.left_out.count, f.count + f.left_out.count,
+                  data::EvalLoaderSpec{}.bad_share);
   f.values = gather_values(mine.values, numbers, communicator);
   f.labels = gather_values(mine.labels, rows, communicator);
   return f;

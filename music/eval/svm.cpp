@@ -61,6 +61,7 @@ void check(const SvmTask& task, const SvmProtocol& protocol, int least) {
               "[svm] features of {} and {}, targets of {} and {} classes of {}",
               task.train.width, task.test.width, task.train_targets.size(),
               task.test_targets.size(), task.classes.size());
+  bool any = false;  // is tested
   for (std::size_t c = 0; c < task.classes.size(); ++c) {
     const auto &train = task.train_targets[c], &test = task.test_targets[c];
     MUSIC_CHECK(std::ssize(train) == task.train.count &&
@@ -74,11 +75,11 @@ void check(const SvmTask& task, const SvmProtocol& protocol, int least) {
                   "[svm] class {} has {} training images and {} others, expected "
                   "{} of each at least", task.classes[c], positive, negative,
                   least);
-    if (std::ranges::count(test, 1) == 0)
-      throw error(ExitCode::kData,
-                  "[svm] class {} has no test image, expected one at least",
-                  task.classes[c]);
+    any = any || std::ranges::count(test, 1) > 0;
   }
+  if (!any)
+    throw error(ExitCode::kData,
+                "[svm] no class has a test image, expected one at least");
   for (const FeatureMatrix* m : {&task.train, &task.test})
     if (!std::all_of(m->values, m->values + m->count * m->width,
                      [](float v) { return std::isfinite(v); }))
@@ -241,8 +242,10 @@ std::vector<SvmClassScore> svm_scores(const SvmTask& task,
 
 double mean_ap(const std::vector<SvmClassScore>& scores) {
   double sum = 0;
-  for (const SvmClassScore& s : scores) sum += s.ap;
-  return sum / static_cast<double>(scores.size());
+  int tested = 0;
+  for (const SvmClassScore& s : scores)
+    if (!std::isnan(s.ap)) sum += s.ap, ++tested;
+  return sum / tested;
 }
 
 double svm_accuracy(const std::vector<SvmClassScore>& scores,
@@ -320,6 +323,10 @@ std::vector<LowShotScore> low_shot_scores(const SvmTask& task,
   share(precision, protocol.communicator);
   share(unconverged, protocol.communicator);
 
+  // A class without test images has no precision.
+  std::vector<std::size_t> tested;
+  for (std::size_t c = 0; c < classes; ++c)
+    if (std::ranges::count(task.test_targets[c], 1) > 0) tested.push_back(c);
   std::vector<LowShotScore> result;
   for (std::size_t k = 0; k < ks; ++k) {
     LowShotScore best;
@@ -327,10 +334,10 @@ std::vector<LowShotScore> low_shot_scores(const SvmTask& task,
     double highest = -1;
     for (std::size_t i = 0; i < costs; ++i) {
       std::vector<double> map(samples);
-      for (std::size_t c = 0; c < classes; ++c)
+      for (const std::size_t c : tested)
         for (std::size_t s = 0; s < samples; ++s)
           map[s] += precision[((c * ks + k) * samples + s) * costs + i] /
-                    static_cast<double>(classes);
+                    static_cast<double>(tested.size());
       const double mean = std::accumulate(map.begin(), map.end(), 0.0);
       if (mean > highest) {
         highest = mean;

@@ -40,7 +40,7 @@ struct SvmProtocol {
 };
 
 struct SvmClassScore {
-  double ap = 0;    // area under the precision envelope, 0 to 1
+  double ap = 0;  // area under the precision envelope, 0 to 1; NaN: not tested
   double cost = 0;
   double cross_validated = 0;  // that cost's mean average precision; one cost: 0
   std::int64_t unconverged = 0;  // problems that stopped at the last iteration
@@ -49,10 +49,12 @@ struct SvmClassScore {
 
 // Classes in parallel over OpenMP's threads; the result does not depend on their
 // number, nor on the number of processes. Throws kData, naming the class, where
-// it has fewer positive or negative images than folds, or none to be tested on.
+// it has fewer positive or negative images than folds; where no class has any to
+// be tested on.
 std::vector<SvmClassScore> svm_scores(const SvmTask& task,
                                       const SvmProtocol& protocol);
 
+// Of the classes that are tested.
 double mean_ap(const std::vector<SvmClassScore>& scores);
 // Share of the images whose class has the largest decision.
 double svm_accuracy(const std::vector<SvmClassScore>& scores,

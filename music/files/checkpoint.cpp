@@ -74,12 +74,26 @@ std::vector<fs::path> entries_of(const fs::path& directory) {
   return paths;
 }
 
+// A link that a copy followed (cp -rL, rsync -L, zip) is a whole checkpoint; one
+// that tells no step comes last.
+std::optional<Candidate> copied_latest(const fs::path& root) {
+  const fs::path path = root / "latest";
+  std::error_code ignored;
+  if (!fs::is_directory(fs::symlink_status(path, ignored))) return std::nullopt;
+  try {
+    return Candidate{CheckpointManifest::read(path).state.step, true, path};
+  } catch (const Error&) {
+    return Candidate{-1, true, path};
+  }
+}
+
 // Newest first; of one step, the committed one before the replaced ones.
 std::vector<Candidate> candidates_in(const fs::path& root) {
   std::vector<Candidate> found;
   for (const fs::path& path : entries_of(root))
     if (auto candidate = candidate_of(path))
       found.push_back(std::move(*candidate));
+  if (auto copied = copied_latest(root)) found.push_back(std::move(*copied));
   std::sort(found.begin(), found.end(), [](auto& a, auto& b) {
     if (a.step != b.step) return a.step > b.step;
     return a.old != b.old ? b.old : a.path > b.path;
@@ -87,9 +101,13 @@ std::vector<Candidate> candidates_in(const fs::path& root) {
   return found;
 }
 
-// The name of a file that save_checkpoint makes, or its FileWriter's temporary.
+// The name of a file that save_checkpoint makes, or its FileWriter's temporary,
+// or of what a desktop leaves in every folder.
 bool is_our_file(const fs::path& path) {
   const std::string name = path.filename().string();
+  if (name == ".DS_Store" || name == "Thumbs.db" || name == "desktop.ini" ||
+      name.starts_with("._"))
+    return true;
   const std::size_t tail = name.rfind(".tmp-");
   const bool temporary = name.starts_with('.') && tail != std::string::npos;
   const std::string_view base =
@@ -157,16 +175,46 @@ void apply_retention(const fs::path& root, const CheckpointState& state,
   spdlog::warn("[checkpoint] old checkpoints stay: {}", e.what());
 }
 
-void point_latest(const fs::path& root, const fs::path& target) {
+// Makes way for the link where a copy has left a folder. It becomes the
+// checkpoint that it is a copy of, unless that is there; what is not surely of
+// this run is put aside.
+void clear_latest(const fs::path& root, const std::string& run_id) {
+  const auto copied = copied_latest(root);
+  if (!copied) return;
+  const bool ours = run_id_of(copied->path) == run_id &&
+                    std::ranges::all_of(entries_of(copied->path), is_our_file);
+  if (ours && is_taken(root / step_name(copied->step))) {
+    CheckpointState removed;
+    removed.step = copied->step, removed.run_id = run_id;
+    remove_checkpoint(root, copied->path, removed);
+  }
+  if (!copied_latest(root)) return;
+  fs::path aside = root / (ours ? step_name(copied->step) : "latest.copy");
+  for (int n = 1; is_taken(aside); ++n)
+    aside = root / fmt::format("latest.copy-{}", n);
+  rename_path(copied->path, aside);
+  spdlog::warn("[checkpoint] {} was a folder, as copies make of a link: it is "
+               "now {}", copied->path.string(), aside.filename().string());
+}
+
+// A hint for people. Where links cannot be made it is a file with the name.
+void point_latest(const fs::path& root, const fs::path& target,
+                  const std::string& run_id) try {
+  clear_latest(root, run_id);
   const fs::path link = root / fmt::format(".latest.tmp-{}", getpid());
   std::error_code failure;
   fs::remove(link, failure);
   fs::create_symlink(target, link, failure);
-  if (!failure) fs::rename(link, root / "latest", failure);
-  if (!failure) return;
-  spdlog::warn("[checkpoint] cannot point {} at {}: {}",
-               (root / "latest").string(), target.string(), failure.message());
-  fs::remove(link, failure);
+  if (!failure) {
+    rename_path(link, root / "latest");
+    return;
+  }
+  FileWriter file(root / "latest");
+  file.write(target.string() + "\n");
+  file.commit();
+} catch (const std::exception& e) {
+  spdlog::warn("[checkpoint] {} does not point at {}: {}",
+               (root / "latest").string(), target.string(), e.what());
 }
 
 // Puts the finished staging directory in its place.
@@ -239,7 +287,7 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
     remove_staging(staging);
     throw;
   }
-  point_latest(root, target.filename());
+  point_latest(root, target.filename(), state.run_id);
   apply_retention(root, state, keep);
   return target;
 }

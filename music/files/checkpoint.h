@@ -5,7 +5,9 @@
 //       rank-0000.safetensors   tensors; one file a shard
 //       manifest.json           state, size and XXH3-128 of every shard, and
 //                               a hash of its own text
-//   <root>/latest -> step_...   for people; the loader does not need it
+//   <root>/latest -> step_...   for people; the loader does not need it. A
+//                               folder, as copies make of a link, counts as the
+//                               checkpoint it is until the next save heals it
 //   <root>/.tmp-<step>-<run>    being written, or being deleted
 //   <root>/.old-<step>-<run>.<n> was step_<step> until a re-run replaced it
 //

@@ -2,9 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 
 #include "music/files/metrics.h"
 
@@ -42,14 +44,41 @@ void Quarantine::add(const std::string& lines) {
   }
 }
 
-std::string quarantine_lines(const data::Loader& loader, std::size_t& seen) {
-  std::string lines;
+std::vector<data::BadSample> read_quarantine(const std::filesystem::path& run) {
+  std::vector<data::BadSample> samples;
+  std::ifstream in(run / "quarantine.jsonl");
+  for (std::string line; std::getline(in, line);)
+    if (const auto e = entry(line); !e.is_null())
+      samples.push_back({0, sample_of(e), e.value("name", ""), e.value("reason", "")});
+  return samples;
+}
+
+// Each line behind its place in the run, in digits that sort as numbers do.
+std::string quarantine_news(const data::Loader& loader, std::size_t& seen) {
+  std::string news;
   const auto& bad = loader.quarantine();
   for (; seen < bad.size(); ++seen)
-    lines += to_json({{"sample", bad[seen].sample}, {"name", bad[seen].name},
-                      {"reason", bad[seen].reason},
-                      {"epoch", bad[seen].epoch}}) + "\n";
-  return lines;
+    news += fmt::format("{:010}.{:010} ", bad[seen].epoch, bad[seen].place) +
+            to_json({{"sample", bad[seen].sample}, {"name", bad[seen].name},
+                     {"reason", bad[seen].reason},
+                     {"epoch", bad[seen].epoch}}) + "\n";
+  return news;
+}
+
+std::string quarantine_lines(std::span<const std::string> of_ranks) {
+  const auto place = [](const std::string& line) {
+    return std::string_view(line).substr(0, line.find(' '));
+  };
+  std::vector<std::string> lines;
+  for (const std::string& news : of_ranks) {
+    std::istringstream in(news);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+  }
+  std::ranges::stable_sort(lines, {}, place);
+  std::string joined;
+  for (const std::string& line : lines)
+    joined += line.substr(line.find(' ') + 1) + "\n";
+  return joined;
 }
 
 }  // namespace music

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,13 @@ class Quarantine {
   std::set<std::int64_t> known_;
 };
 
-// What a loader found since `seen` of its quarantine, as lines for add().
-std::string quarantine_lines(const data::Loader& loader, std::size_t& seen);
+// The images of a run's file, in its order; none where there is no file.
+std::vector<data::BadSample> read_quarantine(const std::filesystem::path& run);
+
+// What a loader found since `seen` of its quarantine: news for one step.
+std::string quarantine_news(const data::Loader& loader, std::size_t& seen);
+// The news of all ranks as lines for add(), in the order in which one process
+// finds them.
+std::string quarantine_lines(std::span<const std::string> of_ranks);
 
 }  // namespace music

@@ -1,12 +1,13 @@
 #include "music/files/run_directory.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +20,7 @@
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
 #include "music/files/cpu/cpu_info.h"
+#include "music/files/same_run.h"
 
 namespace music {
 namespace {
@@ -65,6 +67,32 @@ std::string environment_json(const ResolvedConfig& config,
                 nlohmann::ordered_json::error_handler_t::replace);
 }
 
+// A name that is a file's by its ending.
+bool is_file_name(const fs::path& path) {
+  for (const char* ending : {".safetensors", ".pth", ".pt", ".ckpt", ".onnx",
+                             ".npz", ".tar", ".toml", ".json", ".zip"})
+    if (path.extension() == ending) return true;
+  return false;
+}
+
+// What a run writes into the folder of its images could become images.
+void look_at_data(const fs::path& run, const std::string& data) {
+  std::error_code failure;
+  const fs::path images = fs::canonical(data, failure);
+  if (failure || !fs::is_directory(images, failure)) return;
+  const fs::path out = fs::weakly_canonical(run, failure);
+  if (failure) return;
+  if (out == images)
+    throw error(ExitCode::kUsage,
+                "[run] {} is the folder of the images: expected a run directory "
+                "elsewhere", run.string());
+  const auto [end, rest] =
+      std::mismatch(images.begin(), images.end(), out.begin(), out.end());
+  if (end == images.end())
+    spdlog::warn("[run] {} lies in the folder of the images, {}: it is not a "
+                 "class of them; better elsewhere", run.string(), data);
+}
+
 void write_file(const fs::path& path, const std::string& text) {
   FileWriter file(path);
   file.write(text);
@@ -83,6 +111,11 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
     throw error(ExitCode::kUsage,
                 "[run] {} is a file, expected a folder or a new name",
                 path_.string());
+  if (is_file_name(path_) && !fs::exists(path_, failure))
+    throw error(ExitCode::kUsage,
+                "[run] {} is the name of a file, expected that of a folder for "
+                "the run", path_.string());
+  look_at_data(path_, config.value.data.path);
   fs::create_directories(path_, failure);
   if (failure) throw_write_error(path_, failure.value());
   lock();
@@ -134,27 +167,36 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   existed_ = fs::exists(file);
   const Resume resume = config.value.train.resume;
   if (!existed_) {
-    if (resume == Resume::kRequire)
+    if (resume == Resume::kRequire ||
+        (resume == Resume::kExtend && !has_checkpoint(path_)))
       throw error(ExitCode::kNoCheckpoint,
                   "[run] {} holds no run, expected one to go on with "
-                  "(train.resume \"require\")", path_.string());
+                  "(train.resume \"{}\")", path_.string(),
+                  resume == Resume::kExtend ? "extend" : "require");
     return;
   }
   if (resume == Resume::kNever)
     throw error(ExitCode::kUsage,
                 "[run] {} holds a run; expected a new folder, or train.resume "
                 "\"auto\" to go on with it", path_.string());
-  ResolvedConfig before = resolve({{file.string()}, {}, {}});
+  ResolvedConfig before;
+  try {
+    if (fs::is_empty(file))
+      throw error(ExitCode::kUsage, "[config] {} is empty", file.string());
+    before = resolve({{file.string()}, {}, {}});
+  } catch (const std::exception& e) {
+    if (!has_checkpoint(path_)) throw;
+    // Copied in part, or of another version. Its checkpoints know as well.
+    spdlog::warn("[run] {}; what the run is, its checkpoints say", e.what());
+    return;
+  }
   // Older versions wrote "auto"; their checkpoints know what it came to.
   if (before.value.train.precision == Precision::kAuto)
     before.value.train.precision = config.value.train.precision;
-  const std::vector<std::string> changed =
-      differences(deciding_settings(before.value), config.value);
-  if (!changed.empty())
-    throw error(ExitCode::kUsage,
-                "[run] {} holds a run of another configuration ({}); expected "
-                "the same, or a new --out", path_.string(),
-                fmt::join(changed, ", "));
+  require_same_run(deciding_settings(before.value), config.value,
+                   resume == Resume::kExtend, path_,
+                   fmt::format("{} holds a run of", path_.string()));
+  continues_ = true;
 }
 
 std::string command_line(const std::vector<std::string>& argv) {

@@ -19,8 +19,9 @@ class RunDirectory {
   // Creates config.train.out, or opens the run that is there, and writes
   // config.toml and env.json. Throws ExitCode::kUsage when another process
   // holds it, when its run has another config_hash (the keys that differ are
-  // named), or when there is a run and train.resume is "never";
-  // ExitCode::kNoCheckpoint when there is none and train.resume is "require".
+  // named), when there is a run and train.resume is "never", or when it is the
+  // data's folder; ExitCode::kNoCheckpoint when there is none and train.resume is
+  // "require". A folder inside the data's is warned of.
   RunDirectory(const ResolvedConfig& config,
                const std::vector<std::string>& argv,
                const dist::Threads& threads);
@@ -29,6 +30,8 @@ class RunDirectory {
   RunDirectory& operator=(const RunDirectory&) = delete;
 
   bool existed() const { return existed_; }  // an earlier start was here
+  // Its config.toml had this configuration, or was extended to it just now.
+  bool continues() const { return continues_; }
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path file(const std::string& name) const {
     return path_ / name;
@@ -49,7 +52,7 @@ class RunDirectory {
 
   std::filesystem::path path_;
   int lock_ = -1;
-  bool existed_ = false;
+  bool existed_ = false, continues_ = false;
 };
 
 // A command as a shell would take it back.

@@ -1,12 +1,16 @@
 #include "music/files/tensorboard.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <optional>
 #include <system_error>
 
 namespace music {
@@ -70,13 +74,89 @@ std::string event(std::int64_t step, const std::string& what) {
   return tfrecord(double_field(1, wall_time()) + integer_field(2, step) + what);
 }
 
-std::filesystem::path new_file(const std::filesystem::path& folder) {
-  static std::atomic<int> sequence{0};
+constexpr std::string_view kName = "events.out.tfevents.";
+const std::string kFirst = bytes_field(3, "brain.Event:2");
+
+std::vector<std::filesystem::path> event_files(
+    const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code failure;
+  std::filesystem::directory_iterator it(folder, failure), end;
+  for (; !failure && it != end; it.increment(failure))
+    if (it->path().filename().string().starts_with(kName))
+      files.push_back(it->path());
+  return files;
+}
+
+// Named by seconds, or by what sorts behind all that are there: two starts may
+// share a second, and the clock of another machine may be behind.
+std::filesystem::path new_file(
+    const std::filesystem::path& folder,
+    const std::vector<std::filesystem::path>& before) {
+  auto number = static_cast<std::int64_t>(wall_time());
+  for (const auto& file : before) {
+    const std::string name = file.filename().string();
+    std::int64_t other = 0;
+    const auto [end, failure] = std::from_chars(
+        name.data() + kName.size(), name.data() + name.size(), other);
+    if (failure == std::errc() && other < std::int64_t{1} << 60)
+      number = std::max(number, other + 1);
+  }
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host = {"localhost"};
-  return folder / fmt::format("events.out.tfevents.{:010d}.{}.{}.{}",
-                              static_cast<std::int64_t>(wall_time()),
-                              host.data(), getpid(), sequence++);
+  return folder / fmt::format("{}{:010d}.{}.{}.0", kName, number, host.data(),
+                              getpid());
+}
+
+// The payload of the next record; nullopt: no whole one follows.
+std::optional<std::string> next_record(std::istream& in) {
+  constexpr std::uint64_t kMost = 16 << 20;
+  std::string head(12, '\0'), tail(4, '\0');
+  if (!in.read(head.data(), 12)) return std::nullopt;
+  const auto checks = [](const std::string& crc, std::string_view of) {
+    return crc == little_endian(masked(crc32c(of)));
+  };
+  std::uint64_t length = 0;
+  std::memcpy(&length, head.data(), sizeof length);
+  if (length > kMost || !checks(head.substr(8), head.substr(0, 8)))
+    return std::nullopt;
+  std::string data(static_cast<std::size_t>(length), '\0');
+  if (!in.read(data.data(), static_cast<std::streamsize>(length)) ||
+      !in.read(tail.data(), 4) || !checks(tail, data))
+    return std::nullopt;
+  return data;
+}
+
+// The step of an event() of ours. Others leave a step of 0 out, and may order
+// fields otherwise.
+std::optional<std::int64_t> step_of(std::string_view data) {
+  constexpr std::size_t kTime = 9;
+  if (data.size() <= kTime || data[0] != key(1, 1)[0] ||
+      data[kTime] != key(2, 0)[0])
+    return std::nullopt;
+  std::uint64_t step = 0;
+  unsigned shift = 0;
+  for (const char byte : data.substr(kTime + 1)) {
+    step |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+    shift += 7;
+    if (!(byte & 0x80)) return static_cast<std::int64_t>(step);
+    if (shift > 63) break;
+  }
+  return std::nullopt;
+}
+
+// Cuts off a file of ours at first_step, or at a torn end.
+void cut(const std::filesystem::path& file, std::int64_t first_step) {
+  std::ifstream in(file, std::ios::binary);
+  const std::int64_t keep = whole_events(in, first_step);
+  std::error_code failure;
+  if (keep < 0 ||
+      static_cast<std::uintmax_t>(keep) >= std::filesystem::file_size(file, failure))
+    return;
+  std::filesystem::resize_file(file, static_cast<std::uintmax_t>(keep), failure);
+  if (failure)
+    spdlog::warn("[log] cannot truncate {}: {}; TensorBoard may show steps from "
+                 "{} on twice", file.string(), failure.message(), first_step);
 }
 
 }  // namespace
@@ -95,14 +175,29 @@ std::string tfrecord(std::string_view data) {
   return out + little_endian(masked(crc32c(data)));
 }
 
+std::int64_t whole_events(std::istream& in, std::int64_t first_step) {
+  auto data = next_record(in);
+  if (!data || step_of(*data) != 0 || !data->ends_with(kFirst)) return -1;
+  for (;;) {
+    const auto keep = static_cast<std::int64_t>(in.tellg());
+    data = next_record(in);
+    if (!data) return keep;
+    const auto step = step_of(*data);
+    if (!step) return -1;
+    if (*step >= first_step) return keep;
+  }
+}
+
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder,
                                      std::int64_t first_step) {
   std::error_code ignored;  // opening the file will say it
   std::filesystem::create_directories(folder, ignored);
-  file_ = std::make_unique<AppendFile>(new_file(folder));
-  file_->append(event(0, bytes_field(3, "brain.Event:2")));
-  // SessionLog { 1 status = START }.
-  if (first_step > 0)
+  const auto before = event_files(folder);
+  for (const auto& file : before) cut(file, first_step);
+  file_ = std::make_unique<AppendFile>(new_file(folder, before));
+  file_->append(event(0, kFirst));
+  // SessionLog { 1 status = START }: to who has read what was cut off.
+  if (!before.empty())
     file_->append(event(first_step, bytes_field(7, integer_field(1, 1))));
 }
 

@@ -44,6 +44,7 @@ JointEntropyValues joint_entropy(Graph& graph, Value z, const Segments& segments
               name_of(graph.info(z).dtype));
   Node node;
   node.op = "joint_entropy";
+  node.needs_no_rows = true;
   node.inputs = {z};
   node.make = [=](const KernelRequest& r) {
     return MUSIC_MAKE(make_joint_entropy, r, segments, spec, batch, codes);

@@ -17,6 +17,7 @@ ViewLossValues add_view_loss(
               name_of(graph.info(z).dtype));
   Node node;
   node.op = op;
+  node.needs_no_rows = true;
   node.inputs = {z};
   node.make = std::move(make);
   if (price.exchanges) add_price(node, price, zs, graph.device());
@@ -35,10 +36,11 @@ ViewLossValues add_view_loss(
 
 dist::Communicator* sharing(const std::string& op, const SharedBatch& batch,
                             std::int64_t samples) {
-  MUSIC_CHECK(samples >= 1, "[{}] {} samples, expected at least 1", op,
-              samples);
   dist::Communicator* const c = batch.communicator;
-  if (!c || c->size() == 1) return nullptr;
+  const bool shared = c && c->size() > 1;
+  const std::int64_t all = shared ? batch.samples : samples;
+  MUSIC_CHECK(all >= 1, "[{}] {} samples, expected at least 1", op, all);
+  if (!shared) return nullptr;
   MUSIC_CHECK(samples == shard_size(batch.samples, c->rank(), c->size()),
               "[{}] rank {} of {} has {} of {} samples, expected {}", op,
               c->rank(), c->size(), samples, batch.samples,

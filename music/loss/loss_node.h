@@ -24,7 +24,8 @@ ViewLossValues add_view_loss(
     const ViewLossPrice& price = {});
 
 // The processes that share the batch; null where this one has all of it.
-// samples: of this process. kInternal unless they are its share, at least 1.
+// samples: of this process. kInternal unless they are its share, which may be
+// none, of at least 1.
 dist::Communicator* sharing(const std::string& op, const SharedBatch& batch,
                             std::int64_t samples);
 

@@ -11,7 +11,9 @@ Segments make_segments(const MusicSettings& s, std::int64_t units) {
   if (segments.units() != units)
     throw error(ExitCode::kUsage,
                 "[config] loss.segments add up to {} units, the projector "
-                "ends in {}", segments.units(), units);
+                "ends in {}: expected the sizes of all segments, or "
+                "loss.segment, the one size of equal ones", segments.units(),
+                units);
   return segments;
 }
 

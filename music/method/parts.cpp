@@ -56,9 +56,21 @@ Value rows_of_batch(Graph& g, Value rows, const SharedBatch& batch) {
   if (!batch.communicator || batch.communicator->size() == 1) return rows;
   const Value all =
       dist::gather_rows(g, rows, *batch.communicator, batch.samples);
-  // Process r has the samples r, r + size, ...
-  if (batch.samples % batch.communicator->size() != 0) return all;
-  return interleave_rows(g, all, g.shape(rows)[0]);
+  // Process r has the samples r, r + size, ...: `each` of them, and one more
+  // where r is less than `more`.
+  const std::int64_t size = batch.communicator->size();
+  const std::int64_t each = batch.samples / size, more = batch.samples % size;
+  if (more == 0) return interleave_rows(g, all, each);
+  std::vector<Value> first, last;
+  for (std::int64_t r = 0, begin = 0; r < size; ++r) {
+    if (each > 0) first.push_back(slice_rows(g, all, begin, each));
+    begin += each;
+    if (r < more) last.push_back(slice_rows(g, all, begin++, 1));
+  }
+  if (each > 0)
+    last.insert(last.begin(),
+                interleave_rows(g, concat_rows(g, first), each));
+  return concat_rows(g, last);
 }
 
 Value swap_views(Graph& g, Value x) {

@@ -39,8 +39,8 @@ DType code_type(const Graph& graph);
 // factor * x
 Value times(Graph& graph, Value x, double factor);
 
-// Rows [m,D] of one view of this process, of all processes in the order of the
-// batch where it divides among them, otherwise in an order of the processes.
+// Rows [m,D] of one view of this process -> those of all processes, in the order
+// of the batch.
 Value rows_of_batch(Graph& graph, Value rows, const SharedBatch& batch);
 
 // Rows of view 1 and view 2 of a [2n,D], the other way round.

@@ -171,9 +171,11 @@ Value Supervised::logits(Graph& g, const Classifier& c, Value h,
                          ForwardMode mode) const {
   const DType dtype = g.info(h).dtype;
   if (c.norm) h = c.norm->forward(g, h, mode, false);
-  const std::int64_t n = g.shape(h)[0], width = g.shape(h).elements() / n;
-  const std::int64_t classes =
-      g.parameters().table()[static_cast<std::size_t>(c.bias)].shape[0];
+  const auto& table = g.parameters().table();
+  const std::int64_t n = g.shape(h)[0],
+                     classes = table[static_cast<std::size_t>(c.bias)].shape[0],
+                     width = table[static_cast<std::size_t>(c.weight)]
+                                 .shape.elements() / classes;
   return linear(g, reshape(g, h, {n, width}),
                 reshape(g, g.parameter(c.weight, dtype), {classes, width}),
                 g.parameter(c.bias, dtype), DType::kF32);

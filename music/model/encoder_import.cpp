@@ -13,6 +13,7 @@
 #include "engine/io/state_dict.h"
 #include "layers/resnet.h"
 #include "music/model/encoder_keys.h"
+#include "music/model/foreign_weights.h"
 
 namespace music {
 namespace {
@@ -77,6 +78,8 @@ void match(const EncoderKeys& keys, EncoderWeights& out) {
           {State::kMatched, found->name, same ? "" : "is " + wanted.name});
       out.tensors.push_back(
           {wanted.name, shape, float_values(*found, out.report.file)});
+      if (found->dtype != DType::kF32)
+        ++out.report.converted[std::string(name_of(found->dtype))];
     }
   };
   for (const ParameterInfo& p : parameters.table()) take(p);
@@ -94,6 +97,22 @@ void match(const EncoderKeys& keys, EncoderWeights& out) {
            fmt::format("[{}]", fmt::join(tensor->shape, ","))});
   for (const std::string& key : keys.elsewhere)
     out.report.rows.push_back({State::kIgnored, key, ""});
+  out.report.others = keys.others;
+}
+
+// What kind of export lacks these, where it is known.
+std::string kind_of(const EncoderKeys& keys) {
+  if (!keys.find("conv1.bias") && !keys.find("layer1.0.conv1.bias")) {
+    if (keys.find("bn1.weight") && !keys.find("bn1.running_mean"))
+      return ": it was saved without running statistics, or has other norms than "
+             "batch norm";
+    return "";
+  }
+  return keys.find("layer1.0.bn1.running_mean")
+             ? ""
+             : ": its batch norms were folded into the convolutions, for "
+               "inference, and cannot be told from them again; save the network "
+               "before that";
 }
 
 void require_all(const EncoderKeys& keys, const KeyReport& report) {
@@ -103,22 +122,12 @@ void require_all(const EncoderKeys& keys, const KeyReport& report) {
                inside_network(row.key.substr(keys.prefix.size()));
   if (report.count(State::kMatched) == report.wanted() && !foreign) return;
   throw error(ExitCode::kData,
-              "[weights] {}: {}: expected every tensor of the encoder and none "
+              "[weights] {}: {}{}: expected every tensor of the encoder and none "
               "besides in its layers (music_inspect lists the file)",
-              report.file, report.summary());
+              report.file, report.summary(), kind_of(keys));
 }
 
 }  // namespace
-
-// Dictionaries in dictionaries become names with dots; tensors that share memory
-// are written each for itself.
-const char* const kConvertCommand =
-    "python3 -c \"import sys,torch;from safetensors.torch import save_file;"
-    "f=lambda d,p='':{k:v for n,x in d.items() for k,v in (f(x,p+str(n)+'.') if "
-    "isinstance(x,dict) else {p+str(n):x}).items() if torch.is_tensor(v)};"
-    "save_file({k:v.clone().contiguous() for k,v in f(torch.load(sys.argv[1],"
-    "map_location='cpu',weights_only=True)).items() if 'optim' not in k},"
-    "sys.argv[2])\" FILE.pth FILE.safetensors";
 
 void EncoderWeights::load_into(Parameters& parameters,
                                const std::string& prefix) const {
@@ -178,12 +187,10 @@ EncoderWeights import_encoder(const SafetensorsFile& file,
 
 EncoderWeights open_encoder_file(const std::filesystem::path& path,
                                  const EncoderImport& options) {
-  constexpr std::array kPickles{".pth", ".pt", ".pkl", ".bin", ".ckpt", ".tar"};
-  if (std::ranges::find(kPickles, path.extension().string()) != kPickles.end())
-    throw error(ExitCode::kData,
-                "[weights] {} is a pickle, which can run any code and is never "
-                "read: expected a .safetensors, as this makes: {}",
-                path.string(), kConvertCommand);
+  const std::filesystem::path in_run = path / "encoder.safetensors";
+  if (std::filesystem::is_regular_file(in_run))
+    return open_encoder_file(in_run, options);
+  refuse_foreign(path);
   FileDigest digest;
   const auto file = SafetensorsFile::open(path, &digest);
   EncoderWeights out = import_encoder(file, path.string(), options);

@@ -42,16 +42,13 @@ struct EncoderImport {
   EncoderInfo assumed = {.encoder = {}, .image_size = 0, .pixels = {}};
 };
 
-// Turns a pickle of tensors into a .safetensors; needs PyTorch.
-extern const char* const kConvertCommand;
-
 // kData with the report's summary where less than everything matches.
 EncoderWeights import_encoder(const SafetensorsFile& file,
                               const std::string& file_name,
                               const EncoderImport& options = {});
 
-// The same from a path; that of a pickle (.pth, .pt, .pkl, .bin) is answered
-// with the command that converts it.
+// The same from a path, of a file or of a run directory; a pickle and other
+// formats are answered with the command that converts them.
 EncoderWeights open_encoder_file(const std::filesystem::path& path,
                                  const EncoderImport& options = {});
 

@@ -92,29 +92,48 @@ std::set<std::string> list_prefixes(const SafetensorsFile& file) {
   return found;
 }
 
-// A moving average that is kept beside the trained network.
+// A moving average that is kept beside the trained network, or an optimiser's
+// state of it.
 bool is_average(const std::string& prefix) {
-  for (const char* word : {"momentum", "target", "ema", "encoder_k", "key_enc"})
+  for (const char* word : {"encoder_k", "key_enc", "optim", "exp_avg"})
     if (prefix.find(word) != prefix.npos) return true;
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  for (std::size_t at = 0; at < prefix.size();) {
+    std::string word;
+    while (at < prefix.size() && is_letter(prefix[at]))
+      word += static_cast<char>(prefix[at++] | 0x20);
+    if (word == "ema" || word.starts_with("momentum") ||
+        word.starts_with("target") || word.starts_with("averag"))
+      return true;
+    ++at;
+  }
   return false;
 }
 
-std::string choose(std::set<std::string> found, std::string wanted,
+// Leaves the others in `found`.
+std::string choose(std::set<std::string>& found, std::string wanted,
                    const std::string& file_name) {
   if (!wanted.empty() && wanted.back() != '.') wanted += '.';
   std::vector<std::string> shown;
   for (const auto& p : found) shown.push_back(in_quotes(p));
   if (!wanted.empty()) {
-    if (found.count(wanted)) return wanted;
+    if (found.erase(wanted)) return wanted;
     throw error(ExitCode::kData,
                 "[weights] {}: found no encoder under {}, expected one of {}",
                 file_name, in_quotes(wanted), fmt::join(shown, ", "));
   }
-  if (found.size() > 1) std::erase_if(found, is_average);
-  if (found.size() == 1) return *found.begin();
+  std::set<std::string> trained = found;
+  if (found.size() > 1) std::erase_if(trained, is_average);
+  if (trained.size() == 1) {
+    found.erase(*trained.begin());
+    return *trained.begin();
+  }
   throw error(ExitCode::kData,
               "[weights] {}: found {} encoders, under {}: expected --prefix to "
-              "say which", file_name, shown.size(), fmt::join(shown, ", "));
+              "say which (music_export writes that one as a file)", file_name,
+              shown.size(), fmt::join(shown, ", "));
 }
 
 [[noreturn]] void throw_no_encoder(const SafetensorsFile& file,
@@ -143,11 +162,17 @@ EncoderKeys find_encoder(const SafetensorsFile& file,
   if (found.empty()) throw_no_encoder(file, file_name);
 
   EncoderKeys keys;
-  keys.prefix = choose(std::move(found), prefix, file_name);
+  keys.prefix = choose(found, prefix, file_name);
+  keys.others.assign(found.begin(), found.end());
+  const auto of_another = [&](const std::string& name) {
+    return std::ranges::any_of(keys.others, [&](const std::string& other) {
+      return other.size() > keys.prefix.size() && name.starts_with(other);
+    });
+  };
   const auto list = named ? std::map<std::string, std::string>{}
                           : list_names(file, keys.prefix);
   for (const TensorEntry& t : file.tensors()) {
-    if (!t.name.starts_with(keys.prefix)) {
+    if (!t.name.starts_with(keys.prefix) || of_another(t.name)) {
       keys.elsewhere.push_back(t.name);
       continue;
     }

@@ -21,6 +21,7 @@ struct EncoderKeys {
   // By torchvision's name: all that stands under the prefix.
   std::map<std::string, const TensorEntry*> tensors;
   std::vector<std::string> elsewhere;  // keys of the file outside of it
+  std::vector<std::string> others;     // prefixes of encoders not taken
 
   const TensorEntry* find(const std::string& name) const {
     const auto at = tensors.find(name);
@@ -29,8 +30,8 @@ struct EncoderKeys {
 };
 
 // prefix: which encoder, where a file holds several; "" = the only one, or the
-// trained one beside its moving average (encoder_q, not encoder_k). kData when
-// there is none, or it is not clear which.
+// trained one beside its moving average (encoder_q, not encoder_k) or what an
+// optimiser keeps of it. kData when there is none, or it is not clear which.
 EncoderKeys find_encoder(const SafetensorsFile& file,
                          const std::string& file_name,
                          const std::string& prefix = "");

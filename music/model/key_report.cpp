@@ -1,5 +1,7 @@
 #include "music/model/key_report.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -30,16 +32,25 @@ std::string KeyReport::summary() const {
   std::string text = fmt::format("{} of {} tensors of {} matched",
                                  count(State::kMatched), wanted(), model);
   if (!prefix.empty()) text += fmt::format(", under {}", in_quotes(prefix));
+  for (const auto& [type, n] : converted)
+    text += fmt::format("; {} of them {} made fp32", n, type);
+  for (const std::string& other : others)
+    text += fmt::format("; another encoder under {} not taken", in_quotes(other));
+  constexpr std::size_t kShown = 3;
   for (const auto& [state, what] :
        {std::pair{State::kMissing, "missing"},
         {State::kShape, "of another shape"},
         {State::kUnexpected, "unexpected"},
         {State::kIgnored, "of other parts ignored"}}) {
-    const auto first = std::ranges::find(rows, state, &Row::state);
-    if (first == rows.end()) continue;
-    text += fmt::format("; {} {} ({}{}{})", count(state), what,
-                        one_line(first->key), first->note.empty() ? "" : ": ",
-                        one_line(first->note));
+    const std::int64_t n = count(state);
+    if (n == 0) continue;
+    std::vector<std::string> shown;
+    for (const Row& row : rows)
+      if (row.state == state && shown.size() < kShown)
+        shown.push_back(one_line(row.key) + (row.note.empty() ? "" : ": ") +
+                        one_line(row.note));
+    text += fmt::format("; {} {} ({}{})", n, what, fmt::join(shown, ", "),
+                        n > static_cast<std::int64_t>(shown.size()) ? ", ..." : "");
   }
   return text;
 }

@@ -3,6 +3,7 @@
 // came from.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,16 @@ struct KeyReport {
   std::string file, model;  // "ResNet-50, ImageNet stem, width 64"
   std::string prefix;       // that was taken off the file's keys
   std::vector<Row> rows;
+  std::map<std::string, std::int64_t> converted;  // to fp32, by type
+  std::vector<std::string> others;  // prefixes of encoders that were not taken
 
   std::int64_t count(State state) const;
   std::int64_t wanted() const {  // tensors of the model
     return count(State::kMatched) + count(State::kMissing) +
            count(State::kShape);
   }
-  // One line: the counts, the prefix, and the first key of what is wrong.
+  // One line: the counts, the prefix, and the first keys of what is wrong or not
+  // used.
   std::string summary() const;
   // A line a row.
   std::vector<std::string> lines() const;

@@ -2,28 +2,20 @@
 
 #include <algorithm>
 
-#include "engine/core/error.h"
 #include "engine/core/shard.h"
 
 namespace music {
 
 std::vector<MicroBatch> micro_batches(std::int64_t samples, std::int64_t micro,
                                       int rank, int world) {
-  if (micro == 0 || micro >= samples)
-    return {{samples, 0, shard_size(samples, rank, world)}};
-  if (micro < world)
-    throw error(ExitCode::kUsage,
-                "[train] train.micro_batch of {} samples for {} processes: "
-                "expected at least one sample each, or 0", micro, world);
-  const std::int64_t each = micro / world * world;
-  const std::int64_t least = std::max<std::int64_t>(2, world);
+  const std::int64_t each = micro == 0 ? samples : micro;
   std::vector<MicroBatch> parts;
   for (std::int64_t begin = 0; begin < samples;) {
     std::int64_t end = std::min(begin + each, samples);
-    if (samples - end < least) end = samples;
-    // begin is a multiple of world.
-    parts.push_back({end - begin, begin / world,
-                     shard_size(end - begin, rank, world)});
+    if (samples - end < 2) end = samples;
+    const std::int64_t first = shard_size(begin, rank, world);
+    parts.push_back({{end - begin, static_cast<int>(begin % world)},
+                     first, shard_size(end, rank, world) - first});
     begin = end;
   }
   return parts;

@@ -77,17 +77,19 @@ class Model {
   StepGraph step_graph(std::int64_t samples, const TrainingStepSpec& step,
                        dist::Communicator* communicator = nullptr,
                        int phase = 0) const;
-  // The same in two passes, part by part. samples: of a part, over all
-  // processes; of objective_graph(), of the batch.
-  EmbedGraph embed_graph(std::int64_t samples, const TrainingStepSpec& step,
+  // The same in two passes, part by part.
+  EmbedGraph embed_graph(PartShape part, const TrainingStepSpec& step,
                          dist::Communicator* communicator = nullptr) const;
+  // As what it embeds each sample of a batch.
+  std::vector<EmbeddedRows> embedded_rows(std::int64_t samples,
+                                          const TrainingStepSpec& step) const;
   ObjectiveGraph objective_graph(std::int64_t samples,
                                  const std::vector<EmbeddedRows>& rows,
                                  dist::Communicator* communicator = nullptr,
                                  int phase = 0) const;
   // towards: of the gradients that objective_graph() has.
   EmbedBackwardGraph embed_backward_graph(
-      std::int64_t samples, const TrainingStepSpec& step,
+      PartShape part, const TrainingStepSpec& step,
       const ObjectiveGraph& towards,
       dist::Communicator* communicator = nullptr) const;
   FeatureGraph feature_graph(std::int64_t images, int image_size,

@@ -6,27 +6,33 @@
 
 namespace music {
 
-EmbedGraph Model::embed_graph(std::int64_t samples,
-                              const TrainingStepSpec& spec,
+EmbedGraph Model::embed_graph(PartShape shape, const TrainingStepSpec& spec,
                               dist::Communicator* communicator) const {
-  EmbedGraph e{Graph(parameters_), {}, {}, {}};
+  EmbedGraph e{Graph(parameters_), {}, {}};
   Graph& g = e.graph;
-  const SharedBatch part{communicator, samples};
-  const std::int64_t n = part.here();
+  const SharedBatch part{communicator, shape.samples, shape.first_rank};
   const Images x = images(g, part, spec);
   e.pixels = x.pixels;
   e.embedded = method().embed(g, encoder_, {x.normalised, {}, part},
                               training_mode(communicator));
-  for (const Value v : e.embedded) {
-    const ValueInfo& info = g.info(v);
-    MUSIC_CHECK(info.shape.rank() == 2 && info.shape[0] % n == 0,
-                "[model] {} samples are embedded as {}, expected [views * n, "
-                "width]", n, info.shape.str());
-    e.rows.push_back({info.shape[0] / n, info.shape[1], info.dtype,
-                      info.needs_gradient});
-    g.keep(v);
-  }
+  for (const Value v : e.embedded) g.keep(v);
   return e;
+}
+
+// Of one process, which has samples.
+std::vector<EmbeddedRows> Model::embedded_rows(
+    std::int64_t samples, const TrainingStepSpec& spec) const {
+  const EmbedGraph e = embed_graph({samples}, spec);
+  std::vector<EmbeddedRows> rows;
+  for (const Value v : e.embedded) {
+    const ValueInfo& info = e.graph.info(v);
+    MUSIC_CHECK(info.shape.rank() == 2 && info.shape[0] % samples == 0,
+                "[model] {} samples are embedded as {}, expected [views * n, "
+                "width]", samples, info.shape.str());
+    rows.push_back({info.shape[0] / samples, info.shape[1], info.dtype,
+                    info.needs_gradient});
+  }
+  return rows;
 }
 
 ObjectiveGraph Model::objective_graph(std::int64_t samples,
@@ -67,11 +73,11 @@ ObjectiveGraph Model::objective_graph(std::int64_t samples,
 }
 
 EmbedBackwardGraph Model::embed_backward_graph(
-    std::int64_t samples, const TrainingStepSpec& spec,
+    PartShape shape, const TrainingStepSpec& spec,
     const ObjectiveGraph& towards, dist::Communicator* communicator) const {
   EmbedBackwardGraph e{Graph(parameters_), {}, {}};
   Graph& g = e.graph;
-  const SharedBatch part{communicator, samples};
+  const SharedBatch part{communicator, shape.samples, shape.first_rank};
   const Images x = images(g, part, spec);
   e.pixels = x.pixels;
   ForwardMode mode = training_mode(communicator);

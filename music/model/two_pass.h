@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "music/method/method.h"
+#include "music/model/micro_batches.h"
 
 namespace music {
 
@@ -32,7 +33,6 @@ struct EmbedGraph {
   Graph graph;
   Value pixels;                 // input, as StepGraph's
   std::vector<Value> embedded;  // kept
-  std::vector<EmbeddedRows> rows;
 };
 
 // The whole batch.

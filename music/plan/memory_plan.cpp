@@ -4,6 +4,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "dist/planned.h"
 #include "engine/core/device_runtime.h"
@@ -52,21 +53,17 @@ struct Recorded {
   void record_two_passes(const TrainingStepSpec& spec, std::int64_t samples) {
     const auto parts = micro_batches(samples, spec.micro_batch, place->rank(),
                                      place->size());
-    std::vector<EmbeddedRows> embedded;
-    std::int64_t largest = 0, recorded = 0;
+    const auto embedded = model.embedded_rows(parts[0].shape.samples, spec);
+    objective.emplace(model.objective_graph(samples, embedded, place.get()));
+    std::int64_t largest = 0;
+    std::set<PartShape> recorded;
     for (const MicroBatch& part : parts) {
-      if (part.samples == recorded) continue;
-      recorded = part.samples;
+      if (!recorded.insert(part.shape).second) continue;
       largest = std::max(largest, part.here);
-      EmbedGraph forward = model.embed_graph(part.samples, spec, place.get());
-      if (!objective) {
-        embedded = forward.rows;
-        objective.emplace(
-            model.objective_graph(samples, embedded, place.get()));
-      }
-      network.push_back(std::move(forward.graph));
+      network.push_back(
+          model.embed_graph(part.shape, spec, place.get()).graph);
       EmbedBackwardGraph backward = model.embed_backward_graph(
-          part.samples, spec, *objective, place.get());
+          part.shape, spec, *objective, place.get());
       if (backward.needed()) network.push_back(std::move(backward.graph));
     }
     rows = TwoPassLayout(embedded, *objective,

@@ -7,6 +7,7 @@
 
 #include "engine/io/file.h"
 #include "music/eval/eval_data.h"
+#include "music/eval/fingerprint.h"
 #include "music/train/run_identity.h"
 
 namespace music {
@@ -23,12 +24,18 @@ Json to_json(const ClassifierScores& s) {
   for (const ClassifierScore& c : s.classifiers)
     list.push_back({{"name", c.name}, {"top1", c.top1}, {"top5", c.top5},
                     {"loss", c.loss}});
-  return {{"images", s.images}, {"bad_images", s.bad_images},
-          {"classifiers", std::move(list)}};
+  Json left_out = Json::array();
+  for (const data::BadSample& bad : s.left_out.first)
+    left_out.push_back({{"name", bad.name}, {"reason", bad.reason}});
+  return {{"images", s.images}, {"bad_images", s.left_out.count},
+          {"left_out", std::move(left_out)}, {"classifiers", std::move(list)}};
 }
 
 ClassifierScores scores_of(const Json& j) {
-  ClassifierScores s{j.at("images"), j.at("bad_images"), {}};
+  ClassifierScores s{j.at("images"), {}, {}};
+  s.left_out.count = j.at("bad_images");
+  for (const Json& bad : j.value("left_out", Json::array()))  // not in old files
+    s.left_out.first.push_back({0, 0, bad.at("name"), bad.at("reason")});
   for (const Json& c : j.at("classifiers"))
     // A loss that is not finite is null.
     s.classifiers.push_back({c.at("name"), c.at("top1"), c.at("top5"),
@@ -42,9 +49,11 @@ void write(const std::filesystem::path& run,
   std::filesystem::create_directories(file_of(run).parent_path());
   FileWriter out(file_of(run));
   for (const EpochScores& e : epochs) {
-    Json line{{"epoch", e.epoch}, {"step", e.step}, {"test", to_json(e.test)}};
+    Json line{{"epoch", e.epoch}, {"step", e.step}, {"of", e.of},
+              {"test", to_json(e.test)}};
     if (e.holdout) line["holdout"] = to_json(*e.holdout);
-    out.write(line.dump() + "\n");
+    // Names of files may be no UTF-8.
+    out.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   out.commit();
 }
@@ -58,8 +67,8 @@ std::string described(const ClassifierScores& s) {
           ? fmt::format(" by {}, the best of {}", best.name,
                         s.classifiers.size())
           : "",
-      s.bad_images > 0
-          ? fmt::format(", {} more could not be read", s.bad_images)
+      s.left_out.count > 0
+          ? fmt::format(", {} more could not be read", s.left_out.count)
           : "");
 }
 
@@ -73,7 +82,8 @@ std::vector<EpochScores> read_classifier_scores(
     try {
       const Json j = Json::parse(line);
       epochs.push_back(
-          {j.at("epoch"), j.at("step"), scores_of(j.at("test")), {}});
+          {j.at("epoch"), j.at("step"), j.value("of", ""),
+           scores_of(j.at("test")), {}});
       if (j.contains("holdout"))
         epochs.back().holdout = scores_of(j.at("holdout"));
     } catch (const Json::exception&) {
@@ -92,9 +102,19 @@ RunClassifier::RunClassifier(const Config& config,
                            config.data.eval_test.empty()
                                ? config.data.path
                                : config.data.eval_test,
-                           config.data.format)
+                           config.data.format, "--data.eval_test")
                 .test) {
   if (config.data.holdout > 0) holdout_ = open_held_out(config);
+}
+
+std::string RunClassifier::of() const {
+  const data::EvalSpec view = eval_spec_of(config_);
+  Xxh3 hash;
+  const std::string text =
+      fmt::format("{} {} {} {} {}", data_fingerprint(*test_), view.resize,
+                  view.size, static_cast<int>(view.interpolation), view.pillow);
+  hash.update(std::as_bytes(std::span(text)));
+  return hash.digest().xxh3_128.substr(0, 16);
 }
 
 void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
@@ -110,6 +130,7 @@ void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
     now.holdout =
         score_classifiers(trainer.model(), *holdout_, spec, communicator_);
   if (!files) return;
+  now.of = of();
   spdlog::info("[score] after epoch {}: {}", now.epoch, described(now.test));
   if (now.holdout)
     spdlog::info("[score] held out of the training images: {}",
@@ -125,14 +146,15 @@ void RunClassifier::record(Trainer& trainer, RunFiles* files) const {
     scalars.push_back({"eval/top1" + end, c.top1});
     scalars.push_back({"eval/top5" + end, c.top5});
   }
-  files->tensorboard->write(now.step, scalars);
+  // As of the kNN scores.
+  files->tensorboard->write(now.step - 1, scalars);
 }
 
 bool RunClassifier::lacks(const Trainer& trainer, const RunFiles* files) const {
   std::int64_t found = 0;
   if (files)
     for (const EpochScores& e : read_classifier_scores(files->directory.path()))
-      found |= e.step == trainer.steps_done();
+      found |= e.step == trainer.steps_done() && e.of == of();
   communicator_.broadcast({&found, Shape{1}, DType::kI64});
   return found == 0;
 }

@@ -16,6 +16,7 @@ namespace music {
 // A line of eval/classifier.jsonl.
 struct EpochScores {
   std::int64_t epoch = 0, step = 0;  // done
+  std::string of;  // the test images and how they are seen, as a hash
   ClassifierScores test;
   std::optional<ClassifierScores> holdout;  // of data.holdout
 };
@@ -35,10 +36,13 @@ class RunClassifier {
   // the same or a later epoch, of a run that was interrupted, is replaced.
   // Collective.
   void record(Trainer& trainer, RunFiles* files) const;
-  // Whether the state a run resumes from still lacks its scores. Collective.
+  // Whether the state a run resumes from still lacks its scores, of these test
+  // images and views of them: neither belongs to the run. Collective.
   bool lacks(const Trainer& trainer, const RunFiles* files) const;
 
  private:
+  std::string of() const;
+
   const Config& config_;
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> test_;

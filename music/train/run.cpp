@@ -1,11 +1,13 @@
 #include "music/train/run.h"
 
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <numeric>
 #include <optional>
+#include <thread>
 
 #include "dist/text.h"
 #include "dist/watchdog.h"
@@ -14,7 +16,10 @@
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
 #include "music/train/classifier_scores.h"
+#include "music/train/due_save.h"
 #include "music/train/frozen_encoder.h"
+#include "music/train/goes_on.h"
+#include "music/train/health_line.h"
 #include "music/train/interrupt.h"
 #include "music/train/run_files.h"
 #include "music/train/run_identity.h"
@@ -46,7 +51,6 @@ class Run {
         dataset_(open_training_data(config_)),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         trainer_(config_, *dataset_, communicator_) {
-    weights_ = trainer_.weights();
     if (config_.train.score_every > 0)
       classifier_.emplace(config_, communicator_);
     if (communicator_.rank() != 0) return;
@@ -63,9 +67,13 @@ class Run {
   int share_news();
   void save_if_due();
   void try_save();
+  void save_at_last();
   void save();
+  void say_extended() const;
   void score();
   void score_classifier();
+  void score_what_lacks();
+  bool knn_due() const;
   bool classifier_due() const;
   std::map<std::string, std::string> provenance() const;
 
@@ -75,7 +83,6 @@ class Run {
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> dataset_;
   std::string fingerprint_;  // of the data set
-  std::string weights_;      // hash of the file it was started from, or ""
   Trainer trainer_;
   std::optional<RunFiles> files_;     // rank 0
   std::optional<RunScore> score_;     // rank 0, where asked for
@@ -83,16 +90,16 @@ class Run {
   std::size_t bad_seen_ = 0;       // of this rank's loader
   std::unique_ptr<dist::Watchdog> watchdog_;
   Clock::time_point start_;
-  double seconds_before_ = 0;  // spent by earlier starts of this run
-  int failed_saves_ = 0;
-  Clock::time_point retry_;
+  GoesOn identity_;  // rank 0
+  DueSave save_;
 };
 
 // Output of ranks other than 0 goes to their files; all are watched.
 void Run::start_logs() {
   const int rank = communicator_.rank(), size = communicator_.size();
   const auto logs = std::filesystem::path(config_.train.out) / "logs";
-  if (files_) std::filesystem::create_directories(logs);
+  std::error_code ignored;  // opening the file will say it
+  if (files_) std::filesystem::create_directories(logs, ignored);
   communicator_.barrier();
   setup_logging(config_.train.log_level, rank, size,
                 (logs / fmt::format("rank-{:04}.log", rank)).string());
@@ -113,43 +120,46 @@ void Run::resume() {
                   files_->directory.path().string());
     files_->metrics.truncate_to(0);
     files_->metrics.write(metrics_header(config_, argv_));
+    identity_ = {.run_id = config_hash(config_), .weights = trainer_.weights()};
     return;
   }
   const CheckpointState& s = checkpoint->state;
-  if (s.config_hash != config_hash(config_)) {
-    const auto settings = s.extra.find("settings");
-    throw error(ExitCode::kUsage,
-                "[run] {} was written under another configuration ({}); "
-                "expected the same, or a new --out",
-                checkpoint->directory.string(),
-                settings == s.extra.end()
-                    ? "which settings it had was not kept"
-                    : fmt::format("{}", fmt::join(differences(settings->second,
-                                                              config_), ", ")));
-  }
-  if (const auto it = s.extra.find("data");
-      it != s.extra.end() && it->second != fingerprint_)
-    throw error(ExitCode::kUsage,
-                "[run] {} is not the data this run was started on ({}, was {}): "
-                "use another train.out", config_.data.path, fingerprint_,
-                it->second);
-  if (const auto it = s.extra.find("weights"); it != s.extra.end())
-    weights_ = it->second;
-  const std::string& named = config_.model.weights;
-  const std::string& found = trainer_.weights();  // "": no longer there
-  if (named.empty() ? !weights_.empty() : !found.empty() && found != weights_)
-    throw error(ExitCode::kUsage,
-                "[run] {} was started from {}, found {}: expected the same "
-                "model.weights, or a new --out",
-                checkpoint->directory.string(),
-                weights_.empty() ? "drawn weights" : "weights " + weights_,
-                named.empty() ? "none named" : named + ", " + found);
+  // An earlier start may have extended the run and not come to a checkpoint.
+  identity_ = goes_on(*checkpoint, config_,
+                      config_.train.resume == Resume::kExtend ||
+                          files_->directory.continues(),
+                      fingerprint_, trainer_.weights());
   trainer_.restore(*checkpoint, files_->quarantine.samples());
+  if (files_->metrics.bytes() < s.metrics_bytes)
+    spdlog::warn("[run] {} has {} bytes, the checkpoint knows of {}: steps before "
+                 "{} are missing there", files_->directory.metrics().string(),
+                 files_->metrics.bytes(), s.metrics_bytes, s.step);
   files_->metrics.truncate_to(s.metrics_bytes);
-  if (const auto it = s.extra.find("seconds"); it != s.extra.end())
-    seconds_before_ = std::stod(it->second);
+  if (files_->metrics.bytes() == 0)
+    files_->metrics.write(metrics_header(config_, argv_));
   spdlog::info("[run] goes on at step {} of {} from {}", s.step,
                trainer_.total_steps(), checkpoint->directory.string());
+  if (identity_.epochs_before) {
+    say_extended();
+    try_save();  // from here on it is a run of so many epochs
+  } else if (trainer_.done()) {
+    spdlog::info("[run] has had its {} epochs; --extend with more --epochs goes "
+                 "on", config_.train.epochs);
+  }
+}
+
+void Run::say_extended() const {
+  const std::int64_t step = trainer_.steps_done();
+  const Schedule before(config_.optim.schedule, trainer_.steps_per_epoch(),
+                        *identity_.epochs_before);
+  const double last = trainer_.rate_at(before, std::max<std::int64_t>(step, 1) - 1);
+  const Schedule& now = trainer_.schedule();
+  spdlog::info("[run] extended from {} epochs to {} at step {}: learning rate "
+               "{:.4g} at the step before, {:.4g} at the next, by the schedule "
+               "of {} epochs{}", *identity_.epochs_before, config_.train.epochs,
+               step, last, trainer_.rate_at(now, step), config_.train.epochs,
+               step < now.warmup_steps ? ", whose warm-up goes on"
+                                       : "; no second warm-up");
 }
 
 void Run::describe() const {
@@ -176,16 +186,27 @@ void Run::describe() const {
                    : "");
 }
 
-// Bad images to rank 0; the signal that one of the ranks has had, or 0, to all,
-// so that they stop after the same step.
+// Bad images to rank 0, and an error where all ranks have too many; the signal
+// that one of the ranks has had, or 0, to all, so that they stop after the same
+// step.
 int Run::share_news() {
-  std::string bad = quarantine_lines(trainer_.loader(), bad_seen_);
-  std::int64_t news[] = {InterruptGuard::pending(), bad.empty() ? 0 : 1};
-  communicator_.all_reduce({news, Shape{2}, DType::kI64},
+  const data::Loader& loader = trainer_.loader();
+  const std::string bad = quarantine_news(loader, bad_seen_);
+  // The signal, whether there are news, bad images of each rank.
+  std::vector<std::int64_t> news(2 + static_cast<std::size_t>(communicator_.size()));
+  news[0] = InterruptGuard::pending();
+  news[1] = bad.empty() ? 0 : 1;
+  news[2 + static_cast<std::size_t>(communicator_.rank())] =
+      loader.bad_in_epoch();
+  communicator_.all_reduce({news.data(), Shape{std::ssize(news)}, DType::kI64},
                            dist::Reduction::kMax);
-  if (news[1] != 0)
-    for (const auto& lines : dist::all_gather_text(communicator_, bad))
-      if (files_) files_->quarantine.add(lines);
+  if (news[1] != 0) {
+    const auto lines =
+        quarantine_lines(dist::all_gather_text(communicator_, bad));
+    if (files_) files_->quarantine.add(lines);
+  }
+  data::check_bad(std::accumulate(news.begin() + 2, news.end(), std::int64_t{0}),
+                  loader.samples_per_epoch(), config_.data.bad_max);
   return static_cast<int>(news[0]);
 }
 
@@ -193,28 +214,28 @@ void Run::save_if_due() {
   const std::int64_t every = config_.train.checkpoint_every > 0
                                  ? config_.train.checkpoint_every
                                  : trainer_.steps_per_epoch();
-  const bool due = trainer_.done() || trainer_.steps_done() % every == 0;
-  const bool again = failed_saves_ > 0 && Clock::now() >= retry_;
-  if (due) {
+  if (trainer_.done() || trainer_.steps_done() % every == 0) {
     communicator_.activity().stage("checkpoint");
     trainer_.compare_weights();
+    save_.ask();
   }
-  if (files_ && (due || again)) try_save();
+  if (files_ && save_.now(Clock::now())) try_save();
 }
 
 // On rank 0.
 void Run::save() {
   CheckpointState state = trainer_.state();
-  // One configuration a run directory: its hash tells runs apart.
-  state.run_id = state.config_hash;
+  // The hash of the configuration it began with tells runs apart.
+  state.run_id = identity_.run_id;
   state.code_version = build_info().describe();
   state.metrics_bytes = files_->metrics.bytes();
   state.world_size = communicator_.size();
   state.extra["data"] = fingerprint_;
-  state.extra["weights"] = weights_;
+  state.extra["weights"] = identity_.weights;
+  if (!identity_.extended.empty()) state.extra["extended"] = identity_.extended;
   state.extra["settings"] = deciding_settings(config_);
   state.extra["seconds"] =
-      fmt::format("{:.3f}", seconds_before_ + seconds_since(start_));
+      fmt::format("{:.3f}", identity_.seconds + seconds_since(start_));
   save_checkpoint(files_->directory.checkpoints(), state, trainer_.tensors(),
                   config_.train.keep);
 }
@@ -224,15 +245,26 @@ void Run::save() {
 void Run::try_save() {
   try {
     save();
-    failed_saves_ = 0;
+    save_.done();
   } catch (const Error& e) {
-    if (e.code() != ExitCode::kDiskFull || ++failed_saves_ >= 3) throw;
-    retry_ = Clock::now() + std::chrono::seconds(10 << failed_saves_);
+    if (e.code() != ExitCode::kDiskFull || !save_.failed(Clock::now())) throw;
     spdlog::warn("{}; training goes on, next attempt in {} s", e.what(),
-                 10 << failed_saves_);
+                 save_.wait().count());
   }
 }
 
+// At the end there is nothing to do meanwhile. A signal ends the waiting.
+void Run::save_at_last() {
+  while (save_.due()) {
+    communicator_.activity().stage("checkpoint");
+    if (save_.now(Clock::now()) || InterruptGuard::pending())
+      try_save();
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+// On rank 0; the others wait.
 void Run::score() {
   communicator_.activity().stage("evaluation", 20);
   if (score_)
@@ -240,9 +272,32 @@ void Run::score() {
   communicator_.barrier();
 }
 
+// Of a run that ended between a checkpoint and its scores.
+void Run::score_what_lacks() {
+  const bool lacks = !score_ || RunScore::lacks(trainer_, *files_);
+  if (knn_due()) {
+    if (lacks) score();
+    else communicator_.barrier();
+  }
+  if (classifier_due() &&
+      classifier_->lacks(trainer_, files_ ? &*files_ : nullptr))
+    score_classifier();
+}
+
 void Run::score_classifier() {
   communicator_.activity().stage("evaluation", 20);
-  classifier_->record(trainer_, files_ ? &*files_ : nullptr);
+  try {
+    classifier_->record(trainer_, files_ ? &*files_ : nullptr);
+  } catch (const Error& e) {  // the scores were made, on all ranks
+    if (e.code() != ExitCode::kDiskFull) throw;
+    spdlog::warn("{}; training goes on", e.what());
+  }
+}
+
+bool Run::knn_due() const {
+  const std::int64_t every = config_.train.knn_every * trainer_.steps_per_epoch();
+  return every > 0 && trainer_.steps_done() > 0 &&
+         trainer_.steps_done() % every == 0;
 }
 
 // After the step that was last done.
@@ -277,7 +332,7 @@ int Run::train() {
   if (files_)
     files_->tensorboard = std::make_unique<TensorBoardWriter>(
         files_->directory.tensorboard(), trainer_.steps_done());
-  std::string verdict;
+  HealthLine health;
   RunProgress progress;
   progress.total_steps = trainer_.total_steps();
   progress.steps_per_epoch = trainer_.steps_per_epoch();
@@ -285,10 +340,7 @@ int Run::train() {
   const Method& method = trainer_.model().method();
   const std::int64_t views = needs_of(config_.method).views;
   progress.legend = method.legend();
-  // A run that ended between a checkpoint and its scores.
-  if (classifier_due() &&
-      classifier_->lacks(trainer_, files_ ? &*files_ : nullptr))
-    score_classifier();
+  score_what_lacks();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
   while (!trainer_.done()) {
     trace.next_step();
@@ -304,7 +356,7 @@ int Run::train() {
     if (files_)
       files_->record({.step = progress.step,
                       .report = progress.report,
-                      .seconds = seconds_before_ + seconds_since(start_),
+                      .seconds = identity_.seconds + seconds_since(start_),
                       .images_per_second = static_cast<double>(n) / took,
                       .data_wait = (waited - progress.data_wait) / took,
                       .skipped_steps = trainer_.skipped_steps()});
@@ -317,17 +369,12 @@ int Run::train() {
     const bool epoch_end =
         trainer_.steps_done() % trainer_.steps_per_epoch() == 0;
     const std::int64_t epoch = trainer_.steps_done() / trainer_.steps_per_epoch();
-    // Said when it changes, and at the end.
-    if (epoch_end && !progress.report.verdict.empty() &&
-        (progress.report.verdict != verdict || trainer_.done())) {
-      verdict = progress.report.verdict;
+    const std::string& verdict = progress.report.verdict;
+    if (epoch_end && health.is_due(verdict, trainer_.done()))
       spdlog::info("[health] epoch {}: {}", epoch, verdict);
-    }
     if (epoch_end) require_unchanged(trainer_, frozen);
     save_if_due();
-    if (epoch_end && config_.train.knn_every > 0 &&
-        epoch % config_.train.knn_every == 0)
-      score();
+    if (knn_due()) score();
     if (classifier_due()) score_classifier();
     if (signal && !trainer_.done()) {
       communicator_.activity().stage("checkpoint");
@@ -341,7 +388,7 @@ int Run::train() {
   }
   trace.finish();
   if (!files_) return 0;
-  if (failed_saves_ > 0) save();
+  save_at_last();
   const auto& directory = files_->directory;
   trainer_.save_weights(directory.path(), provenance());
   spdlog::info("[run] done: {}", directory.file("encoder.safetensors").string());

@@ -12,6 +12,7 @@
 #include "engine/io/file.h"
 #include "music/config/config_keys.h"
 #include "music/files/build_info.h"
+#include "music/model/foreign_weights.h"
 #include "music/train/trainer.h"
 
 namespace music {
@@ -35,6 +36,7 @@ std::string fingerprint(const data::Dataset& dataset) {
 std::unique_ptr<data::Dataset> open_part(const Config& config, bool held_out) {
   const DataConfig& c = config.data;
   const bool labels = needs_of(config.method).labels || !c.labels.empty();
+  refuse_as_images(c.path);
   auto dataset = data::open_dataset(
       c.path, c.format, labels ? data::Split::kTrain : data::Split::kPretrain);
   if (!c.labels.empty()) {

@@ -14,6 +14,9 @@ class RunScore {
   // Scores the encoder, into the log, eval/knn_during_training.jsonl and
   // TensorBoard.
   void record(Trainer& trainer, RunFiles& files, const Config& config) const;
+  // Of a run that goes on: drops scores of later steps than have been done.
+  // True where that of the last one is missing.
+  static bool lacks(const Trainer& trainer, const RunFiles& files);
 
  private:
   EvalData data_;

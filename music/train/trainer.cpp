@@ -15,7 +15,6 @@
 #include "layers/projector.h"
 #include "music/files/run_directory.h"
 #include "music/model/encoder_import.h"
-#include "music/model/micro_batches.h"
 #include "music/plan/memory_plan.h"
 
 namespace music {
@@ -87,12 +86,6 @@ Trainer::Trainer(const Config& config, const data::Dataset& dataset,
     throw error(ExitCode::kUsage,
                 "[train] batch of {} samples from a data set of {} images: "
                 "expected at most {}", batch, dataset.size(), dataset.size());
-  if (batch < communicator.size())
-    throw error(ExitCode::kUsage,
-                "[train] batch of {} samples for {} processes: expected at "
-                "least one sample each", batch, communicator.size());
-  // Throws where a process would have no sample of a part.
-  micro_batches(batch, config.train.micro_batch, 0, communicator.size());
   if (needs_.labels) require_labels(dataset);
   omp_set_num_threads(threads_.compute);
   model_ = std::make_unique<Model>(

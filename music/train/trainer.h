@@ -46,9 +46,8 @@ struct StepReport {
 
 class Trainer {
  public:
-  // Throws kUsage when the batch is larger than the data set, or has fewer
-  // samples than there are processes, or when these share a GPU that they must
-  // not. dataset and communicator (of host memory) must outlive the trainer.
+  // Throws kUsage when the batch is larger than the data set, or when processes
+  // share a GPU that they must not. dataset and communicator (of host memory) must outlive the trainer.
   // Trainers of one communicator are made, and step, together.
   Trainer(const Config& config, const data::Dataset& dataset,
           dist::Communicator& communicator);
@@ -88,7 +87,10 @@ class Trainer {
   // The schedule's rate where it moves something, otherwise the highest that
   // does.
   double rate_of(const UpdateKnobs& knobs, double scheduled) const;
+  // The highest of this run; of a warm-up that is longer than it, the last.
   double peak_rate() const;
+  // What `schedule` says of a step, as rate_of() has it.
+  double rate_at(const Schedule& schedule, std::int64_t step) const;
   // Its num_batches_tracked: of the file it was started from, and since.
   std::int64_t encoder_batches() const;
   void save_weights(const std::filesystem::path& directory,

@@ -11,8 +11,7 @@ namespace music {
 std::int64_t Trainer::parts_done() const {
   const auto parts = [&](std::int64_t batch) {
     return static_cast<std::int64_t>(
-        micro_batches(loader_->batch_total(batch), config_.train.micro_batch, 0,
-                      communicator_.size())
+        micro_batches(loader_->batch_total(batch), config_.train.micro_batch)
             .size());
   };
   const std::int64_t full = parts(0), last = parts(steps_per_epoch_ - 1);
@@ -45,7 +44,16 @@ double Trainer::rate_of(const UpdateKnobs& knobs, double scheduled) const {
   return highest;
 }
 
+double Trainer::rate_at(const Schedule& schedule, std::int64_t step) const {
+  const Position at{step, schedule.total_steps, steps_per_epoch_, schedule.peak,
+                    schedule.share(step)};
+  const double rate = schedule.rate(step);
+  return rate_of(model_->method().knobs(at, rate), rate);
+}
+
 double Trainer::peak_rate() const {
+  if (schedule_.warmup_steps >= schedule_.total_steps)
+    return rate_at(schedule_, schedule_.total_steps - 1);
   const Position peak{0, schedule_.total_steps, steps_per_epoch_,
                       schedule_.peak, 1};
   return rate_of(model_->method().knobs(peak, schedule_.peak), schedule_.peak);

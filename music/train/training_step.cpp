@@ -176,7 +176,8 @@ void TrainingStep::wait_staged() {
 }
 
 void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
-  MUSIC_CHECK(staged_ && !submitted_, "[step] submit() without a staged batch");
+  MUSIC_CHECK(staged_samples_ > 0 && !submitted_,
+              "[step] submit() without a staged batch");
   Prepared& p = prepared(staged_samples_, phase);
   submitted_ = &p;
   if (!gpu_) {
@@ -204,7 +205,7 @@ void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
     }
     gpu_->done.record(stream);
   }
-  staged_ = nullptr;
+  staged_samples_ = 0;
 }
 
 // The work of a step; on a GPU with the exchange of its numbers.

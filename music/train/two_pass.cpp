@@ -20,6 +20,7 @@ struct ViewRows {
 void copy_views(Device device, ViewRows to, ViewRows from, std::int64_t count,
                 std::int64_t views, std::size_t row_bytes, void* stream) {
   const auto row = static_cast<std::int64_t>(row_bytes);
+  if (count == 0) return;
   to.data += to.first * row, from.data += from.first * row;
   if (device == Device::kCuda)
     return cuda::copy_rows({to.data, to.samples * row},
@@ -49,19 +50,15 @@ StepMemory most(const StepMemory& a, const Executable& b) {
 
 }  // namespace
 
-std::vector<EmbeddedRows> NetworkPasses::rows(std::int64_t samples) const {
-  return model_.embed_graph(samples, spec_, communicator_).rows;
-}
-
-void NetworkPasses::add(std::int64_t samples, const ObjectiveGraph& towards) {
-  if (passes_.contains(samples)) return;
-  Pass& p = passes_[samples];
-  EmbedGraph forward = model_.embed_graph(samples, spec_, communicator_);
+void NetworkPasses::add(PartShape part, const ObjectiveGraph& towards) {
+  if (passes_.contains(part)) return;
+  Pass& p = passes_[part];
+  EmbedGraph forward = model_.embed_graph(part, spec_, communicator_);
   p.forward_pixels = forward.pixels, p.embedded = forward.embedded;
   p.forward = std::make_unique<Executable>(std::move(forward.graph),
                                            model_.parameters(), options_);
   EmbedBackwardGraph backward = model_.embed_backward_graph(
-      samples, spec_, towards, communicator_);
+      part, spec_, towards, communicator_);
   p.backward_pixels = backward.pixels, p.gradients = backward.gradients;
   p.backward_begin = backward.backward_begin;
   if (backward.needed())
@@ -71,7 +68,7 @@ void NetworkPasses::add(std::int64_t samples, const ObjectiveGraph& towards) {
 
 StepMemory NetworkPasses::memory() const {
   StepMemory m;
-  for (const auto& [samples, p] : passes_) {
+  for (const auto& [part, p] : passes_) {
     m = most(m, *p.forward);
     if (p.backward) m = most(m, *p.backward);
   }
@@ -87,7 +84,7 @@ void NetworkPasses::bind(void* arena, void* workspace) {
   const ValueInfo block = flat_block(parameters);
   const KernelRequest request{parameters.device(), {block, block}, {block}};
   add_ = MUSIC_MAKE(make_add, request);
-  for (auto& [samples, p] : passes_) {
+  for (auto& [part, p] : passes_) {
     p.forward->bind(arena, workspace);
     if (p.backward) p.backward->bind(arena, workspace, gradients_.as<float>());
   }
@@ -109,7 +106,7 @@ void NetworkPasses::observe() {
       around_.trace.start();
     });
   };
-  for (auto& [samples, p] : passes_) {
+  for (auto& [part, p] : passes_) {
     trace(*p.forward, p.forward->graph().nodes().size());
     if (p.backward) trace(*p.backward, p.backward_begin);
   }
@@ -126,11 +123,11 @@ TwoPass::TwoPass(Model& model, const TrainingStepSpec& spec,
                            communicator ? communicator->size() : 1)),
       here_(parts_.back().first + parts_.back().here),
       views_(needs_of(model.spec().method).views),
-      of_(passes_->rows(parts_[0].samples)) {
+      of_(model.embedded_rows(parts_[0].shape.samples, spec)) {
   ObjectiveGraph o = model.objective_graph(samples, of_, communicator, phase);
   std::int64_t largest = 0;
   for (const MicroBatch& part : parts_) {
-    passes_->add(part.samples, o);
+    passes_->add(part.shape, o);
     largest = std::max(largest, part.here);
   }
   labels_ = o.labels, loss_scale_ = o.loss_scale;
@@ -201,7 +198,7 @@ void TwoPass::take_pixels(const MicroBatch& part, void* stream) {
 }
 
 void TwoPass::embed(const MicroBatch& part, void* stream) {
-  NetworkPasses::Pass& pass = passes_->at(part.samples);
+  NetworkPasses::Pass& pass = passes_->at(part.shape);
   take_pixels(part, stream);
   pass.forward->set_input(pass.forward_pixels, at(layout_->pixels));
   around_.trace.start();
@@ -217,7 +214,7 @@ void TwoPass::embed(const MicroBatch& part, void* stream) {
 }
 
 void TwoPass::backward(const MicroBatch& part, void* stream) {
-  NetworkPasses::Pass& pass = passes_->at(part.samples);
+  NetworkPasses::Pass& pass = passes_->at(part.shape);
   if (!pass.backward) return;
   take_pixels(part, stream);
   pass.backward->set_input(pass.backward_pixels, at(layout_->pixels));

@@ -13,7 +13,7 @@
 
 namespace music {
 
-// The network's passes of parts, by size: one object for all bodies of a
+// The network's passes of parts, by shape: one object for all bodies of a
 // training step.
 class NetworkPasses {
  public:
@@ -31,14 +31,12 @@ class NetworkPasses {
       : model_(model), spec_(spec), options_(options),
         communicator_(communicator), around_(around) {}
 
-  // What a part of so many samples is embedded as.
-  std::vector<EmbeddedRows> rows(std::int64_t samples) const;
   // Makes the pass of a part where there is none yet.
-  void add(std::int64_t samples, const ObjectiveGraph& towards);
+  void add(PartShape part, const ObjectiveGraph& towards);
   StepMemory memory() const;
   // Once, and no more after it.
   void bind(void* arena, void* workspace);
-  Pass& at(std::int64_t samples) { return passes_.at(samples); }
+  Pass& at(PartShape part) { return passes_.at(part); }
   // What the last backward pass wrote is added to the gradients.
   void accumulate(void* stream);
   void observe();
@@ -49,7 +47,7 @@ class NetworkPasses {
   ExecutableOptions options_;
   dist::Communicator* communicator_;
   StepSurroundings& around_;
-  std::map<std::int64_t, Pass> passes_;
+  std::map<PartShape, Pass> passes_;
   Buffer gradients_;  // of a part, as the parameters' block
   std::unique_ptr<Kernel> add_;
 };

@@ -75,7 +75,7 @@ TEST_SUITE("dataset") {
   TEST_CASE("folders that are no data set") {
     const TemporaryFolder f;
     CHECK(has(refusal(f.path("none")), "none: no such file or folder"));
-    CHECK(has(refusal(f.path()), "no image found, expected class sub-folders"));
+    CHECK(has(refusal(f.path()), "no image found in it or its sub-folders; expected"));
     f.write("a/notes.txt", "");
     CHECK(has(refusal(f.path()), "no image found in it or its sub-folders"));
     f.write_jpeg("b/1.jpg", 1);
@@ -84,7 +84,7 @@ TEST_SUITE("dataset") {
               "is a folder, expected a text file"));
     CHECK(has(refusal(f.path("b/1.jpg"), Split::kTrain, DatasetFormat::kFolder),
               "is a file, expected a folder"));
-    CHECK(has(refusal(f.path("b/1.jpg")), "is not text, expected a list"));
+    CHECK(has(refusal(f.path("b/1.jpg")), "is a JPEG, expected a folder, a list"));
   }
 
   TEST_CASE("a bad image is an error of read, with its reason") {
@@ -131,7 +131,7 @@ TEST_SUITE("dataset") {
     f.write("word.txt", "a.jpg\tcat\n");
     CHECK(has(refusal(f.path("word.txt")), "word.txt:1: expected a class"));
     f.write("missing.txt", "b.jpg\n");
-    CHECK(has(refusal(f.path("missing.txt")), "b.jpg does not exist"));
+    CHECK(has(refusal(f.path("missing.txt")), "none of the 1 images it lists is a file (b.jpg)"));
     f.write("huge.txt", "a.jpg 2000000000\n");
     CHECK(has(refusal(f.path("huge.txt")), "class number 2000000000, limit"));
     CHECK(has(refusal(f.path("mixed.txt"), Split::kTest), "no test split"));
@@ -184,7 +184,7 @@ TEST_SUITE("dataset") {
     CHECK(has(refusal(f.path()), "record 0 has label 12, expected 0 to 9"));
     const TemporaryFolder python;
     python.write("data_batch_1", "pickle");
-    CHECK(has(refusal(python.path()), "found its Python version"));
+    CHECK(has(refusal(python.path()), "is the Python version of CIFAR-10"));
   }
 
   TEST_CASE("CIFAR-100: the fine labels, and only with its class names") {

@@ -134,6 +134,37 @@ TEST_SUITE("index_cache") {
     CHECK(open(f.path("in"))->size() == 1);
   }
 
+  TEST_CASE("what is said of shards is kept, for each choice of images") {
+    const CacheFolder cache;
+    const TemporaryFolder f;
+    TarWriter tar(f.path("s-0.tar"));
+    for (int i = 0; i < IndexCache::kWorthwhile; ++i)
+      for (const char* suffix : {".depth.png", ".jpg"})
+        tar.add(std::to_string(i) + suffix, {});
+    const std::string_view label = "1";
+    tar.add("0.cls", std::as_bytes(std::span(label)));
+    tar.add("1.cls", std::as_bytes(std::span(label)));
+    tar.add("x.jpg", {});
+    tar.add("x.cls", std::as_bytes(std::span(label)));
+    tar.commit();
+    settle(f.path());
+    CHECK(open(f.path())->name(0) == f.path("s-0.tar") + ":0.jpg");
+    const auto kept = IndexCache("shards", f.path()).load();
+    REQUIRE(kept);
+    REQUIRE(kept->notes.size() == 3);
+    CHECK(has(kept->notes[0], "10000 images are not used, as their samples have "
+                              "another (0.jpg before 0.depth.png, "));
+    CHECK(has(kept->notes[1], "2 samples have no image (0.cls, 1.cls); "));
+    CHECK(has(kept->notes[2], "2 samples have the key of another in their shard "
+                              "(0.jpg, 1.jpg); "));
+    REQUIRE(kept->label_notes.size() == 1);
+    CHECK(has(kept->label_notes[0], "10000 images have no label (0.jpg, 1.jpg, "
+                                    "2.jpg, ...)"));
+    CHECK(open(f.path("") + "#depth.png")->name(0) ==
+          f.path("s-0.tar") + ":0.depth.png");
+    CHECK(open(f.path())->name(0) == f.path("s-0.tar") + ":0.jpg");
+  }
+
   TEST_CASE("shards are scanned again when one changed") {
     const CacheFolder cache;
     const TemporaryFolder f;

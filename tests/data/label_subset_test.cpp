@@ -159,6 +159,8 @@ TEST_SUITE("label_subset") {
                                                 "/data/n1/n1_3.JPEG",
                                                 "/data/n1/n1_4.JPEG"});
     CHECK(d->label(2) == 1);
+    f.write("mark.txt", "\xEF\xBB\xBFn1_4.JPEG\nn0_2.JPEG\n");
+    CHECK(choose({3, 3}, f.path("mark.txt"))->size() == 2);
     f.write("paths.txt", "./n1/n1_4.JPEG\n/data/n0/n0_2.JPEG\n");
     CHECK(choose({3, 3}, f.path("paths.txt"))->size() == 2);
   }
@@ -174,6 +176,8 @@ TEST_SUITE("label_subset") {
     CHECK(has(said(known + "n1_9.JPEG\nn0_7.JPEG\n"),
               "2 of 4 images of " + f.path("list.txt") +
                   " are not in the data: n1_9.JPEG, n0_7.JPEG"));
+    CHECK(has(said(known + "n1/ne\xcc\x81.JPEG\n"),
+              "n1/ne\xcc\x81.JPEG 'ne\\xcc\\x81.JPEG'"));
     std::string many = known;
     for (int i = 10; i < 30; ++i) many += fmt::format("n0_{}.JPEG\n", i);
     CHECK(has(said(many), "20 of 22 images"));

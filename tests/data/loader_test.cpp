@@ -320,7 +320,7 @@ TEST_SUITE("loader") {
     Loader loader(data, spec(2));
     CHECK(failure_of(loader, 1) ==
           "[loader] image 0 cannot be read, nor can 16 images drawn in its "
-          "place");
+          "place: [made] number 1 is bad");
   }
 
   TEST_CASE("the share of bad images counts on after a resume") {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "data/picture_format.h"
 #include "data/shard_writer.h"
 #include "tests/data/image_goldens.h"
 #include "tests/data/open_dataset.h"
@@ -74,7 +75,7 @@ TEST_SUITE("memory") {
         folder = f.path("in");
         const ImageGoldens goldens;
         for (const GoldenCase& c : goldens.of("file"))
-          if (image_kind(c.bytes) == ImageKind::kJpeg)
+          if (picture_format(c.bytes) == PictureFormat::kJpeg)
             f.write("in/" + c.parameters[0] + ".jpg",
                     {reinterpret_cast<const char*>(c.bytes.data()),
                      c.bytes.size()});

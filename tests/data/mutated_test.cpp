@@ -13,6 +13,7 @@
 
 #include "data/decode.h"
 #include "data/loader.h"
+#include "data/picture_format.h"
 #include "data/tar.h"
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
@@ -28,20 +29,20 @@ TEST_SUITE("mutated") {
 
   // Files small enough to take thousands of: the goldens, and photographs
   // where there are some.
-  static std::vector<Bytes> originals(ImageKind kind) {
+  static std::vector<Bytes> originals(PictureFormat kind) {
     std::vector<Bytes> files;
     const ImageGoldens goldens;
     for (const GoldenCase& c : goldens.of("file"))
-      if (image_kind(c.bytes) == kind)
+      if (picture_format(c.bytes) == kind)
         files.emplace_back(c.bytes.begin(), c.bytes.end());
     const auto shared = shared_data();
-    if (!shared) return files;
-    const auto folder = kind == ImageKind::kJpeg
+    if (!shared || kind == PictureFormat::kWebp) return files;
+    const auto folder = kind == PictureFormat::kJpeg
                             ? *shared / "imagenette-224/val/n01440764"
                             : *shared / "odd/pngsuite";
     for (const auto& path : files_below(folder)) {
       Bytes bytes = read_bytes(path);
-      if (image_kind(bytes) == kind) files.push_back(std::move(bytes));
+      if (picture_format(bytes) == kind) files.push_back(std::move(bytes));
     }
     return files;
   }
@@ -65,7 +66,7 @@ TEST_SUITE("mutated") {
           default: remove(bytes); break;
         }
       }
-      if (image_kind(bytes) == ImageKind::kPng) fix_checksums(bytes);
+      if (picture_format(bytes) == PictureFormat::kPng) fix_checksums(bytes);
       return bytes;
     }
 
@@ -112,7 +113,7 @@ TEST_SUITE("mutated") {
     }
     void dimensions(Bytes& bytes) {
       std::size_t at = 16;  // width and height of a PNG, each in four bytes
-      if (image_kind(bytes) == ImageKind::kJpeg) {
+      if (picture_format(bytes) == PictureFormat::kJpeg) {
         at = 0;
         for (std::size_t i = 2; i + 9 < bytes.size() && at == 0; ++i)
           if (bytes[i] == 0xFF && bytes[i + 1] >= 0xC0 && bytes[i + 1] <= 0xC2)
@@ -120,6 +121,12 @@ TEST_SUITE("mutated") {
         if (at == 0) return;
         bytes[at + below(4)] = byte();
         if (below(4) == 0) bytes[at + 5 + below(6)] = byte();  // components
+        return;
+      }
+      if (picture_format(bytes) == PictureFormat::kWebp) {
+        // Of a frame, of lossless ones, or of the canvas.
+        for (std::size_t n = 1 + below(3); n > 0; --n)
+          bytes[20 + below(12)] = byte();
         return;
       }
       bytes[at + 1 + below(3)] = byte();
@@ -151,7 +158,7 @@ TEST_SUITE("mutated") {
            1e-9 * static_cast<double>(t.tv_nsec);
   }
 
-  static void soak(ImageKind kind, std::uint32_t count) {
+  static void soak(PictureFormat kind, std::uint32_t count) {
     const std::vector<Bytes> files = originals(kind);
     const std::int64_t peak = peak_mib();
     double slowest = 0;
@@ -208,10 +215,14 @@ TEST_SUITE("mutated") {
   }
 
   TEST_CASE("mutated JPEGs: no crash, bounded time and memory") {
-    soak(ImageKind::kJpeg, number(10'000));
+    soak(PictureFormat::kJpeg, number(10'000));
   }
 
   TEST_CASE("mutated PNGs: no crash, bounded time and memory") {
-    soak(ImageKind::kPng, number(2'000));
+    soak(PictureFormat::kPng, number(2'000));
+  }
+
+  TEST_CASE("mutated WebPs: no crash, bounded time and memory") {
+    soak(PictureFormat::kWebp, number(10'000));
   }
 }

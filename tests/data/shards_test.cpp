@@ -1,5 +1,5 @@
-// Tar shards: what tar(1) writes is found at the right bytes; what music_shard
-// writes comes back unchanged.
+// Tar archives: what tar(1) writes is found at the right bytes; which files are
+// the shards of a set.
 
 #include <doctest/doctest.h>
 
@@ -11,8 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "data/png.h"
-#include "data/shard_writer.h"
 #include "data/tar.h"
 #include "tests/data/open_dataset.h"
 #include "tests/data/temporary_folder.h"
@@ -32,12 +30,6 @@ TEST_SUITE("shards") {
            const std::string& out) {
     shell("cd '" + f.path("in") + "' && tar --sort=name " + options +
           " -cf '" + f.path(out) + "' *");
-  }
-
-  std::string bytes_of(const Dataset& d, std::int64_t i) {
-    std::vector<std::uint8_t> bytes;
-    REQUIRE(d.read_file(i, bytes));
-    return {bytes.begin(), bytes.end()};
   }
 
   TEST_CASE("members of every kind of tar lie where scan_tar says") {
@@ -62,12 +54,20 @@ TEST_SUITE("shards") {
       tar(f, std::string("--format=") + format, "a.tar");
       const music::FileReader file(f.path("a.tar"));
       std::map<std::string, std::string> found;
-      scan_tar(file, [&](const TarMember& member) {
+      std::set<std::string> links;
+      const TarEnd end = scan_tar(file, [&](const TarMember& member) {
+        if (member.kind == TarMember::Kind::kLink) {
+          links.insert(member.name);
+          return;
+        }
         std::string bytes(member.bytes, '\0');
         file.read(member.offset, std::as_writable_bytes(std::span(bytes)));
         found[member.name] = bytes;
       });
       CHECK(found == files);
+      CHECK(links == std::set<std::string>{"link", "same"});
+      CHECK(end.marked);
+      CHECK(end.rest == 0);
     }
   }
 
@@ -87,11 +87,22 @@ TEST_SUITE("shards") {
     tar(f, "", "whole.tar");
     CHECK(refused("whole.tar") == "no error");
     tar(f, "--gzip", "packed.tar");
-    CHECK(has(refused("packed.tar"), "compressed by gzip"));
+    CHECK(has(refused("packed.tar"), "compressed by gzip, expected a plain "
+                                     "archive (gzip -dc OLD > NEW.tar)"));
+    tar(f, "--xz", "packed.tar");
+    CHECK(has(refused("packed.tar"), "(xz -dc OLD"));
+    tar(f, "--bzip2", "packed.tar");
+    CHECK(has(refused("packed.tar"), "(bzip2 -dc OLD"));
+    f.write("packed.tar", "\x28\xb5\x2f\xfd 4" + std::string(600, 'z'));
+    CHECK(has(refused("packed.tar"), "(zstd -dc OLD"));
+    f.write("pointer.tar", "version https://git-lfs.github.com/spec/v1\noid");
+    CHECK(has(refused("pointer.tar"), "a Git LFS pointer"));
+    f.write("page.tar", "<!DOCTYPE html><html>" + std::string(600, ' '));
+    CHECK(has(refused("page.tar"), "a page of HTML"));
     f.write("text.tar", std::string(5000, 'x'));
     CHECK(has(refused("text.tar"), "is no plain tar archive"));
     f.write("empty.tar", "");
-    CHECK(has(refused("empty.tar"), "is no plain tar archive"));
+    CHECK(refused("empty.tar") == "no error");
     const std::string whole = slurp(f.path("whole.tar"));
     f.write("short.tar", whole.substr(0, 1500));
     CHECK(has(refused("short.tar"), "cut short: 'a.jpg' claims 2000 bytes"));
@@ -101,41 +112,64 @@ TEST_SUITE("shards") {
     flipped[512 + 2048 + 3] ^= 1;  // in the name of the second header
     f.write("flipped.tar", flipped);
     CHECK(has(refused("flipped.tar"), "damaged after 'a.jpg'"));
-    shell("truncate -s 1M '" + f.path("in/a.jpg") + "'");  // a hole
-    tar(f, "--sparse", "sparse.tar");
-    CHECK(has(refused("sparse.tar"), "'a.jpg' does not lie in one piece"));
   }
 
-  TEST_CASE("files of one sample share a name up to the first dot") {
+  // Names of the files of an archive, and its end.
+  std::pair<std::vector<std::string>, TarEnd> list(const std::string& path) {
+    std::vector<std::string> names;
+    const TarEnd end =
+        scan_tar(music::FileReader(path), [&](const TarMember& member) {
+          if (member.kind == TarMember::Kind::kFile) names.push_back(member.name);
+        });
+    return {names, end};
+  }
+
+  TEST_CASE("the end of an archive: joined ones, zeros, garbage, none") {
     const TemporaryFolder f;
-    const auto add = [](TarWriter& tar, const std::string& name,
-                        std::string_view text) {
+    const auto archive = [&](const std::string& name) {
+      TarWriter tar(f.path("t.tar"));
+      const std::string_view text = "text";
       tar.add(name, std::as_bytes(std::span(text)));
+      tar.commit();
+      return slurp(f.path("t.tar"));
     };
-    fs::create_directory(f.path("s"));
-    TarWriter first(f.path("s/x-0.tar")), second(f.path("s/x-1.tar"));
-    add(first, "a/1.cls", "7\n");
-    add(first, "a/1.jpg", "one");
-    add(first, "a/1.json", "{}");
-    add(first, "._a.jpg", "hidden");
-    add(first, "b/1.JPEG", "two");
-    add(first, "b/1.cls", " 0" + 1);
-    second.add("seg/2.mask.png", {});
-    add(second, "seg/2.cls", "3");
-    first.commit();
-    second.commit();
-    const auto d = open(f.path("s"));
-    REQUIRE(d->size() == 3);
-    CHECK(d->name(0) == f.path("s/x-0.tar") + ":a/1.jpg");
-    CHECK(d->name(2) == f.path("s/x-1.tar") + ":seg/2.mask.png");
-    CHECK(d->label(0) == 7);
-    CHECK(d->label(1) == 0);
-    CHECK(d->classes().size() == 8);
-    CHECK(bytes_of(*d, 1) == "two");
-    f.write("s/classes.txt", "a\nb\nc\nd\ne\nf\ng\nh\n");
-    CHECK(open(f.path("s"))->classes()[7] == "h");
-    f.write("s/classes.txt", "a\n");  // of something else
-    CHECK(open(f.path("s"))->classes()[7] == "7");
+    const auto ends = [&](const std::string& bytes) {
+      f.write("a.tar", bytes);
+      return list(f.path("a.tar"));
+    };
+    using Names = std::vector<std::string>;
+    const std::string a = archive("a"), b = archive("b");
+    const std::string member = a.substr(0, 1024), zeros(512, '\0');
+    CHECK(ends(a + b + a).first == Names{"a", "b", "a"});
+    CHECK(ends(member + zeros + b).first == Names{"a", "b"});
+    CHECK(ends(zeros + b).first == Names{"b"});
+    CHECK(ends(a + std::string(307'200, '\0') + b).first == Names{"a", "b"});
+    CHECK(ends(std::string(10'240, '\0')).first.empty());
+    CHECK(ends("").first.empty());
+    CHECK(ends(a + b).second.marked);
+    CHECK(ends(a + b).second.rest == 0);
+    CHECK(!ends(member).second.marked);
+    CHECK(ends(member).first == Names{"a"});
+    CHECK(!ends(a + b.substr(0, 1024)).second.marked);
+    const auto [names, end] = ends(a + std::string(700, 'x'));
+    CHECK(names == Names{"a"});
+    CHECK(end.rest == 700);
+    CHECK_THROWS_AS(ends(a + b.substr(0, 515)), music::Error);
+  }
+
+  TEST_CASE("a sparse file is passed over, and what follows is found") {
+    const TemporaryFolder f;
+    f.write("in/a.jpg", "begins");
+    shell("truncate -s 1M '" + f.path("in/a.jpg") + "'");  // a hole
+    f.write("in/b.jpg", "whole");
+    f.write("in/c.jpg", "");
+    shell("truncate -s 1M '" + f.path("in/c.jpg") + "'");
+    for (const char* format : {"gnu", "pax"}) {
+      tar(f, std::string("--sparse --format=") + format, "a.tar");
+      const auto [names, end] = list(f.path("a.tar"));
+      CHECK(names == std::vector<std::string>{"b.jpg"});
+      CHECK(end.rest == 0);
+    }
   }
 
   TEST_CASE("sets of shards: folder, file, pattern, splits") {
@@ -172,111 +206,35 @@ TEST_SUITE("shards") {
     make("d/train/u-0.tar", 1, -1);
     CHECK(has(refusal(f.path("d/train")), "shards of several sets (t-08.tar"));
     fs::rename(f.path("d/train/u-0.tar"), f.path("d/train/t-12.tar"));
-    CHECK(has(refusal(f.path("d/train")), "'0.jpg' has no class number"));
+    CHECK(size("d/train") == 8 + 9 + 10 + 11 + 1);  // one without a label
     CHECK(size("d/train/t-12.tar") == 1);
+    CHECK(size("d/train/t-{08,10}.tar") == 18);
+    CHECK(size("{d,d}/train/t-{08..09}.tar") == 34);
+    CHECK(has(refusal(f.path("d/train/t-{08}.tar")), "expected numbers"));
+    CHECK(size("d/train/t-0*.tar") == 17);
+    CHECK(size("{d,d}/tr*/t-0*.tar") == 34);
+    CHECK(has(refusal(f.path("d/train/x*.tar")), "no file has such a name"));
+    f.write("d/val/v-1.tar.gz", "");
+    f.write("d/val/notes.txt", "");
+    f.write("d/val/run/config.toml", "");
+    CHECK(size("d/val") == 5);
+    fs::create_directory(f.path("d/val/cats"));
+    CHECK(has(refusal(f.path("d/val")), "no image"));
+    fs::remove(f.path("d/val/cats"));
+    fs::remove(f.path("d/val/v-0.tar"));
+    CHECK(has(refusal(f.path("d/val")), "compressed ones (v-1.tar.gz): unpack"));
+    CHECK(has(refusal(f.path("d/val/v-1.tar.gz")), "has no image in 1 archive"));
     make("none-0.tar", 0, -1);
-    CHECK(has(refusal(f.path("none-0.tar")), "has no image"));
+    CHECK(has(refusal(f.path("none-0.tar")), "has no image in 1 archive"));
     fs::create_directory(f.path("empty"));
     CHECK(has(refusal(f.path("empty"), Split::kTrain,
                       DatasetFormat::kWebDataset), "no .tar file in it"));
-    TarWriter tar(f.path("bad-0.tar"));
-    const std::string_view cat = "cat";
-    tar.add("0.cls", std::as_bytes(std::span(cat)));
-    tar.commit();
-    CHECK(has(refusal(f.path("bad-0.tar")),
-              "'0.cls' holds 'cat', expected a class number"));
-  }
-
-  TEST_CASE("write_shards keeps bytes and labels, and repeats itself") {
-    const TemporaryFolder f;
-    std::multiset<std::pair<int, std::string>> files;
-    for (int i = 0; i < 20; ++i) {
-      const std::string name = "in/" + std::string(i % 3 ? "some cats" : "b") +
-                               "/" + (i == 4 ? "x.y z" : std::to_string(i)) +
-                               ".jpg";
-      f.write_jpeg(name, i);
-      files.insert({i % 3 ? 1 : 0, slurp(f.path(name))});
-    }
-    // The same key twice once dots are gone.
-    f.write_jpeg("in/some cats/x_y_z.jpg", 99);
-    files.insert({1, slurp(f.path("in/some cats/x_y_z.jpg"))});
-    Image image;
-    image.reset(3, 2);
-    const auto png = encode_png(image);
-    f.write("in/b/actually.jpg",
-            {reinterpret_cast<const char*>(png.data()), png.size()});
-    files.insert({0, std::string(png.begin(), png.end())});
-
-    const auto data = open(f.path("in"));
-    ShardSpec spec;
-    spec.out = f.path("out");
-    spec.shard_bytes = 12'000;
-    const ShardReport report = write_shards(*data, spec);
-    CHECK(report.images == 22);
-    CHECK(report.shards >= 3);
-    const auto back = open(f.path("out"));
-    REQUIRE(back->size() == 22);
-    CHECK(back->classes() == data->classes());
-    std::multiset<std::pair<int, std::string>> found;
-    bool in_order = true;
-    std::vector<std::string> keys;
-    for (std::int64_t i = 0; i < 22; ++i) {
-      found.insert({back->label(i), bytes_of(*back, i)});
-      in_order &= bytes_of(*back, i) == bytes_of(*data, i);
-      keys.push_back(back->name(i).substr(back->name(i).rfind(':') + 1));
-    }
-    CHECK(!in_order);
-    CHECK(found == files);
-    std::sort(keys.begin(), keys.end());
-    CHECK(std::unique(keys.begin(), keys.end()) == keys.end());
-    CHECK(std::count(keys.begin(), keys.end(), "b/actually.png") == 1);
-    CHECK(std::count(keys.begin(), keys.end(), "some_cats/x_y_z_2.jpg") == 1);
-
-    const std::string idx = slurp(f.path("out/train-000000.idx"));
-    CHECK(idx.starts_with("v1.2 "));
-    CHECK(std::count(idx.begin(), idx.end(), ' ') % 7 == 1);
-    CHECK(has(idx, "\njpg 512 "));
-
-    CHECK_THROWS_WITH_AS(
-        write_shards(*data, spec),
-        doctest::Contains(".tar already: expected"), music::Error);
-    ShardSpec again = spec;
-    again.out = f.path("again");
-    write_shards(*data, again);
-    CHECK(slurp(f.path("again/train-000001.tar")) ==
-          slurp(f.path("out/train-000001.tar")));
-    CHECK(slurp(f.path("again/train.json")) == slurp(f.path("out/train.json")));
-    again.out = f.path("other");
-    again.seed = 1;
-    write_shards(*data, again);
-    CHECK(slurp(f.path("other/train-000001.tar")) !=
-          slurp(f.path("out/train-000001.tar")));
-    again.out = f.path("ordered");
-    again.shuffle = false;
-    write_shards(*data, again);
-    const auto ordered = open(f.path("ordered"));
-    for (std::int64_t i = 0; i < 22; ++i)
-      CHECK(bytes_of(*ordered, i) == bytes_of(*data, i));
-  }
-
-  TEST_CASE("write_shards and files that are no image") {
-    const TemporaryFolder f;
-    f.write_jpeg("in/1.jpg", 1);
-    f.write("in/2.jpg", "GIF89a");
-    f.write("in/3.jpg", "");
-    const auto data = open(f.path("in"));
-    ShardSpec spec;
-    spec.out = f.path("out");
-    spec.shuffle = false;
-    CHECK_THROWS_WITH_AS(write_shards(*data, spec),
-                         doctest::Contains("2.jpg: [shards] neither JPEG nor"),
-                         music::Error);
-    CHECK(!fs::exists(f.path("out/train-000000.tar")));
-    spec.bad_image = BadImage::kSkip;
-    const ShardReport report = write_shards(*data, spec);
-    CHECK(report.images == 1);
-    REQUIRE(report.bad.size() == 2);
-    CHECK(report.bad[1].name == f.path("in/3.jpg"));
-    CHECK(open(f.path("out"))->label(0) == -1);
+    make("a#b/t-0.tar", 3, -1);
+    CHECK(size("a#b") == 3);
+    CHECK(size("a#b/t-0.tar#jpg") == 3);
+    CHECK(has(refusal(f.path("a#b#png")), "has no image in 1 archive: expected "
+                                          "KEY as chosen by #"));
+    f.write_jpeg("folder/1.jpg", 1);
+    CHECK(has(refusal(f.path("folder#jpg")), "chooses the image in tar shards"));
   }
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <numeric>
 #include <vector>
 
 #include "engine/core/rng.h"
@@ -153,6 +154,43 @@ TEST_SUITE("communicator") {
     in.resize(expected_bytes.size());
     world().run(Collective::all_to_all(tensor(out), send, tensor(in), receive));
     CHECK(in == expected_bytes);
+  }
+
+  TEST_CASE("ranks without a part of an exchange") {
+    const int size = world().size(), rank = world().rank();
+    // The last sends and receives nothing, from and to one address.
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(size), 1);
+    if (size > 1) counts.back() = 0;
+    const bool part = counts[static_cast<std::size_t>(rank)] > 0;
+    std::vector<std::int64_t> mine = counts;
+    if (!part) std::fill(mine.begin(), mine.end(), 0);
+    std::vector<float> out(static_cast<std::size_t>(part ? size : 0),
+                           static_cast<float>(rank)), in(out.size());
+    const auto cut = [&](std::vector<float>& v) {
+      const auto n = std::accumulate(mine.begin(), mine.end(), std::int64_t{0});
+      return Tensor{part ? v.data() : nullptr, {n}, DType::kF32};
+    };
+    for (int again = 0; again < 2; ++again) {
+      const Collective exchange =
+          Collective::all_to_all(cut(out), mine, cut(in), mine);
+      if (again == 0)
+        world().run(exchange);
+      else
+        world().wait(world().start(exchange));
+      for (std::size_t r = 0; part && r < counts.size(); ++r)
+        if (counts[r] > 0) CHECK(in[r] == static_cast<float>(r));
+      // What follows must not take a message of it for its own.
+      std::vector<double> sum = {1};
+      world().all_reduce(tensor(sum));
+      CHECK(sum[0] == size);
+    }
+    std::vector<float> all(static_cast<std::size_t>(size > 1 ? size - 1 : 1));
+    std::vector<float> own(part ? 1 : 0, static_cast<float>(rank));
+    world().run(Collective::all_gather(tensor(own), tensor(all), counts));
+    for (std::size_t r = 0; r < all.size(); ++r)
+      CHECK(all[r] == static_cast<float>(r));
+    world().run(Collective::reduce_scatter(tensor(all), tensor(own), counts));
+    if (part) CHECK(own[0] == static_cast<float>(rank * size));
   }
 
   TEST_CASE("broadcast from any rank") {

@@ -38,10 +38,33 @@ TEST_SUITE("methods") {
       if (a.has_target())
         check(name + " target", worst_tensor(a, b, &Parameters::target),
               kAfter);
-      // A batch that does not divide stands in a queue in another order.
-      const bool queues = problem.batch % world().size() == 0;
-      check(name + " buffers",
-            worst_tensor(a, b, &Parameters::buffer, true, queues), kAfter);
+      check(name + " buffers", worst_tensor(a, b, &Parameters::buffer, true),
+            kAfter);
+    }
+  }
+
+  TEST_CASE("so are they where processes have no sample of a batch") {
+    for (const MethodProblem& problem : few_sample_problems()) {
+      const std::string name = fmt::format(
+          "{} of {}, {}{}", problem.c.name, problem.batch, problem.last,
+          problem.micro > 0 ? " in parts" : "");
+      CAPTURE(name);
+      MethodRun one(problem, nullptr), many(problem, &world());
+      Parameters &a = many.model.parameters(), &b = one.model.parameters();
+      for (const int k : {3, 0})
+        CHECK(near(many.run(k), one.run(k), kAfter, name));
+      check(name + " weights", worst_tensor(a, b, &Parameters::value), kAfter);
+      if (a.has_target())
+        check(name + " target", worst_tensor(a, b, &Parameters::target),
+              kAfter);
+      check(name + " buffers", worst_tensor(a, b, &Parameters::buffer, true),
+            kAfter);
+      const auto x = whole_state(many.model);
+      auto root = x;
+      world().broadcast({root.data(),
+                         Shape{static_cast<std::int64_t>(root.size())},
+                         DType::kF32});
+      CHECK(std::memcmp(x.data(), root.data(), x.size() * sizeof(float)) == 0);
     }
   }
 

@@ -88,7 +88,7 @@ has "$work/table" 'by 40 held-out training images' 'train 120 images'
   --out "$work/places" >"$work/table" 2>/dev/null || fail "places205"
 has "$work/table" 'linear.places205' 'features res5' 'batch norm, linear' ' ± '
 # Cached: a protocol of its own, by its name.
-"${base[@]}" --cached --out "$work/cached" >"$work/table" 2>/dev/null || fail "cached"
+"$linear" "$run" --data "$data" "${quiet[@]}" --cached --out "$work/cached" >"$work/table" 2>/dev/null || fail "cached"
 has "$work/table" 'linear-cached' 'at its optimum, no augmentation'
 
 # Several processes, and a kill and a signal in the middle: the same end.

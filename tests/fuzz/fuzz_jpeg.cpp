@@ -6,6 +6,7 @@
 #include "data/decode.h"
 #include "data/jpeg.h"
 #include "data/partial_reader.h"
+#include "data/picture_format.h"
 #include "tests/fuzz/target.h"
 
 namespace {
@@ -45,6 +46,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
       if (held) std::abort();  // the part came out, the whole does not
       throw;
     }
-    if (!held && image_kind(bytes) == ImageKind::kJpeg) std::abort();
+    if (!held && picture_format(bytes) == PictureFormat::kJpeg) std::abort();
   });
 }

@@ -87,7 +87,43 @@ TEST_SUITE("cli") {
           std::string::npos);
     CHECK(failure({"--preset", "papre"}).find("did you mean paper?") !=
           std::string::npos);
+    CHECK(failure({"--optim.lr", "3"}).find("did you mean --optim.base_lr?") !=
+          std::string::npos);
+    CHECK(failure({"--loss.segmets", "3"}).find("did you mean --loss.segments?") !=
+          std::string::npos);
+    CHECK(failure({"--method", "MoCo"}).ends_with(
+        "found \"MoCo\" (did you mean moco_v2?)"));
+    CHECK(failure({"--loss.segments", "8"}).find("or loss.segment") !=
+          std::string::npos);
     CHECK(failure({"-x"}).find("unknown flag -x") != std::string::npos);
+  }
+
+  TEST_CASE("ranges are said in few digits") {
+    const auto refused = [](std::vector<std::string> words) -> std::string {
+      CLI::App app;
+      double any = 0, positive = 0, more = 0, ratio = 0;
+      app.add_option("--any", any)->check(CLI::NonNegativeNumber);
+      app.add_option("--positive", positive)->check(CLI::PositiveNumber);
+      app.add_option("--ratio", ratio)->check(CLI::Range(1e-6, 0.5));
+      app.add_option("--more", more)->check(CLI::Range(2.5, 1.7e308));
+      words.insert(words.begin(), "program");
+      std::vector<char*> argv;
+      for (auto& w : words) argv.push_back(w.data());
+      try {
+        parse(app, static_cast<int>(argv.size()), argv.data());
+      } catch (const Error& e) {
+        return e.what();
+      }
+      return "";
+    };
+    CHECK(refused({"--any", "-1"}) == "[cli] --any: found -1, expected at least 0");
+    CHECK(refused({"--positive", "0"}) ==
+          "[cli] --positive: found 0, expected a number above 0");
+    CHECK(refused({"--ratio=7"}) ==
+          "[cli] --ratio: found 7, expected one in range 1e-06 to 0.5");
+    CHECK(refused({"--more", "2"}) ==
+          "[cli] --more: found 2, expected at least 2.5");
+    CHECK(refused({"--any", "0", "--positive", "1"}).empty());
   }
 
   TEST_CASE("exit codes") {

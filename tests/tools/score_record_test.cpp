@@ -6,6 +6,7 @@
 
 #include "engine/io/safetensors.h"
 #include "tests/support/scratch.h"
+#include "tools/score_report.h"
 
 namespace {
 
@@ -115,6 +116,26 @@ TEST_CASE("what is not known is null") {
   CHECK(j["scores"][1]["chance"].is_null());
   CHECK(j["scores"][1]["deviation"].is_null());
   CHECK(j["scores"][1]["random_initialisation"].is_null());
+}
+
+TEST_CASE("images that were left out are counted and named") {
+  auto r = record();
+  r.data["test"] = describe_data(Colours(), "somewhere");
+  tell_left_out(r, "test", "test", {});
+  CHECK(r.data["test"]["used"] == 3);
+  CHECK(!r.data["test"].contains("left_out"));
+  CHECK(r.notes.empty());
+  tell_left_out(r, "test", "test", LeftOut(std::vector{
+                                       data::BadSample{0, 1, "b\xff", "broken"}}));
+  CHECK(r.data["test"]["images"] == 3);
+  CHECK(r.data["test"]["used"] == 2);
+  CHECK(r.data["test"]["left_out"][0]["reason"] == "broken");
+  REQUIRE(r.notes.size() == 1);
+  CHECK(r.notes[0].starts_with("1 of 3 test images cannot be read and is left out: "));
+  const std::string table = score_table(r);
+  CHECK(table.find("test 2 of 3 images, 2 classes\n") != table.npos);
+  Scratch scratch;
+  write_record(r, scratch.path);  // a name that is no UTF-8
 }
 
 TEST_CASE("a run keeps the last score of a protocol, and all of them") {

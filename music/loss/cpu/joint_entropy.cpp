@@ -20,8 +20,8 @@ constexpr std::int64_t kChunk = 64;   // columns a pass of column_statistics
 void check(const JointEntropyProblem& problem) {
   MUSIC_CHECK(problem.segments != nullptr, "[joint_entropy] no segments");
   check_spec(problem.spec, problem.segments->count());
-  MUSIC_CHECK(problem.n >= 1, "[joint_entropy] {} samples, expected at least 1",
-              problem.n);
+  const std::int64_t all = problem.communicator ? problem.batch : problem.n;
+  MUSIC_CHECK(all >= 1, "[joint_entropy] {} samples, expected at least 1", all);
   if (problem.communicator) {
     const int rank = problem.communicator->rank();
     const int size = problem.communicator->size();
@@ -68,7 +68,7 @@ JointEntropy::JointEntropy(const JointEntropyProblem& problem)
     communicator_ = problem.communicator;
   all_ = communicator_ ? problem.batch : n_;
   global_ = communicator_ && spec_.scope == LossScope::kGlobal;
-  samples_ = global_ ? all_ : n_;
+  samples_ = global_ ? all_ : std::max<std::int64_t>(1, n_);
   weights_ = entropy_weights(spec_.norm, segments_.count());
   for (std::int64_t s = 0; s < segments_.count(); ++s) {
     largest_ = std::max(largest_, segments_.size(s));
@@ -111,6 +111,11 @@ void JointEntropy::run(const float* z1, const float* z2, float* dz1,
                        void* workspace) const {
   Workspace w;
   carve(workspace, w);
+  if (n_ == 0 && !global_) {  // no loss of its own
+    terms = {};
+    if (mean_q) std::fill_n(mean_q, 2 * units_, 0.0f);
+    return average(dz1, dz2, mean_q, terms);
+  }
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (std::int64_t i = 0; i < n_; ++i) {
     softmax_row(z1 + i * units_, w.q1 + i * units_);
@@ -131,7 +136,11 @@ void JointEntropy::run(const float* z1, const float* z2, float* dz1,
   const double n = static_cast<double>(samples_);
   terms.oe = weights_.off_diagonal * (sums[0] - sums[1] / n);
   terms.ti = sums[2] / (n * static_cast<double>(segments_.count()));
-  if (communicator_ && !global_) average(dz1, dz2, mean_q, terms);
+  if (communicator_ && !global_) return average(dz1, dz2, mean_q, terms);
+  add_up(terms);
+}
+
+void JointEntropy::add_up(JointEntropyTerms& terms) const {
   terms.total =
       spec_.de * terms.de + spec_.oe * terms.oe + spec_.ti * terms.ti;
 }
@@ -147,6 +156,7 @@ void JointEntropy::average(float* dz1, float* dz2, float* mean_q,
   double means[3] = {share * terms.de, share * terms.oe, share * terms.ti};
   communicator_->all_reduce({means, Shape{3}, DType::kF64});
   terms.de = means[0], terms.oe = means[1], terms.ti = means[2];
+  add_up(terms);
   if (mean_q == nullptr) return;
   for (std::int64_t i = 0; i < 2 * units_; ++i)
     mean_q[i] *= static_cast<float>(share);

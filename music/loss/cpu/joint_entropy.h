@@ -62,6 +62,7 @@ class JointEntropy {
   }
   double weighted_constants(const double* const mass[2], std::int64_t s,
                             double constants[2]) const;
+  void add_up(JointEntropyTerms& terms) const;
   void average(float* dz1, float* dz2, float* mean_q,
                JointEntropyTerms& terms) const;
   void backward_row(const Workspace& w, std::int64_t i, const float* const z[2],

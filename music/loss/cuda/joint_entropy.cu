@@ -1,5 +1,6 @@
 #include "music/loss/joint_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -69,11 +70,12 @@ class JointEntropyKernel final : public Kernel {
                           : nullptr),
         global_(communicator_ && spec.scope == LossScope::kGlobal),
         all_(communicator_ ? batch.samples : n),
-        samples_(global_ ? all_ : n),
+        samples_(global_ ? all_ : std::max<std::int64_t>(1, n)),
         weights_(entropy_weights(spec.norm, segments.count())),
         segments_(segments, spec.blocks),
         plan_(n, segments_.table(), codes) {
-    if (segments.count() > 1) {  // one segment has no off-diagonal block
+    // One segment has no off-diagonal block, no sample no P of its own.
+    if (segments.count() > 1 && (n > 0 || global_)) {
       const Gradients gradients =
           spec.oe != 0 ? Gradients::kBoth : Gradients::kNone;
       const float unscale = 1.0f / code_scale(codes);
@@ -185,7 +187,8 @@ class JointEntropyKernel final : public Kernel {
   static void check(std::int64_t n, const Segments& segments,
                     const JointEntropySpec& spec, const SharedBatch& batch) {
     check_spec(spec, segments.count());
-    MUSIC_CHECK(n >= 1, "[joint_entropy] {} samples, expected at least 1", n);
+    const std::int64_t all = batch.communicator ? batch.samples : n;
+    MUSIC_CHECK(all >= 1, "[joint_entropy] {} samples, expected at least 1", all);
     if (!batch.communicator) return;
     const int rank = batch.communicator->rank();
     const int size = batch.communicator->size();

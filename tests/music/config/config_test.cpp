@@ -11,6 +11,7 @@
 
 #include "engine/core/error.h"
 #include "music/config/config_keys.h"
+#include "music/method/music.h"
 
 namespace {
 
@@ -173,6 +174,7 @@ TEST_SUITE("config") {
       if (key.name == "method.name") continue;  // below
       Config base = resolve({}).value;
       if (!key.method.empty()) base.method.name = key.method;
+      if (key.name == "augment.pillow") base.augment.mode = data::AugmentMode::kExact;
       Config changed = base;
       const Field field = key.field(changed);
       if (auto* b = std::get_if<bool*>(&field)) **b = !**b;
@@ -214,6 +216,27 @@ TEST_SUITE("config") {
     CHECK(hash("demo") == "e8fdda58c53b6ad6bbf94f8f77f3505b");
     CHECK(hash("paper") == "d13678d1d3b86d039bae96b54fcb0684");
     CHECK(hash("cifar10-cpu") == "863aba06aa7669d9d68f2c84cd155261");
+  }
+
+  TEST_CASE("Pillow's release counts where exact mode uses it") {
+    const auto config = [](std::vector<std::pair<std::string, std::string>> f) {
+      return resolve({{}, {}, std::move(f)}).value;
+    };
+    const Config fast = config({}), fast12 = config({{"augment.pillow", "12"}});
+    CHECK(config_hash(fast) == config_hash(fast12));
+    CHECK(differences(deciding_settings(fast12), fast).empty());
+    const Config exact = config({{"augment.mode", "exact"}});
+    const Config exact12 =
+        config({{"augment.mode", "exact"}, {"augment.pillow", "12"}});
+    // What a checkpoint from before the key says: of 12.
+    CHECK_FALSE(contains(deciding_settings(exact12), "pillow"));
+    CHECK(differences(deciding_settings(exact12), exact) ==
+          std::vector<std::string>{"augment.pillow 12 -> 13"});
+    CHECK(differences(deciding_settings(exact), exact12) ==
+          std::vector<std::string>{"augment.pillow 13 -> 12"});
+    CHECK(differences(deciding_settings(exact), fast) ==
+          std::vector<std::string>{"augment.mode \"exact\" -> \"fast\""});
+    CHECK(contains(failure({{}, {}, {{"augment.pillow", "11"}}}), "augment.pillow"));
   }
 
   TEST_CASE("a method has its settings, and is hashed with them alone") {
@@ -307,6 +330,8 @@ TEST_SUITE("config") {
                    "found \"fast\""));
     CHECK(contains(failure({{}, {}, {{"optim.weight_decay", "1e40"}}}),
                    " of at most 1e+30, found \"1e40\""));
+    CHECK(contains(failure({{}, {}, {{"method.name", "barlow"}}}),
+                   "found \"barlow\" (did you mean barlow_twins?)"));
     CHECK(contains(failure({{}, {}, {{"train.micro_batch", "1"}}}),
                    " = 1 leaves batch norm one sample: expected "
                    "at least 2, or 0"));
@@ -357,6 +382,39 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{"/"}, {}, {}}), "regular file"));
   }
 
+  TEST_CASE("a setting that another one puts out of effect") {
+    using Flags = std::vector<std::pair<std::string, std::string>>;
+    for (const auto& [flags, key] : {
+             std::pair{Flags{{"loss.segment", "40"}, {"loss.segments", "4080,4080"}},
+                       "loss.segment (flag) would have no effect"},
+             {Flags{{"data.eval_train", "a"}, {"data.eval_test", "b"}},
+              "data.eval_train (flag) would have no effect: nothing votes"},
+             {Flags{{"optim.kind", "sgd"}, {"optim.eta", "0.1"}}, "optim.eta (flag)"},
+             {Flags{{"optim.factor", "0.5"}}, "optim.factor (flag)"},
+             {Flags{{"train.preset", "linear-cifar10"}, {"supervised.rates", "1,2"},
+                    {"optim.base_lr", "1"}}, "optim.base_lr (flag)"},
+             {Flags{{"train.preset", "linear-cifar10"}, {"supervised.decays", "0,1e-5"},
+                    {"optim.weight_decay", "1"}}, "optim.weight_decay (flag)"}})
+      CHECK_MESSAGE(contains(failure({{}, {}, flags}), key), key);
+    // In one file, and what is stronger in another.
+    const std::string both =
+        "[loss]\nsegment = 40\nsegments = [4080, 4080]\n";
+    CHECK(contains(file_failure(both), "loss.segment ("));
+    const TempFile base_file("[loss]\nsegment = 40\n");
+    const std::string& base = base_file.path;
+    const Flags over{{"loss.segments", "4080,4080"}};
+    const ResolvedConfig config = resolve({{base}, {}, over});
+    CHECK(config.value.method.of<Music>().segments.size() == 2);
+    CHECK(contains(failure({{base}, {}, {{"loss.segment", "20"},
+                                         {"loss.segments", "4080,4080"}}}),
+                   "loss.segment (flag)"));
+    // A preset's settings, and the file of a run, which has all there are.
+    const TempFile run(to_toml(config));
+    CHECK(failure({{run.path}, {}, {}}).empty());
+    CHECK(failure({{}, {}, {{"train.preset", "demo"},
+                            {"loss.segments", "100,80,76"}}}).empty());
+  }
+
   TEST_CASE("settings that contradict each other") {
     CHECK(contains(failure({{}, {}, {{"loss.segment", "70"}}}),
                    "model.projector (default), loss.segment (flag)"));
@@ -374,7 +432,11 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {}, {{"loss.de", "0"}, {"loss.oe", "0"},
                                      {"loss.invariance", "none"}}}),
                    "no term"));
-    CHECK(resolve({{}, {}, {{"train.epochs", "5"}}}).warnings.size() == 1);
+    const auto brief = resolve({{}, {}, {{"train.epochs", "5"}}}).warnings;
+    REQUIRE(brief.size() == 1);
+    CHECK(brief[0] == "the warm-up of 10 epochs (default) is longer than the run, "
+                      "train.epochs 5: the learning rate rises to 2.4 and never "
+                      "reaches its peak, 4.8");
     CHECK(resolve({{}, {}, {{"loss.segment", "2"}}}).warnings.size() == 1);
   }
 

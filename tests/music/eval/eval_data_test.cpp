@@ -161,6 +161,66 @@ TEST_CASE("classes that training does not have") {
   says(message(train, list(s.path, "gap", {0, 1, 2})), "no training image of: 1");
 }
 
+TEST_CASE("names that differ in what the eye does not see") {
+  const auto refused = [](const std::string& train, const std::string& test) {
+    const Scratch s;
+    fill(s.path / "train", {train, "z"}), fill(s.path / "val", {test, "z"}, 1);
+    return message(s.path, s.path);
+  };
+  const std::string nfc = "caf\xc3\xa9", nfd = "cafe\xcc\x81";
+  says(refused(nfc, nfd), "'cafe\\xcc\\x81' and the training class 'caf\\xc3\\xa9' "
+                          "differ only by Unicode normalisation");
+  says(refused("Cat", "cat"), "'cat' and the training class 'Cat' differ only by case");
+  says(refused("cat", "cat "), "differ only by blanks");
+  says(refused("tree frog", "tree_frog"),
+       "differ only by blanks, hyphens and underscores");
+  says(refused("cat", "cat\xe2\x80\x8b"), "differ only by invisible characters");
+  says(refused("cat", "c\xd0\xb0t"), "no training image of: 0 (c\xd0\xb0t 'c\\xd0\\xb0t')");
+}
+
+TEST_CASE("training classes of nearly one name are told") {
+  const Scratch s;
+  fill(s.path / "train", {"Cat", "cat", "dog"}), fill(s.path / "val", {"dog"}, 1);
+  const auto data = open(s.path, s.path);
+  REQUIRE(data.notes.size() == 2);
+  says(data.notes[1], "two training classes, 'Cat' and 'cat', differ only by case");
+}
+
+TEST_CASE("the parts that were found, and how to give others") {
+  const Scratch s;
+  fill(s.path / "train", {"a", "b"}), fill(s.path / "validation", {"a", "b"});
+  says(message(s.path, s.path), "no test images of its own (found train, validation)");
+  try {
+    open_eval_data(s.path, s.path, data::DatasetFormat::kAuto, "--other");
+  } catch (const Error& e) {
+    says(e.what(), "or --other");
+  }
+  says(message(s.path / "none", s.path / "none"), "no such file or folder");
+  says(message(s.path, s.path / "validation"), "train meant?");
+  fs::rename(s.path / "validation", fs::path(s.path.string() + "-elsewhere"));
+  // train/ alone is the training part.
+  CHECK(message(s.path, s.path.string() + "-elsewhere").empty());
+  fs::remove_all(s.path.string() + "-elsewhere");
+}
+
+TEST_CASE("an image that a list names twice counts twice, and is told") {
+  const Scratch s;
+  const std::string train = list(s.path, "train", {0, 1, 0, 1});
+  const std::string test = list(s.path, "test", {0, 1});
+  std::ofstream(test, std::ios::app) << (s.path / "test_images/0.jpg").string()
+                                     << " 1\n";
+  const auto data = open(train, test);
+  REQUIRE(data.notes.size() == 1);
+  says(data.notes[0], "1 of 3 test images stand there a second time, and count "
+                      "again, 1 under another label (");
+}
+
+TEST_CASE("test labels from 1 beside training labels from 0") {
+  const Scratch s;
+  says(message(list(s.path, "train", {0, 1, 2}), list(s.path, "test", {1, 2, 3})),
+       "labels count from 1 there, and from 0 in training?");
+}
+
 TEST_CASE("classes without any image do not count in chance") {
   const Scratch s;
   const auto data = open(list(s.path, "train", {1, 2, 3}),

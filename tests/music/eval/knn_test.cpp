@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "engine/core/error.h"
@@ -185,6 +186,48 @@ TEST_CASE("temperatures at which a vote would overflow or vanish") {
   CHECK(scores[2].top5 == scores[3].top5);  // four classes: all with a vote
 }
 
+TEST_CASE("votes far below the nearest one's keep their order") {
+  // Seven neighbours of classes 0, 6, 5, ..., 1, each farther than the last.
+  Set bank{{}, {0, 6, 5, 4, 3, 2, 1}, 2};
+  for (const float s : {1.0f, .9f, .7f, .5f, .3f, -.3f, -.9f}) {
+    bank.values.push_back(s);
+    bank.values.push_back(std::sqrt(1 - s * s));
+  }
+  KnnSpec spec;
+  spec.k = {7};
+  spec.temperatures = {1e-6, 1e-3, 0.07, 1};
+  for (const int truth : {0, 1, 2, 3, 6}) {
+    const auto scores = knn(bank, Set{{1, 0}, {truth}, 2}, 7, spec);
+    CAPTURE(truth);
+    for (const KnnScore& s : scores) {
+      CHECK(s.top1 == (truth == 0 ? 100 : 0));
+      CHECK(s.top5 == (truth == 1 || truth == 2 ? 0 : 100));
+    }
+  }
+  // Away from all of them, nothing is above 0.
+  CHECK(knn(bank, Set{{-1, -.1f}, {1}, 2}, 7, spec)[0].top1 == 100);
+}
+
+TEST_CASE("of equally near images the earlier ones vote, wherever others stand") {
+  // Of five equal ones and two nearer the three nearest are those two and the
+  // first of the five: FAISS's inner product takes the third.
+  const std::vector<float> equal{.6f, .8f}, nearer{1, 0};
+  for (const bool last : {true, false}) {
+    Set bank{{}, {}, 2};
+    const auto add = [&](const std::vector<float>& row, int label) {
+      bank.values.insert(bank.values.end(), row.begin(), row.end());
+      bank.labels.push_back(label);
+    };
+    if (!last) add(nearer, 6), add(nearer, 6);
+    for (int c = 5; c > 0; --c) add(equal, c);
+    if (last) add(nearer, 6), add(nearer, 6);
+    KnnSpec spec;
+    spec.k = {3};
+    for (int c = 1; c < 7; ++c)
+      CHECK(knn(bank, Set{{1, 0}, {c}, 2}, 7, spec)[0].top5 == (c > 4 ? 100 : 0));
+  }
+}
+
 TEST_CASE("what does not fit is named") {
   const Set bank = make(30, 4, 3, 1), test = make(10, 4, 3, 2);
   KnnSpec spec;
@@ -198,6 +241,10 @@ TEST_CASE("what does not fit is named") {
   Set unlabelled = test;
   unlabelled.labels[3] = -1;
   CHECK(message(bank, unlabelled, 3, spec).find("test images have a label -1") !=
+        std::string::npos);
+  Set nan = bank;
+  nan.values[8] = NAN;
+  CHECK(message(nan, test, 3, spec).find("row 2 of the training images") !=
         std::string::npos);
   Set broken = test;
   broken.values[9] = INFINITY;

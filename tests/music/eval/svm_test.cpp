@@ -254,12 +254,28 @@ TEST_SUITE("svm") {
     CHECK(svm_scores(task, {})[0].ap > with);
   }
 
+  TEST_CASE("a class without test images has no score, the others theirs") {
+    const SvmTask all = golden().task();
+    SvmTask task = all;
+    std::ranges::fill(task.test_targets[1], std::int8_t{-1});
+    const auto with = svm_scores(all, {}), without = svm_scores(task, {});
+    CHECK(std::isnan(without[1].ap));
+    CHECK(without[0].ap == with[0].ap);
+    CHECK(mean_ap(without) ==
+          doctest::Approx((with[0].ap + with[2].ap) / 2).epsilon(1e-12));
+    LowShotSpec spec;
+    spec.positives = {2};
+    for (const double map : low_shot_scores(task, {}, spec)[0].map)
+      CHECK(std::isfinite(map));
+  }
+
   TEST_CASE("what cannot be scored is refused by name") {
     const SvmTask good = golden().task();
     SvmTask task = good;
-    std::ranges::fill(task.test_targets[1], std::int8_t{-1});
+    for (auto& targets : task.test_targets)
+      std::ranges::fill(targets, std::int8_t{-1});
     CHECK_THROWS_WITH(svm_scores(task, {}),
-                      "[svm] class b has no test image, expected one at least");
+                      "[svm] no class has a test image, expected one at least");
     task = good;
     std::ranges::fill(task.train_targets[2], std::int8_t{-1});
     task.train_targets[2][7] = 1;

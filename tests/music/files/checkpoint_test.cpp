@@ -36,6 +36,76 @@ TEST_CASE("what is saved is loaded") {
   CHECK(!has_leftovers(root));
 }
 
+// A root with steps 1 and 2, and at `latest` what `how` leaves.
+void check_heals(const char* how, const std::function<void(const fs::path&)>& leave,
+                 const std::vector<std::string>& after) {
+  CAPTURE(how);
+  const CheckpointRoot scratch;
+  const fs::path root = scratch.path;
+  save(root, 1, 1);
+  save(root, 2, 2);
+  fs::remove(root / "latest");
+  leave(root);
+  const auto loaded = load_latest_checkpoint(root);
+  REQUIRE(loaded);
+  CHECK(loaded->state.step == 2);
+  CHECK(value_of(*loaded) == 2);
+  save(root, 3, 3);
+  CHECK(fs::is_symlink(root / "latest"));
+  CHECK(value_of(load_checkpoint(root / "latest")) == 3);
+  CHECK(names_in(root) == after);
+  CHECK(!has_leftovers(root));
+}
+
+TEST_CASE("latest becomes a link again, whatever a copy made of it") {
+  const std::vector<std::string> all{"latest", "step_000000000001",
+                                     "step_000000000002", "step_000000000003"};
+  auto aside = all;
+  aside.insert(aside.begin() + 1, "latest.copy");
+  const auto copy = [](const fs::path& root) {
+    fs::copy(root / "step_000000000002", root / "latest");
+  };
+  check_heals("nothing", [](auto&) {}, all);
+  check_heals("a dangling link", [](const fs::path& root) {
+    fs::create_symlink("step_000000000099", root / "latest");
+  }, all);
+  check_heals("a text file", [](const fs::path& root) {
+    spill(root / "latest", "step_000000000002\n");
+  }, all);
+  check_heals("an empty file", [](const fs::path& root) {
+    spill(root / "latest", "");
+  }, all);
+  check_heals("a folder", copy, all);
+  check_heals("the one copy that is left", [&](const fs::path& root) {
+    copy(root);
+    fs::remove_all(root / "step_000000000002");
+  }, all);
+  check_heals("an empty folder", [](const fs::path& root) {
+    fs::create_directory(root / "latest");
+  }, aside);
+  check_heals("part of a folder", [&](const fs::path& root) {
+    copy(root);
+    fs::remove(root / "latest" / "manifest.json");
+  }, aside);
+  check_heals("a folder with something else in it", [&](const fs::path& root) {
+    copy(root);
+    spill(root / "latest" / "notes.txt", "mine");
+  }, aside);
+}
+
+TEST_CASE("a damaged copy at latest alone is no fresh start") {
+  const CheckpointRoot scratch;
+  save(scratch.path, 2, 2);
+  fs::remove(scratch.path / "latest");
+  fs::rename(scratch.path / "step_000000000002", scratch.path / "latest");
+  const auto loaded = load_latest_checkpoint(scratch.path);
+  REQUIRE(loaded);
+  CHECK(loaded->state.step == 2);
+  fs::resize_file(scratch.path / "latest" / kShard, 50);
+  CHECK_THROWS_WITH_AS(load_latest_checkpoint(scratch.path),
+                       doctest::Contains("none of the 1 checkpoints"), Error);
+}
+
 TEST_CASE("equal state gives equal bytes") {
   const CheckpointRoot scratch;
   const fs::path a = save(scratch.path / "a", 5, 1);

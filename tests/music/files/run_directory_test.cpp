@@ -142,6 +142,47 @@ TEST_SUITE("run_directory") {
     CHECK(failure(config_of(folder.path), ExitCode::kUsage).empty());
   }
 
+  TEST_CASE("more epochs are another run, or the same one extended") {
+    const TempFolder folder;
+    const auto with = [&](const char* epochs, const char* resume) {
+      return config_of(folder.path, {{"train.epochs", epochs},
+                                     {"train.resume", resume}});
+    };
+    CHECK(contains(failure(with("4", "extend"), ExitCode::kNoCheckpoint),
+                   "holds no run, expected one to go on with (train.resume "
+                   "\"extend\")"));
+    { RunDirectory run(with("4", "auto"), {"music_train"}, kThreads); }
+    const std::string message = failure(with("9", "auto"), ExitCode::kUsage);
+    CHECK(contains(message, "holds a run of another configuration (train.epochs 4 "
+                            "-> 9); expected the same, --extend to go on"));
+    CHECK(contains(message, "encoder.safetensors with a new --out"));
+    CHECK(contains(failure(with("3", "extend"), ExitCode::kUsage),
+                   "expected more epochs to extend it to"));
+    CHECK(contains(content(folder.path / "config.toml"), "epochs = 4"));
+    CHECK(failure(with("9", "extend"), ExitCode::kUsage).empty());
+    CHECK(contains(content(folder.path / "config.toml"), "epochs = 9"));
+    CHECK(failure(with("9", "auto"), ExitCode::kUsage).empty());
+    CHECK(contains(failure(with("4", "auto"), ExitCode::kUsage), "9 -> 4"));
+  }
+
+  TEST_CASE("a run and its images are apart") {
+    const TempFolder folder;
+    const fs::path images = folder.path / "images";
+    fs::create_directories(images / "class");
+    const auto in = [&](const fs::path& out) {
+      return failure(config_of(out, {{"data.path", images.string()}}),
+                     ExitCode::kUsage);
+    };
+    CHECK(contains(in(images), "is the folder of the images"));
+    CHECK(contains(in(images / "class" / ".."), "is the folder of the images"));
+    CHECK(fs::is_empty(images / "class"));
+    CHECK(in(images / "runs" / "a").empty());  // warned of
+    CHECK(in(folder.path / "images2").empty());
+    CHECK(contains(in(folder.path / "resnet.safetensors"),
+                   "is the name of a file, expected that of a folder"));
+    CHECK_FALSE(fs::exists(folder.path / "resnet.safetensors"));
+  }
+
   TEST_CASE("places where no run can be") {
     const TempFolder folder;
     fs::create_directories(folder.path);

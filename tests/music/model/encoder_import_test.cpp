@@ -13,7 +13,9 @@
 
 #include "engine/core/half.h"
 #include "engine/io/state_dict.h"
+#include "engine/io/zip.h"
 #include "music/model/encoder_keys.h"
+#include "music/model/foreign_weights.h"
 #include "music/model/model.h"
 #include "tests/support/golden.h"
 #include "tests/support/network.h"
@@ -291,6 +293,7 @@ TEST_SUITE("encoder_import") {
         converted(DType::kF64, [](float v) { return static_cast<double>(v); });
     CHECK(loaded(wide) == exact);
     CHECK(wide.hash == trained().import().hash);
+    CHECK(wide.report.summary().ends_with("matched; 100 of them F64 made fp32"));
     const auto half = loaded(converted(DType::kF16, to_half));
     const auto brain = loaded(converted(DType::kBF16, to_bfloat16));
     REQUIRE(half.size() == exact.size());
@@ -320,7 +323,60 @@ TEST_SUITE("encoder_import") {
           "'encoder_k.', 'encoder_q.'");
     CHECK(two("student.", "teacher.").complaint() ==
           "[weights] f: found 2 encoders, under 'student.', 'teacher.': expected "
-          "--prefix to say which");
+          "--prefix to say which (music_export writes that one as a file)");
+    // What is taken, and that another one is not, is said.
+    const auto takes = [&](const std::string& a, const std::string& b) {
+      State s = two(a, b);
+      const EncoderWeights w = s.import();
+      CHECK(w.hash == trained().import().hash);
+      CHECK(w.report.prefix == a);
+      CHECK(w.report.others == std::vector{b});
+      CHECK(w.report.count(KeyReport::State::kUnexpected) == 0);
+      CHECK(w.report.summary().find("another encoder under '" + b +
+                                    "' not taken") != std::string::npos);
+    };
+    takes("encoder_q.", "encoder_k.");
+    takes("online_encoder.", "target_encoder.");
+    takes("model.", "model_ema.module.");
+    takes("", "ema.");
+    takes("module.", "optimizer.state.momentum_buffer.");
+    takes("backbone.", "averaged_model.backbone.");
+    // Not a moving average, in spite of its letters.
+    CHECK(two("semantic.", "depth.").complaint().find("found 2 encoders") !=
+          std::string::npos);
+  }
+
+  TEST_CASE("any prefix is taken off, and said") {
+    for (const char* prefix :
+         {"module.", "backbone.", "encoder.", "encoder_q.", "module.encoder_q.",
+          "model.", "student.", "teacher.", "online_encoder.net.", "_orig_mod.",
+          "_forward_module.module.", "resnet.", "module._orig_mod.backbone.",
+          "state_dict.model.encoder._orig_mod."}) {
+      CAPTURE(prefix);
+      State s = trained();
+      for (auto& t : s.entries) t.name = prefix + t.name;
+      const EncoderWeights w = s.import();
+      CHECK(w.hash == trained().import().hash);
+      CHECK(w.report.summary().ends_with(fmt::format("under '{}'", prefix)));
+    }
+  }
+
+  TEST_CASE("tensors that are not the encoder's are left out and listed") {
+    State s = trained();
+    for (const char* name : {"fc.weight", "fc.bias", "projector.0.weight"})
+      s.add(name, {3, 2});
+    for (const char* name : {"queue", "loss.center", "optimizer.state.0"})
+      s.add(name, {4});
+    const EncoderWeights w = s.import();
+    CHECK(w.hash == trained().import().hash);
+    CHECK(w.report.summary().ends_with(
+        "; 3 unexpected (loss.center: [4], optimizer.state.0: [4], queue: [4]); "
+        "3 of other parts ignored (fc.bias: [3,2], fc.weight: [3,2], "
+        "projector.0.weight: [3,2])"));
+    s.add("zeta", {1});
+    CHECK(s.import().report.summary().find("; 4 unexpected (loss.center: [4], "
+                                           "optimizer.state.0: [4], queue: [4], "
+                                           "...); 3 of") != std::string::npos);
   }
 
   TEST_CASE("what is not all of one known encoder is refused") {
@@ -353,6 +409,18 @@ TEST_SUITE("encoder_import") {
             "100 of 100 tensors of ResNet-18, CIFAR stem, width 16 matched; 1 "
             "unexpected (layer1.0.se.fc1.weight: [4,16,1,1])");
     refused([](State& s) { s.add("conv1.bias", {16}); }, "1 unexpected");
+    refused([](State& s) {
+              std::erase_if(s.entries, [](auto& t) {
+                return t.name.find("bn") != t.name.npos ||
+                       t.name.find("downsample.1") != t.name.npos;
+              });
+              s.add("conv1.bias", {16});
+            }, "its batch norms were folded into the convolutions, for inference");
+    refused([](State& s) {
+              std::erase_if(s.entries, [](auto& t) {
+                return t.name.find("running") != t.name.npos;
+              });
+            }, "it was saved without running statistics");
     refused([](State& s) {
               s.erase("layer2.0.conv1.weight");
               s.add("layer2.0.conv1.weight", {32, 8, 3, 3});
@@ -465,17 +533,127 @@ TEST_SUITE("encoder_import") {
       CHECK(f.correlation > 0.9);
   }
 
-  TEST_CASE("a pickle is answered with the command that converts it") {
-    for (const char* name : {"m.pth", "no/such.pt", "x.pkl", "x.ckpt"}) {
-      CAPTURE(name);
+  TEST_CASE("what is no .safetensors is named, with the way to one") {
+    const Scratch scratch;
+    const auto put = [&](const std::string& name, const std::string& bytes) {
+      std::ofstream(scratch.path / name, std::ios::binary) << bytes;
+    };
+    const auto zipped = [&](const std::string& name, const std::string& entry) {
+      ZipWriter zip(scratch.path / name);
+      zip.add(entry, std::string_view("x"));
+      zip.commit();
+    };
+    const auto complaint = [&](const std::string& name) -> std::string {
       try {
-        open_encoder_file(name);
-        FAIL("read");
+        open_encoder_file(scratch.path / name);
       } catch (const Error& e) {
-        CHECK(std::string(e.what()).find("python3 -c") != std::string::npos);
         CHECK(e.code() == ExitCode::kData);
+        CHECK(std::string(e.what()).find('\n') == std::string::npos);
+        return e.what();
       }
+      return "";
+    };
+    const auto refused = [&](const std::string& name, const std::string& what) {
+      CAPTURE(name);
+      const std::string text = complaint(name);
+      CAPTURE(text);
+      CHECK(text.find(what) != text.npos);
+    };
+    const std::string torch = "is a pickle, which can run any code and is never "
+                              "read: expected a .safetensors, as this makes: "
+                              "python3 -c \"import sys,torch;";
+    for (const char* name : {"m.pth", "M.PT", "x.ckpt", "x.bin", "x.pth.tar"}) {
+      put(name, "anything");
+      refused(name, torch);
     }
+    for (const char* name : {"old", "old.safetensors"}) {
+      put(name, "\x80\x02}q");
+      refused(name, torch);
+    }
+    for (const char* name : {"new.pth", "new.safetensors"}) {
+      zipped(name, "archive/data.pkl");
+      refused(name, torch);
+    }
+    zipped("x.npz", "conv1.weight.npy");
+    refused("x.npz", "an .npz of NumPy: expected a .safetensors, as this makes: "
+                     "python3 -c \"import sys,numpy;");
+    zipped("k.keras", "config.json");
+    refused("k.keras", "a Keras file");
+    zipped("z.zip", "m.safetensors");
+    refused("z.zip", "a zip archive: expected a .safetensors: unzip it");
+    put("cut.zip", "PK\x03\x04 and no more");
+    refused("cut.zip", "a zip archive");
+    put("h.h5", "\x89HDF\r\n\x1a\n");
+    refused("h.h5", "HDF5");
+    put("o.onnx", std::string("\x08\x07\x12\x07pytorch"));
+    refused("o.onnx", "ONNX, whose exporters fold batch norms");
+    put("lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+    refused("lfs", "a Git LFS pointer, not the file itself: expected a "
+                   ".safetensors: git lfs pull fetches it");
+    put("page", "\n <!DOCTYPE html><html>");
+    refused("page", "a page of the web");
+    put("index.json", "{\"weight_map\":{\"a\":\"1\",\"b\":\"2\",\"c\":\"2\"}}");
+    refused("index.json", "the index of weights in 2 files: expected a "
+                          ".safetensors of all, as this makes: python3 -c");
+    put("error.json", "{\"error\":\"not found\"}");
+    refused("error.json", "a JSON text");
+    put("cut.json", "{\"weight_map\":{");
+    refused("cut.json", "a JSON text");
+    put("g.gz", "\x1f\x8b\x08");
+    refused("g.gz", "compressed by gzip: expected a .safetensors: gunzip it");
+    put("none", "");
+    refused("none", "is empty");
+    put("text", "anything");
+    refused("text", "[safetensors]");
+    refused("no/such.pt", "cannot read");
+    State s = trained();
+    write_safetensors(scratch.path / "m-00002-of-00003.safetensors", s.entries);
+    refused("m-00002-of-00003.safetensors", "one part of several");
+    // Folders: a run's, and what is none.
+    namespace fs = std::filesystem;
+    fs::create_directories(scratch.path / "run/ckpt/step");
+    refused("run", "a folder without encoder.safetensors");
+    put("run/config.toml", "");
+    refused("run", "a run that has not ended");
+    put("run/ckpt/step/manifest.json", "{}");
+    refused("run/ckpt/step", "a checkpoint to go on from");
+    // Whatever their names, these are right.
+    write_safetensors(scratch.path / "run/encoder.safetensors", s.entries);
+    for (const char* name : {"m-00001-of-00001.safetensors", "m.bin", "m"})
+      write_safetensors(scratch.path / name, s.entries);
+    for (const char* name : {"run", "m-00001-of-00001.safetensors", "m.bin", "m"}) {
+      CAPTURE(name);
+      CHECK(open_encoder_file(scratch.path / name).hash == s.import().hash);
+    }
+  }
+
+  TEST_CASE("runs and weights are no images") {
+    const Scratch scratch;
+    namespace fs = std::filesystem;
+    const auto refused = [&](const fs::path& path) -> std::string {
+      try {
+        refuse_as_images(path.string());
+      } catch (const Error& e) {
+        CHECK(e.code() == ExitCode::kUsage);
+        return e.what();
+      }
+      return "";
+    };
+    const auto put = [&](const char* name) { std::ofstream(scratch.path / name) << "x"; };
+    CHECK(refused(scratch.path).empty());
+    put("config.toml");
+    CHECK(refused(scratch.path).empty());
+    put("encoder.safetensors");
+    CHECK(refused(scratch.path).find("is a run directory, expected images") !=
+          std::string::npos);
+    CHECK(refused(scratch.path / "encoder.safetensors").find("holds weights") !=
+          std::string::npos);
+    fs::create_directory(scratch.path / "train");  // a run beside images
+    CHECK(refused(scratch.path).empty());
+    put("manifest.json");
+    put("rank-0000.safetensors");
+    CHECK(refused(scratch.path).find("is a checkpoint") != std::string::npos);
+    CHECK(refused(scratch.path / "no/such").empty());
   }
 
   TEST_CASE("a file cut short anywhere is refused") {

@@ -201,7 +201,7 @@ TEST_SUITE("two_pass") {
       for (const MicroBatch& m : micro_batches(n, micro, rank, world)) {
         CHECK(m.first == first);
         first += m.here;
-        all.push_back(m.samples);
+        all.push_back(m.shape.samples);
       }
       return all;
     };
@@ -212,13 +212,33 @@ TEST_SUITE("two_pass") {
     CHECK(sizes(8, 4) == Sizes{4, 4});
     CHECK(sizes(8, 3) == Sizes{3, 3, 2});
     CHECK(sizes(7, 3) == Sizes{3, 4});
-    CHECK(sizes(11, 4, 1, 3) == Sizes{3, 3, 5});
-    CHECK(sizes(10, 7, 2, 3) == Sizes{6, 4});
-    CHECK(sizes(10, 3, 2, 3) == Sizes{3, 3, 4});
-    CHECK_THROWS_WITH_AS(sizes(8, 3, 0, 4),
-                         "[train] train.micro_batch of 3 samples for 4 "
-                         "processes: expected at least one sample each, or 0",
-                         Error);
+    CHECK(sizes(1, 3) == Sizes{1});
+  }
+
+  TEST_CASE("parts are the same samples for any number of processes") {
+    for (const std::int64_t n : {1, 2, 7, 8, 11, 24})
+      for (const std::int64_t micro : {0, 1, 2, 3, 4, 7, 8})
+        for (int world = 1; world <= 6; ++world) {
+          CAPTURE(n);
+          CAPTURE(micro);
+          CAPTURE(world);
+          const auto alone = micro_batches(n, micro);
+          for (int rank = 0; rank < world; ++rank) {
+            const auto parts = micro_batches(n, micro, rank, world);
+            REQUIRE(parts.size() == alone.size());
+            std::int64_t begin = 0, mine = 0;
+            for (std::size_t i = 0; i < parts.size(); ++i) {
+              const PartShape& shape = parts[i].shape;
+              CHECK(shape.samples == alone[i].shape.samples);
+              CHECK(shape.first_rank == begin % world);
+              CHECK(parts[i].first == mine);
+              for (std::int64_t s = begin; s < begin + shape.samples; ++s)
+                mine += s % world == rank;
+              begin += shape.samples;
+              CHECK(parts[i].first + parts[i].here == mine);
+            }
+          }
+        }
   }
 
   // Samples that come again have the statistics of the batch in each part:
