@@ -193,12 +193,30 @@ void refuse_foreign(const fs::path& path) {
   if (head.empty()) refuse(path, {"empty", ""});
 }
 
+// A run may lie among images, in their own folder.
+static bool has_more_than_a_run(const fs::path& folder) {
+  std::error_code failure;
+  for (fs::directory_iterator it(folder, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    const std::string name = it->path().filename().string();
+    const bool of_run = name == "ckpt" || name == "eval" || name == "logs" ||
+                        name == "tb" || name.starts_with('.');
+    const std::string ending = lower(it->path().extension().string());
+    if (it->is_directory(failure) ? !of_run
+                                  : ending == ".jpg" || ending == ".jpeg" ||
+                                        ending == ".png" || ending == ".webp" ||
+                                        ending == ".tar")
+      return true;
+  }
+  return false;
+}
+
 void refuse_as_images(const std::string& path) {
   std::error_code ignored;
   const fs::path given = path;
   const auto has = [&](const char* name) { return fs::exists(given / name, ignored); };
-  const bool images = has("train") || has("val") || has("test");
-  if (!images && has("config.toml") && (has("ckpt") || has("encoder.safetensors")))
+  if (has("config.toml") && (has("ckpt") || has("encoder.safetensors")) &&
+      !has_more_than_a_run(given))
     throw error(ExitCode::kUsage,
                 "[data] {} is a run directory, expected images (its config.toml "
                 "says, as data.path, which it learnt from)", path);

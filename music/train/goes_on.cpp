@@ -1,5 +1,6 @@
 #include "music/train/goes_on.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "engine/core/error.h"
@@ -44,6 +45,20 @@ GoesOn goes_on(const Checkpoint& checkpoint, const Config& config, bool extend,
                 named.empty() ? "none named" : named + ", " + weights);
   run.seconds = std::atof(extra("seconds").c_str());
   return run;
+}
+
+std::string describe_extension(const GoesOn& run, const Trainer& trainer) {
+  const std::int64_t step = trainer.steps_done();
+  const Schedule& now = trainer.schedule();
+  const std::int64_t epochs = now.total_steps / trainer.steps_per_epoch();
+  const Schedule before = trainer.schedule_of(*run.epochs_before);
+  return fmt::format(
+      "extended from {} epochs to {} at step {}: learning rate {:.4g} at the step "
+      "before, {:.4g} at the next, by the schedule of {} epochs{}",
+      *run.epochs_before, epochs, step,
+      trainer.rate_at(before, std::max<std::int64_t>(step, 1) - 1),
+      trainer.rate_at(now, step), epochs,
+      step < now.warmup_steps ? ", whose warm-up goes on" : "; no second warm-up");
 }
 
 }  // namespace music

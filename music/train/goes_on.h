@@ -6,6 +6,7 @@
 
 #include "music/config/config.h"
 #include "music/files/checkpoint.h"
+#include "music/train/trainer.h"
 
 namespace music {
 
@@ -27,5 +28,9 @@ struct GoesOn {
 // where it names none or it has gone.
 GoesOn goes_on(const Checkpoint& checkpoint, const Config& config, bool extend,
                const std::string& data, const std::string& weights);
+
+// Of a trainer that has restored such a checkpoint, whose epochs have changed: what
+// that does to the learning rate.
+std::string describe_extension(const GoesOn& run, const Trainer& trainer);
 
 }  // namespace music

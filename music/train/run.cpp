@@ -69,7 +69,6 @@ class Run {
   void try_save();
   void save_at_last();
   void save();
-  void say_extended() const;
   void score();
   void score_classifier();
   void score_what_lacks();
@@ -140,26 +139,12 @@ void Run::resume() {
   spdlog::info("[run] goes on at step {} of {} from {}", s.step,
                trainer_.total_steps(), checkpoint->directory.string());
   if (identity_.epochs_before) {
-    say_extended();
+    spdlog::info("[run] {}", describe_extension(identity_, trainer_));
     try_save();  // from here on it is a run of so many epochs
   } else if (trainer_.done()) {
     spdlog::info("[run] has had its {} epochs; --extend with more --epochs goes "
                  "on", config_.train.epochs);
   }
-}
-
-void Run::say_extended() const {
-  const std::int64_t step = trainer_.steps_done();
-  const Schedule before(config_.optim.schedule, trainer_.steps_per_epoch(),
-                        *identity_.epochs_before);
-  const double last = trainer_.rate_at(before, std::max<std::int64_t>(step, 1) - 1);
-  const Schedule& now = trainer_.schedule();
-  spdlog::info("[run] extended from {} epochs to {} at step {}: learning rate "
-               "{:.4g} at the step before, {:.4g} at the next, by the schedule "
-               "of {} epochs{}", *identity_.epochs_before, config_.train.epochs,
-               step, last, trainer_.rate_at(now, step), config_.train.epochs,
-               step < now.warmup_steps ? ", whose warm-up goes on"
-                                       : "; no second warm-up");
 }
 
 void Run::describe() const {

@@ -89,6 +89,10 @@ class Trainer {
   double rate_of(const UpdateKnobs& knobs, double scheduled) const;
   // The highest of this run; of a warm-up that is longer than it, the last.
   double peak_rate() const;
+  // Of a run of so many epochs.
+  Schedule schedule_of(std::int64_t epochs) const {
+    return {config_.optim.schedule, steps_per_epoch_, epochs};
+  }
   // What `schedule` says of a step, as rate_of() has it.
   double rate_at(const Schedule& schedule, std::int64_t step) const;
   // Its num_batches_tracked: of the file it was started from, and since.
