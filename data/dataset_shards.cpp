@@ -25,6 +25,7 @@
 #include "data/shard_samples.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "engine/io/file.h"
 
 namespace music::data {
 namespace {

@@ -26,8 +26,9 @@ void apply_update(Parameters& parameters,
   float* target = parameters.flat_target();
 #pragma omp parallel for schedule(static)
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    const auto [parameter, begin, end] = blocks[b];
-    const UpdateRule rule = rules[static_cast<std::size_t>(parameter)];
+    const ParameterBlock& block = blocks[b];
+    const std::int64_t begin = block.begin, end = block.end;
+    const UpdateRule rule = rules[static_cast<std::size_t>(block.parameter)];
     if (!rule.still) {
 #pragma omp simd
       for (std::int64_t i = begin; i < end; ++i) rule(p[i], g[i], mu[i]);
