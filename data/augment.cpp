@@ -57,7 +57,7 @@ void apply_view(const Image& image, const ViewParameters& parameters,
   const int size = spec.size;
   const std::size_t n = static_cast<std::size_t>(size) * size;
   scratch.resizer.run(image, parameters.crop, size, size, {0, 0, size, size},
-                      parameters.flip, spec.interpolation, out);
+                      parameters.flip, {spec.interpolation, spec.pillow}, out);
   if (parameters.jitter) jitter(parameters, spec, out, n);
   if (parameters.grayscale) to_grayscale(out, n);
   if (parameters.blur_sigma > 0)
@@ -65,21 +65,19 @@ void apply_view(const Image& image, const ViewParameters& parameters,
   if (parameters.solarize) solarize(out, n);
 }
 
-void eval_view(const Image& image, int resize, int size,
-               Interpolation interpolation, std::uint8_t* out,
-               AugmentScratch& scratch) {
+void eval_view(const Image& image, int resize, int size, Resampling how,
+               std::uint8_t* out, AugmentScratch& scratch) {
   MUSIC_CHECK(size >= 1 && size <= resize,
               "[augment] a crop of {} from a short side of {}", size, resize);
   const auto [width, height] = short_side_to(resize, image);
   const Box window{round_even((width - size) / 2.0),
                    round_even((height - size) / 2.0), size, size};
   scratch.resizer.run(image, {0, 0, image.width(), image.height()}, width,
-                      height, window, false, interpolation, out);
+                      height, window, false, how, out);
 }
 
-void squash_view(const Image& image, int resize, int size,
-                 Interpolation interpolation, std::uint8_t* out,
-                 AugmentScratch& scratch) {
+void squash_view(const Image& image, int resize, int size, Resampling how,
+                 std::uint8_t* out, AugmentScratch& scratch) {
   MUSIC_CHECK(size >= 1 && resize >= 1, "[augment] a size of {}, {}", resize,
               size);
   const auto [width, height] = short_side_to(resize, image);
@@ -90,10 +88,10 @@ void squash_view(const Image& image, int resize, int size,
                 DecodeLimits::kPixels);
   Image& resized = scratch.resized;
   scratch.resizer.run(image, {0, 0, image.width(), image.height()}, width,
-                      height, {0, 0, width, height}, false, interpolation,
+                      height, {0, 0, width, height}, false, how,
                       resized.reset(width, height));
   scratch.resizer.run(resized, {0, 0, width, height}, size, size,
-                      {0, 0, size, size}, false, interpolation, out);
+                      {0, 0, size, size}, false, how, out);
 }
 
 }  // namespace music::data

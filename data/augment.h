@@ -26,15 +26,13 @@ void apply_view(const Image& image, const ViewParameters& parameters,
 
 // Resize of the short side to resize, then CenterCrop(size); size <= resize.
 // out as above.
-void eval_view(const Image& image, int resize, int size,
-               Interpolation interpolation, std::uint8_t* out,
-               AugmentScratch& scratch);
+void eval_view(const Image& image, int resize, int size, Resampling how,
+               std::uint8_t* out, AugmentScratch& scratch);
 
 // Resize of the short side to resize, then of the whole to size x size: nothing
 // is cropped, the aspect is lost. out as above. Error kData where that would pass
 // through more pixels than an image may have (a strip a few pixels wide).
-void squash_view(const Image& image, int resize, int size,
-                 Interpolation interpolation, std::uint8_t* out,
-                 AugmentScratch& scratch);
+void squash_view(const Image& image, int resize, int size, Resampling how,
+                 std::uint8_t* out, AugmentScratch& scratch);
 
 }  // namespace music::data

@@ -8,6 +8,18 @@ namespace music::data {
 
 enum class Interpolation { kBilinear, kBicubic };
 
+// A resize of Pillow's: its filter, and the release whose bytes it gives, 12 for
+// all up to 12 or 13 for those from 13 on, which order the two passes anew.
+struct Resampling {
+  static constexpr int kEarlier = 12, kToday = 13;
+
+  Interpolation filter;
+  int pillow;
+
+  Resampling(Interpolation of, int release = kToday)
+      : filter(of), pillow(release) {}
+};
+
 // Two ways to the same views. kExact: Pillow's and torchvision's bytes. kFast:
 // one decode of what both views need and SIMD kernels; the mean difference to
 // kExact is below 1 of 255, without bias.
@@ -19,6 +31,7 @@ struct AugmentSpec {
   std::array<double, 2> scale{0.08, 1.0};         // area share of the crop
   std::array<double, 2> ratio{3.0 / 4, 4.0 / 3};  // aspect of the crop
   Interpolation interpolation = Interpolation::kBicubic;
+  int pillow = Resampling::kToday;                // of kExact
   double flip = 0.5;
   double jitter = 0.8;                            // probability of the jitter
   double brightness = 0.4, contrast = 0.4, saturation = 0.2, hue = 0.1;

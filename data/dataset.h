@@ -40,7 +40,7 @@ class Dataset {
   // Decodes image i. Thread-safe. A borrowed result lives as long as the data
   // set. Throws Error kData with the reason; name(i) says which.
   virtual void read(std::int64_t i, Image& image) const;
-  // The JPEG or PNG file of image i as it is stored, into bytes (whose capacity
+  // The file of image i as it is stored, into bytes (whose capacity
   // is kept); false, without touching bytes, where images are stored as pixels.
   // Thread-safe; errors as of read.
   virtual bool read_file(std::int64_t i,

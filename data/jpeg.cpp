@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <string>
+#include <string_view>
 
 #include <jpeglib.h>
 // After jpeglib.h, which needs FILE and size_t.
 #include <jerror.h>
 
 #include "data/decode.h"
+#include "data/picture_format.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -89,10 +92,44 @@ bool read_pixels(Decoder& decoder, std::uint8_t* pixels, std::size_t stride) {
     JSAMPROW row = pixels + stride * info.output_scanline;
     jpeg_read_scanlines(&info, &row, 1);
   }
+  for (int i = 0; i < info.num_components; ++i) {
+    if (info.comp_info[i].quant_table) continue;
+    std::snprintf(decoder.error.message, sizeof decoder.error.message,
+                  "ends before component %d of %d", i + 1, info.num_components);
+    return false;
+  }
   // Reads on to the end marker: damage that filled the rows with grey often
   // shows only there.
   jpeg_finish_decompress(&info);
   return true;
+}
+
+// Of a file that libjpeg refuses: what it is and the way out, where its frame
+// header shows a process that libjpeg does not know; else "".
+std::string unknown_process(std::span<const std::uint8_t> bytes) {
+  for (std::size_t at = 2; at + 5 <= bytes.size() && bytes[at] == 0xFF;) {
+    const int marker = bytes[at + 1];
+    if (marker == 0xFF) {  // fill
+      ++at;
+      continue;
+    }
+    if (marker == 0xF7) return refusal(PictureFormat::kJpegLs);
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
+        marker != 0xCC) {
+      const int bits = bytes[at + 4];
+      constexpr std::string_view expected = ", expected 8 bits, baseline or progressive";
+      if ((marker & 7) >= 5)
+        return fmt::format("a hierarchical JPEG{}: few programs read it", expected);
+      if ((marker & 3) != 3 && bits != 12)
+        return bits == 8 ? "" : fmt::format("a JPEG of {} bits{}", bits, expected);
+      return fmt::format("a {} JPEG{}: `djpeg FILE | pnmtopng > OUT.png` of "
+                         "libjpeg-turbo 3 converts it",
+                         (marker & 3) == 3 ? "lossless" : "12-bit", expected);
+    }
+    if (marker < 0xC0 || (marker >= 0xD0 && marker <= 0xDA)) return "";
+    at += 2 + (std::size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+  }
+  return "";
 }
 
 // a * b / 255, rounded, as Pillow computes it.
@@ -141,7 +178,9 @@ bool write_jpeg(jpeg_compress_struct& info, ErrorState& error,
 void decode_jpeg(std::span<const std::uint8_t> bytes, Image& image) {
   Decoder decoder;
   const auto fail = [&] {
-    return error(ExitCode::kData, "[jpeg] {}", decoder.error.message);
+    const std::string process = unknown_process(bytes);
+    return error(ExitCode::kData, "[jpeg] {}",
+                 process.empty() ? decoder.error.message : process);
   };
   if (!read_header(decoder, bytes.data(), bytes.size())) throw fail();
   const std::int64_t width = decoder.info.image_width;

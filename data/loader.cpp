@@ -313,7 +313,7 @@ class EvalLoader::Source : public BatchSource {
       dataset.read(sample, scratch.image);
       const auto view = spec.eval.squash ? squash_view : eval_view;
       view(scratch.image, spec.eval.resize, spec.eval.size,
-           spec.eval.interpolation, pixels_of(batch, row), scratch.augment);
+           {spec.eval.interpolation, spec.eval.pillow}, pixels_of(batch, row), scratch.augment);
     };
     if (!try_read(dataset, sample, spec.bad_image, batch, row, read, bad, slow)) {
       if (spec.bad_image == BadImage::kZero) blacken(batch, row, 1, dataset);

@@ -45,6 +45,7 @@ struct EvalSpec {
   int resize = 256;
   int size = 224;
   Interpolation interpolation = Interpolation::kBilinear;
+  int pillow = Resampling::kToday;
   // Resize([size, size]) in place of the crop: all of the image, its aspect lost.
   bool squash = false;
 };

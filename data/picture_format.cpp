@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/core/text.h"
+
 namespace music::data {
 namespace {
 
@@ -57,12 +59,14 @@ constexpr std::array kKnown{
     Known{F::kTar, "a tar archive", UNPACK("tar xf")},
     Known{F::kRar, "a RAR archive", UNPACK("unrar x")},
     Known{F::k7zip, "a 7-Zip archive", UNPACK("7z x")},
-    Known{F::kPdf, "a PDF", "`pdftoppm -png FILE OUT` draws its pages"},
+    Known{F::kPdf, "a PDF or PostScript", "`pdftoppm -png FILE OUT` draws its pages"},
     Known{F::kVideo, "a video", "`ffmpeg -i FILE OUT-%06d.png` takes its frames"},
     Known{F::kNpy, "a NumPy array", "store its pixels as PNG"},
     Known{F::kPickle, "a Python pickle", "store its pixels as PNG"},
     Known{F::kHdf5, "an HDF5 file", "store its pixels as PNG"},
     Known{F::kAppleDouble, "what macOS keeps beside a file", "leave out names with ._"},
+    Known{F::kAsText, "a picture that went through text, which changes bytes",
+          "fetch it again as binary"},
     Known{F::kZeros, "nothing but zeros", "it may be a download or a copy that was cut off"},
 };
 #undef MOGRIFY
@@ -100,6 +104,8 @@ constexpr std::array kMagics{
     Magic{0, "\0\0\0\x0CJXL \r\n\x87\n"sv, F::kJpegXl},
     Magic{0, "\xFF\x0A"sv, F::kJpegXl},
     Magic{0, "8BPS"sv, F::kPsd},
+    Magic{0, "\0\0\2\0\0\0\0\0"sv, F::kTga},
+    Magic{0, "\0\0\x0A\0\0\0\0\0"sv, F::kTga},
     Magic{0, "\0\0\1\0"sv, F::kIco},
     Magic{0, "\0\0\2\0"sv, F::kIco},
     Magic{0, "qoif"sv, F::kQoi},
@@ -124,6 +130,13 @@ constexpr std::array kMagics{
     Magic{0, "7z\xBC\xAF\x27\x1C"sv, F::k7zip},
     Magic{257, "ustar"sv, F::kTar},
     Magic{0, "%PDF"sv, F::kPdf},
+    Magic{0, "%!PS"sv, F::kPdf},
+    Magic{0, "\x89PNG\n"sv, F::kAsText},  // line ends changed
+    Magic{0, "\x89PNG\r\n\x1A\r"sv, F::kAsText},
+    Magic{0, "\xEF\xBF\xBD\xEF\xBF\xBD"sv, F::kAsText},  // decoded as UTF-8
+    Magic{0, "\xEF\xBF\xBDPNG"sv, F::kAsText},
+    Magic{0, "\xC3\xBF\xC3\x98\xC3\xBF"sv, F::kAsText},  // encoded as it
+    Magic{0, "\xC2\x89PNG"sv, F::kAsText},
     Magic{0, "\x1A\x45\xDF\xA3"sv, F::kVideo},  // Matroska, WebM
     Magic{0, "OggS"sv, F::kVideo},
     Magic{0, "\0\0\1\xBA"sv, F::kVideo},  // MPEG
@@ -241,16 +254,26 @@ std::string_view format_remedy(PictureFormat format) {
   return kKnown[static_cast<std::size_t>(format)].remedy;
 }
 
+std::string refusal(PictureFormat format) {
+  return fmt::format("{}, expected {}: {}", format_name(format), kReadFormats,
+                     format_remedy(format));
+}
+
 std::string refusal(std::span<const std::uint8_t> bytes) {
   const PictureFormat format = picture_format(bytes);
-  if (format != F::kUnknown)
-    return fmt::format("{}, expected {}: {}", format_name(format), kReadFormats,
-                       format_remedy(format));
-  std::string begin;
-  for (const std::uint8_t b : bytes.first(std::min<std::size_t>(bytes.size(), 4)))
-    begin += fmt::format(" {:02x}", b);
+  if (format != F::kUnknown) return refusal(format);
+  const auto begin = bytes.first(std::min<std::size_t>(bytes.size(), 16));
+  std::string seen;
+  if (std::all_of(begin.begin(), begin.end(),
+                  [](std::uint8_t b) { return (b >= ' ' && b < 0x7F) || b == '\n'; })) {
+    seen = fmt::format(
+        " {}", in_quotes({reinterpret_cast<const char*>(begin.data()), begin.size()}));
+  } else {
+    for (const std::uint8_t b : begin.first(std::min<std::size_t>(begin.size(), 4)))
+      seen += fmt::format(" {:02x}", b);
+  }
   return fmt::format("{}, expected {}: begins with{}", format_name(format), kReadFormats,
-                     begin);
+                     seen);
 }
 
 PictureFormat format_of_extension(std::string_view extension) {

@@ -19,7 +19,8 @@ enum class PictureFormat : std::uint8_t {
   kPsd, kIco, kTga, kQoi, kDds, kExr, kHdr, kDicom, kFits, kRaw, kSvg,
   // What lies in the place of pictures.
   kLfsPointer, kHtml, kJson, kBase64, kGzip, kBzip2, kXz, kZstd, kZip, kTar, kRar,
-  k7zip, kPdf, kVideo, kNpy, kPickle, kHdf5, kAppleDouble, kZeros
+  k7zip, kPdf, kVideo, kNpy, kPickle, kHdf5, kAppleDouble,
+  kAsText, kZeros
 };
 
 // These many first bytes tell as much as the whole file.
@@ -39,8 +40,9 @@ std::string_view format_remedy(PictureFormat format);
 inline constexpr std::string_view kReadFormats = "JPEG, PNG or WebP";
 inline constexpr std::string_view kReadExtensions = ".jpg, .jpeg, .png or .webp";
 
-// "a BMP, expected JPEG, PNG or WebP: mogrify ... converts it"; of kUnknown its
-// first bytes. One line.
+// "a BMP, expected JPEG, PNG or WebP: `mogrify ...` converts it". One line.
+std::string refusal(PictureFormat format);
+// The same of the bytes' format; of an unknown one what it begins with.
 std::string refusal(std::span<const std::uint8_t> bytes);
 
 // The format that an extension stands for, in any case, with or without its

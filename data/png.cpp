@@ -82,6 +82,12 @@ void check_chunks(std::span<const std::uint8_t> bytes) {
     if (length > bytes.size() - at - 12)
       throw error(ExitCode::kData, "[png] truncated");
     const auto body = bytes.subspan(at + 4, 4 + length);  // type and data
+    // stb would swap its red and blue.
+    if (at == 8 && std::memcmp(body.data(), "CgBI", 4) == 0)
+      throw error(ExitCode::kData,
+                  "[png] a PNG as Xcode packs it for iOS (CgBI), expected a plain "
+                  "one: `pngcrush -revert-iphone-optimizations FILE OUT.png` "
+                  "converts it");
     if (crc32(body) != big_endian(body.data() + body.size()))
       throw error(ExitCode::kData, "[png] a chunk fails its checksum");
     if (std::memcmp(body.data(), "IEND", 4) == 0) return;

@@ -1,6 +1,7 @@
 #pragma once
 // PNG by stb. Reading: any bit depth, palette, alpha and interlacing to 8-bit RGB;
-// alpha is dropped, of 16 bits the upper 8 are kept (as Pillow for RGB).
+// alpha is dropped, of 16 bits the upper 8 are kept (as by Pillow, but for 16-bit
+// grey without alpha, which that clips at 255).
 
 #include <cstdint>
 #include <span>

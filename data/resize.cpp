@@ -149,14 +149,32 @@ void Resizer::resize_rows(const std::uint8_t* in, std::size_t stride, int rows,
   }
 }
 
+// Both passes in Pillow's newer order, planned already.
+void Resizer::run_down_first(const Image& in, const Box& box, const Box& window,
+                             std::uint8_t* out) {
+  const std::size_t bytes = std::size_t{3} * box.width;
+  rows_.resize(std::max(rows_.size(), bytes * window.height));
+  const std::uint8_t* source = in.row(box.y) + 3 * std::size_t(box.x);
+  for (int y = 0; y < window.height; ++y)
+    blend_rows(source + in.stride() * vertical_.first_input(y), in.stride(),
+               vertical_.weights(y), vertical_.taps(y), bytes,
+               rows_.data() + bytes * y);
+  resize_rows(rows_.data(), bytes, window.height, bytes, window.width, out);
+}
+
 void Resizer::run(const Image& in, const Box& box, int width, int height,
-                  const Box& window, bool flip, Interpolation filter,
+                  const Box& window, bool flip, Resampling how,
                   std::uint8_t* out) {
+  const Interpolation filter = how.filter;
   // Pillow leaves out a pass that changes nothing; a mirrored one is the
   // identity here too, its only weight being 1.
   const bool across = flip || width != box.width;
   const bool down = height != box.height;
   const std::size_t bytes = std::size_t{3} * window.width;
+  const std::int64_t fewer_rows = std::int64_t{box.height} - height;
+  const bool down_first =
+      how.pillow > Resampling::kEarlier && fewer_rows > 0 &&
+      fewer_rows > 2 * (std::int64_t{box.width} - width);
 
   int top = window.y, rows = window.height;  // of the box, that are needed
   if (down) {
@@ -169,6 +187,7 @@ void Resizer::run(const Image& in, const Box& box, int width, int height,
   std::size_t stride = in.stride();
   if (across) {
     horizontal_.plan(box.width, width, window.x, window.width, filter, flip);
+    if (down_first) return run_down_first(in, box, window, out);
     std::uint8_t* target = out;
     if (down) {
       rows_.resize(std::max(rows_.size(), bytes * rows));

@@ -1,8 +1,9 @@
 #pragma once
 // Pillow's Image.resize on 8-bit RGB, to the bit: a horizontal and a vertical
 // pass, each rounded to 8 bits, antialiased windows, 22-bit fixed-point weights
-// (python-pillow/Pillow: src/libImaging/Resample.c). Pillow 13 and later begin
-// with the vertical pass where the height shrinks much more than the width.
+// (python-pillow/Pillow: src/libImaging/Resample.c). Up to Pillow 12 the horizontal
+// pass is the first; from 13 on the vertical one where the height loses more than
+// twice as many pixels as the width.
 
 #include <cstdint>
 #include <vector>
@@ -44,15 +45,16 @@ class Resizer {
   // result, mirrors it if flip, and writes it to out (window.height *
   // window.width * 3 bytes). box lies within in, window within the result.
   void run(const Image& in, const Box& box, int width, int height,
-           const Box& window, bool flip, Interpolation filter,
-           std::uint8_t* out);
+           const Box& window, bool flip, Resampling how, std::uint8_t* out);
 
  private:
+  void run_down_first(const Image& in, const Box& box, const Box& window,
+                      std::uint8_t* out);
   void resize_rows(const std::uint8_t* in, std::size_t stride, int rows,
                    std::size_t in_bytes, int count, std::uint8_t* out);
 
   ResizeAxis horizontal_, vertical_;
-  std::vector<std::uint8_t> rows_;  // after the horizontal pass
+  std::vector<std::uint8_t> rows_;  // after the first pass
   std::vector<std::uint8_t> lanes_in_, lanes_out_, spare_;  // within it
 };
 

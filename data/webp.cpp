@@ -34,6 +34,7 @@ WebPBitstreamFeatures features_of(std::span<const std::uint8_t> bytes) {
   return features;
 }
 
+using Demuxer = std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)>;
 constexpr int kLossy = 1;  // of WebPBitstreamFeatures::format
 
 // A header that claims more is refused before memory is taken for it.
@@ -69,18 +70,24 @@ void decode(std::span<const std::uint8_t> bytes, int width, int height,
   if (status != VP8_STATUS_OK) throw failure(status);
 }
 
-void decode_first_frame(std::span<const std::uint8_t> bytes, Image& image) {
+}  // namespace
+
+// The demuxer checks the container, the animation's other frames too, as Pillow
+// has it do; what it shows of a still picture is a first frame.
+void decode_webp(std::span<const std::uint8_t> bytes, Image& image) {
   const WebPData data{bytes.data(), bytes.size()};
-  const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> demuxer(
-      WebPDemux(&data), WebPDemuxDelete);
-  if (!demuxer)
-    throw error(ExitCode::kData, "[webp] the animation is damaged or ends early");
-  const auto width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
-  const auto height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
-  check_size(width, height, 0, std::ssize(bytes));
+  const Demuxer demuxer(WebPDemux(&data), WebPDemuxDelete);
+  if (!demuxer) {
+    WebPDemuxState state;
+    const Demuxer part(WebPDemuxPartial(&data, &state), WebPDemuxDelete);
+    throw failure(state == WEBP_DEMUX_PARSE_ERROR ? VP8_STATUS_BITSTREAM_ERROR
+                                                  : VP8_STATUS_NOT_ENOUGH_DATA);
+  }
+  const std::int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
+  const std::int64_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
   WebPIterator frame;
   if (!WebPDemuxGetFrame(demuxer.get(), 1, &frame))
-    throw error(ExitCode::kData, "[webp] the animation has no frame");
+    throw error(ExitCode::kData, "[webp] the file has no picture");
   const std::unique_ptr<WebPIterator, void (*)(WebPIterator*)> release(
       &frame, WebPDemuxReleaseIterator);
   const std::span part(frame.fragment.bytes, frame.fragment.size);
@@ -89,23 +96,15 @@ void decode_first_frame(std::span<const std::uint8_t> bytes, Image& image) {
       std::int64_t{frame.x_offset} + frame.width > width ||
       std::int64_t{frame.y_offset} + frame.height > height)
     throw failure(VP8_STATUS_BITSTREAM_ERROR);
+  const bool covers = frame.width == width && frame.height == height;
+  check_size(width, height, covers ? features.format : 0, std::ssize(bytes));
   check_size(frame.width, frame.height, features.format, std::ssize(part));
   std::uint8_t* pixels =
       image.reset(static_cast<int>(width), static_cast<int>(height));
-  std::fill_n(pixels, image.bytes(), std::uint8_t{0});
+  if (!covers) std::fill_n(pixels, image.bytes(), std::uint8_t{0});
   decode(part, frame.width, frame.height, image.stride(),
          pixels + image.stride() * static_cast<std::size_t>(frame.y_offset) +
              std::size_t{3} * static_cast<std::size_t>(frame.x_offset));
-}
-
-}  // namespace
-
-void decode_webp(std::span<const std::uint8_t> bytes, Image& image) {
-  const WebPBitstreamFeatures features = features_of(bytes);
-  if (features.has_animation) return decode_first_frame(bytes, image);
-  check_size(features.width, features.height, features.format, std::ssize(bytes));
-  std::uint8_t* pixels = image.reset(features.width, features.height);
-  decode(bytes, features.width, features.height, image.stride(), pixels);
 }
 
 }  // namespace music::data

@@ -49,6 +49,10 @@ void EncoderOptions::add_to(CLI::App& app) {
                  "short side before the centre crop (default: 8/7 of the crop; "
                  "images up to 64 pixels: their own size)")
       ->check(CLI::Range(1, 8192));
+  app.add_option("--pillow", pillow,
+                 "whose resize: Pillow's up to 12, or from 13 on")
+      ->check(CLI::Range(data::Resampling::kEarlier, data::Resampling::kToday))
+      ->capture_default_str();
   app.add_option("--workers", workers, "loader threads (default: one a core)")
       ->check(CLI::Range(0, 1024));
   app.add_option("--threads", threads, "compute threads (default: all cores)")
@@ -123,6 +127,7 @@ OpenedEncoder open_encoder(const EncoderOptions& o,
   e.info = e.weights.info;
   e.features.eval = eval_spec_for(e.info.image_size);
   if (o.resize > 0) e.features.eval.resize = o.resize;
+  e.features.eval.pillow = o.pillow;
   e.features.pixels = e.info.pixels;
   e.features.workers = threads.loader;
   return e;

@@ -33,6 +33,7 @@ EncoderWeights open_source(const EncoderSource& source);
 
 struct EncoderOptions : EncoderSource {
   int resize = 0, workers = 0, threads = 0;
+  int pillow = data::Resampling::kToday;
   std::string device = "auto", precision = "fp32";
 
   void add_to(CLI::App& app);

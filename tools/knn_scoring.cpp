@@ -122,6 +122,7 @@ class Scoring {
     const OpenedEncoder encoder = open_encoder(options_.encoder, &world_);
     const data::EvalSpec& eval = encoder.features.eval;
     record_.settings.update({{"features", "pooled"}, {"resize", eval.resize},
+                             {"pillow", eval.pillow},
                              {"interpolation", eval.interpolation ==
                                                        data::Interpolation::kBicubic
                                                    ? "bicubic" : "bilinear"},

@@ -118,7 +118,8 @@ Opened open(const Options& o, dist::Communicator& world) {
   info = {{"kind", o.kind},
           {"encoder", describe_encoder(encoder.weights)},
           {"resize", spec.eval.resize}, {o.view, spec.eval.size},
-          {"interpolation", "bilinear"}, {"compute", describe(encoder.compute)}};
+          {"interpolation", "bilinear"}, {"pillow", spec.eval.pillow},
+          {"compute", describe(encoder.compute)}};
   if (o.needs_head()) {
     if (o.projector.empty() && !o.encoder.is_run())
       throw error(ExitCode::kUsage,

@@ -144,9 +144,9 @@ Json settings_of(const Config& c, const Compute& compute,
                         communicator.size())
           : "training, statistics of the batch";
   s["test"] = fmt::format(
-      "resize {} centre-crop {} {}", eval.resize, eval.size,
-      eval.interpolation == data::Interpolation::kBicubic ? "bicubic"
-                                                          : "bilinear");
+      "resize {} centre-crop {} {}{}", eval.resize, eval.size,
+      eval.interpolation == data::Interpolation::kBicubic ? "bicubic" : "bilinear",
+      eval.pillow == data::Resampling::kEarlier ? ", of Pillow 12" : "");
   // All that decides but for seeds, encoder and data.
   Config rest = c;
   rest.train.seed = 0;

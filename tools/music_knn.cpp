@@ -47,7 +47,7 @@ void add_options(CLI::App& app, KnnOptions& o, bool& json) {
   // What has no meaning for features in files.
   for (const char* name :
        {"encoder", "--prefix", "--report", "--image-size", "--mean", "--std",
-        "--resize", "--workers", "--device", "--precision", "--data", "--train",
+        "--resize", "--pillow", "--workers", "--device", "--precision", "--data", "--train",
         "--test", "--random-bank", "--seed", "--seeds"})
     for (CLI::Option* stored : {features, train})
       stored->excludes(app.get_option(name));

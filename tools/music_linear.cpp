@@ -179,9 +179,9 @@ Json settings_of(const Config& c, const Options& o, const Compute& compute) {
   s["features"] =
       method.features == Settings::Features::kRes5 ? "res5" : "pooled";
   s["test"] = fmt::format(
-      "resize {} centre-crop {} {}", eval.resize, eval.size,
-      eval.interpolation == data::Interpolation::kBicubic ? "bicubic"
-                                                          : "bilinear");
+      "resize {} centre-crop {} {}{}", eval.resize, eval.size,
+      eval.interpolation == data::Interpolation::kBicubic ? "bicubic" : "bilinear",
+      eval.pillow == data::Resampling::kEarlier ? ", of Pillow 12" : "");
   if (o.cached) {
     s["classifier"] = "logistic regression at its optimum, no augmentation";
     s["decays"] = method.decays.empty() ? Json("twelve by the features' variance")

@@ -53,7 +53,7 @@ int shard_main(int argc, char** argv) {
   app.add_option("--seed", spec.seed, "of the shuffle")->capture_default_str();
   app.add_flag("--in-order", in_order, "do not shuffle");
   app.add_option("--bad-image", bad_image,
-                 "a file that is no JPEG or PNG, or cannot be read: abort, or "
+                 "a file that is no JPEG, PNG or WebP, or cannot be read: abort, or "
                  "skip it")
       ->check(CLI::IsMember({"abort", "skip"}))->capture_default_str();
   if (!parse(app, argc, argv)) return 0;

@@ -146,6 +146,7 @@ class Scoring {
     record_.settings = {
         {"features", o_.features}, {"view", o_.view}, {"resize", eval.resize},
         {o_.view, eval.size}, {"interpolation", "bilinear"},
+        {"pillow", eval.pillow},
         {"normalisation", "x / (|x| + 1e-5)"}, {"loss", "squared hinge"},
         {"C", p.costs}, {"weights", {p.solver.positive_weight,
                                      p.solver.negative_weight}},

@@ -27,8 +27,8 @@ void apply_update(Parameters& parameters,
 #pragma omp parallel for schedule(static)
   for (std::size_t b = 0; b < blocks.size(); ++b) {
     const ParameterBlock& block = blocks[b];
-    const std::int64_t begin = block.begin, end = block.end;
     const UpdateRule rule = rules[static_cast<std::size_t>(block.parameter)];
+    const std::int64_t begin = block.begin, end = block.end;
     if (!rule.still) {
 #pragma omp simd
       for (std::int64_t i = begin; i < end; ++i) rule(p[i], g[i], mu[i]);

@@ -124,6 +124,13 @@ std::vector<ConfigKey> common_keys() {
       // augment
       {.name = "augment.mode", .field = WORDS(augment.mode, "fast", "exact"),
        .help = "how views are made: SIMD kernels, or Pillow's bytes"},
+      {.name = "augment.pillow", .field = FIELD(augment.pillow),
+       .help = "whose bytes views of augment.mode exact and test images are: "
+               "those of Pillow up to 12, or from 13 on, which resizes tall "
+               "pictures in another order",
+       .min = data::Resampling::kEarlier, .max = data::Resampling::kToday,
+       .added = true, .before = "12",
+       .only = "augment.mode=\"exact\""},
       {.name = "augment.size", .field = FIELD(augment.size),
        .help = "side of a view in pixels", .min = 8, .max = 4096},
       {.name = "augment.scale", .field = FIELD(augment.scale),

@@ -27,6 +27,8 @@ struct ConfigKey {
   bool decides = true;   // decides the weights: part of config_hash
   // Is part of it only where it is not the default: came after the first runs.
   bool added = false;
+  std::string before = {};  // of such a key: what those did, unless the default
+  std::string only = {};  // "key=value" of an earlier one: decides with that alone
   std::string method = {};  // whose it is; "": of all
   std::vector<std::string> aliases = {};  // further flags, without "--"
 

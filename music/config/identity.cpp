@@ -15,13 +15,24 @@ std::string config_hash(const Config& config) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+// Of an added key: what runs did before it came.
+static std::string before(const ConfigKey& key) {
+  return key.before.empty() ? field_text(key, Config()) : key.before;
+}
+
+// Whether the key decides beside the settings of text.
+static bool holds(const ConfigKey& key, const std::string& text) {
+  return key.only.empty() ||
+         fmt::format("\n{}", text).find(fmt::format("\n{}\n", key.only)) != text.npos;
+}
+
 std::string deciding_settings(const Config& config) {
-  const Config defaults;
   std::string text;
   for (const ConfigKey& key : config_keys()) {
     const std::string value = field_text(key, config);
     if (key.decides && key.of(config.method) &&
-        !(key.added && value == field_text(key, defaults)))
+        holds(key, text) &&
+        !(key.added && value == before(key)))
       text += fmt::format("{}={}\n", key.name, value);
   }
   return text;
@@ -39,26 +50,30 @@ std::vector<std::string> differences(const std::string& from,
     }
     return values;
   };
-  auto before = settings(from), after = settings(deciding_settings(to));
-  // Of a key that stands only where it is not the default, that is known.
-  const Config defaults;
-  for (const ConfigKey& key : config_keys())
-    if (key.added && key.decides && key.of(to.method))
-      for (auto* side : {&before, &after})
-        side->try_emplace(key.name, field_text(key, defaults));
+  const std::string into = deciding_settings(to);
+  auto old = settings(from), after = settings(into);
+  for (const ConfigKey& key : config_keys()) {
+    if (!key.decides || !key.of(to.method)) continue;
+    if (!holds(key, from) || !holds(key, into)) {
+      old.erase(key.name), after.erase(key.name);
+    } else if (key.added) {
+      // Where it stands only if it is another, what it was is known.
+      for (auto* side : {&old, &after}) side->try_emplace(key.name, before(key));
+    }
+  }
   // Two methods differ in all of their settings.
-  if (before.at("method.name") != after.at("method.name"))
+  if (old.at("method.name") != after.at("method.name"))
     for (const ConfigKey& key : config_keys())
-      if (!key.method.empty()) before.erase(key.name), after.erase(key.name);
+      if (!key.method.empty()) old.erase(key.name), after.erase(key.name);
   std::vector<std::string> out;
   for (const auto& [name, now] : after) {
-    const auto was = before.extract(name);
+    const auto was = old.extract(name);
     if (was.empty())
       out.push_back(fmt::format("{} not known -> {}", name, now));
     else if (was.mapped() != now)
       out.push_back(fmt::format("{} {} -> {}", name, was.mapped(), now));
   }
-  for (const auto& [name, was] : before)
+  for (const auto& [name, was] : old)
     out.push_back(fmt::format("{} {} -> not known", name, was));
   return out;
 }

@@ -71,6 +71,7 @@ data::EvalSpec eval_spec_of(const Config& config) {
   data::EvalSpec spec = eval_spec_for(config.augment.size);
   if (config.data.eval_resize > 0) spec.resize = config.data.eval_resize;
   spec.interpolation = config.data.eval_interpolation;
+  spec.pillow = config.augment.pillow;
   return spec;
 }
 

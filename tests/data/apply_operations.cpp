@@ -9,6 +9,7 @@
 //   view MODE SIZE FILTER X Y WIDTH HEIGHT FLIP ORDER*4 BRIGHTNESS CONTRAST
 //        SATURATION HUE GRAYSCALE SIGMA SOLARIZE
 //   eval RESIZE SIZE FILTER
+//   pillow 12|13                        whose resize, from here on; 13 at first
 
 #include <cstdio>
 #include <iostream>
@@ -54,12 +55,15 @@ class Operations {
       answer(image_.width(), image_.height(), out);
     } else if (command == "view") {
       view(in);
+    } else if (command == "pillow") {
+      in >> pillow_;
+      answer(0, 0, {});
     } else if (command == "eval") {
       int size = 0, resize = 0;
       in >> resize >> size;
       const Interpolation filter = read_filter(in);
       Pixels out(bytes(size, size));
-      eval_view(image_, resize, size, filter, out.data(), scratch_);
+      eval_view(image_, resize, size, {filter, pillow_}, out.data(), scratch_);
       answer(size, size, out);
     } else {
       return colour(command, in);
@@ -113,7 +117,7 @@ class Operations {
     in >> flip;
     Pixels out(bytes(width, height));
     scratch_.resizer.run(image_, box, width, height, {0, 0, width, height},
-                         flip, filter, out.data());
+                         flip, {filter, pillow_}, out.data());
     answer(width, height, out);
   }
 
@@ -137,6 +141,7 @@ class Operations {
     AugmentSpec spec;
     std::string mode;
     in >> mode >> spec.size;
+    spec.pillow = pillow_;
     spec.mode = mode == "fast" ? AugmentMode::kFast : AugmentMode::kExact;
     spec.interpolation = read_filter(in);
     ViewParameters p;
@@ -159,6 +164,7 @@ class Operations {
   Image image_, part_;
   PartialReader reader_;
   AugmentScratch scratch_;
+  int pillow_ = Resampling::kToday;
 };
 
 }  // namespace

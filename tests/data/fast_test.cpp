@@ -69,6 +69,8 @@ TEST_SUITE("fast") {
   const std::vector<std::pair<std::string, AugmentSpec>>& cases() {
     static const std::vector<std::pair<std::string, AugmentSpec>> kCases{
         {"bicubic", spec_with([](AugmentSpec&) {})},
+        {"bicubic as before Pillow 13",
+         spec_with([](AugmentSpec& s) { s.pillow = Resampling::kEarlier; })},
         {"bilinear", spec_with([](AugmentSpec& s) {
            s.interpolation = Interpolation::kBilinear;
          })},

@@ -104,6 +104,13 @@ TEST_SUITE("folders") {
     f.write("train.zip", "PK\3\4");
     f.write("a/b.tar.gz", "\x1f\x8b");
     CHECK(has(look(f.path()).said, "2 archives not looked into (a/b.tar.gz, train.zip)"));
+    const TemporaryFolder flat;
+    for (int i = 0; i < 3; ++i) flat.write_jpeg(std::to_string(i) + ".jpg", i);
+    flat.write("a.tar", "");
+    flat.write("b.tar.gz", "\x1f\x8b");
+    const Opened d = look(flat.path());
+    CHECK(d.names.size() == 3);
+    CHECK(has(d.said, "2 archives not looked into (b.tar.gz, a.tar)"));
   }
 
   TEST_CASE("labels matter only to those who use them") {

@@ -1,6 +1,6 @@
 #pragma once
-// The cases of tests/golden/images.txt, written by
-// tools/make_image_goldens.py.
+// The cases of tests/golden/images.txt, and of images13.txt what Pillow 13 resizes
+// otherwise; written by tools/make_image_goldens.py.
 
 #include <cstdint>
 #include <fstream>
@@ -33,9 +33,9 @@ inline Interpolation interpolation(const std::string& name) {
 
 class ImageGoldens {
  public:
-  ImageGoldens() {
-    const std::string base =
-        std::string(MUSIC_TEST_SOURCE_DIR) + "/golden/images.";
+  explicit ImageGoldens(int pillow = Resampling::kEarlier) {
+    const std::string base = std::string(MUSIC_TEST_SOURCE_DIR) + "/golden/images" +
+                             (pillow == Resampling::kEarlier ? "." : "13.");
     std::ifstream bin(base + "bin", std::ios::binary), txt(base + "txt");
     blob_.assign(std::istreambuf_iterator<char>(bin), {});
     for (std::string line; std::getline(txt, line);) {

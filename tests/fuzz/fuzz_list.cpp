@@ -2,6 +2,8 @@
 // as many names, so digits beyond a number's third are left out; after '!',
 // which is left out too, they stay.
 
+#include <spdlog/spdlog.h>
+
 #include <vector>
 
 #include "data/dataset.h"
@@ -30,12 +32,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
     file.set(bytes.subspan(1));
   else
     file.set(shorten_numbers(bytes));
-  return music::fuzz::run(music::ExitCode::kData, [] {
-    const auto list =
-        open_dataset(file.path(), DatasetFormat::kList, Split::kTrain);
-    for (std::int64_t i = 0; i < list->size(); ++i) {
-      list->name(i);
-      list->label(i);
-    }
-  });
+  spdlog::set_level(spdlog::level::off);
+  for (const Split split : {Split::kTrain, Split::kPretrain})
+    music::fuzz::run(music::ExitCode::kData, [split] {
+      const auto list = open_dataset(file.path(), DatasetFormat::kList, split);
+      for (std::int64_t i = 0; i < list->size(); ++i) {
+        list->name(i);
+        const int label = list->label(i);
+        if (label >= 0) list->classes().at(static_cast<std::size_t>(label));
+      }
+    });
+  return 0;
 }

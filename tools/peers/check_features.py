@@ -8,13 +8,15 @@
 Pixels must be those of Resize(short side), then Resize([size, size]) or
 CenterCrop(size), byte for byte (Pillow decodes as the same libjpeg does to within
 a level: of pixels that differ the largest difference is printed); features, pooled
-or res5, those of torchvision's network on the same pixels to 1e-4.
+or res5, those of torchvision's network on the same pixels to 1e-4. The Pillow
+installed must be of the side of 13 that --pillow chose (13 unless said).
 """
 import argparse
 import json
 import sys
 
 import numpy as np
+import PIL
 import torch
 import torchvision
 from PIL import Image
@@ -30,6 +32,10 @@ def main():
     parser.add_argument('--depth', type=int, default=50)
     args = parser.parse_args()
     info = json.load(open(f'{args.folder}/info.json'))
+    ours, here = info.get('pillow', 12), int(PIL.__version__.split('.')[0])
+    if (ours < 13) != (here < 13):
+        sys.exit(f'{args.folder} is resized as by Pillow {ours}, this is Pillow '
+                 f'{PIL.__version__}: expected music_features --pillow {min(here, 13)}')
     names = open(f'{args.folder}/files.txt').read().splitlines()
     images = np.load(f'{args.folder}/images.npy')
     features = np.load(f'{args.folder}/features.npy')

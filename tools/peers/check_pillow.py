@@ -11,8 +11,8 @@ the same parameters. Exits 1 unless no byte of exact mode differs and fast mode
 stays within a mean of 1 of 255.
 
 Decoding is compared first and operations then start from our pixels: Pillow's
-wheels bring a libjpeg-turbo of their own. Needs Pillow 10.2 to 12: from 13 on it
-resizes tall crops in another order (docs/numerics.md), and their bytes differ.
+wheels bring a libjpeg-turbo of their own. Needs Pillow 10.2 or later; the resize
+is that of the installed release (augment.pillow, docs/numerics.md).
 """
 import argparse
 import collections
@@ -139,6 +139,7 @@ def main():
     if not files:
         sys.exit(f'{options.photos}: no .jpg or .jpeg file')
     ours = Operations(options.build)
+    ours('pillow', 12 if int(PIL.__version__.split('.')[0]) < 13 else 13)
     decoded = Tally()
     tally, fast = (collections.defaultdict(Tally) for _ in range(2))
     for path in files:

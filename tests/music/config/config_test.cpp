@@ -173,6 +173,7 @@ TEST_SUITE("config") {
       if (key.name == "method.name") continue;  // below
       Config base = resolve({}).value;
       if (!key.method.empty()) base.method.name = key.method;
+      if (key.name == "augment.pillow") base.augment.mode = data::AugmentMode::kExact;
       Config changed = base;
       const Field field = key.field(changed);
       if (auto* b = std::get_if<bool*>(&field)) **b = !**b;
@@ -214,6 +215,27 @@ TEST_SUITE("config") {
     CHECK(hash("demo") == "e8fdda58c53b6ad6bbf94f8f77f3505b");
     CHECK(hash("paper") == "d13678d1d3b86d039bae96b54fcb0684");
     CHECK(hash("cifar10-cpu") == "863aba06aa7669d9d68f2c84cd155261");
+  }
+
+  TEST_CASE("Pillow's release counts where exact mode uses it") {
+    const auto config = [](std::vector<std::pair<std::string, std::string>> f) {
+      return resolve({{}, {}, std::move(f)}).value;
+    };
+    const Config fast = config({}), fast12 = config({{"augment.pillow", "12"}});
+    CHECK(config_hash(fast) == config_hash(fast12));
+    CHECK(differences(deciding_settings(fast12), fast).empty());
+    const Config exact = config({{"augment.mode", "exact"}});
+    const Config exact12 =
+        config({{"augment.mode", "exact"}, {"augment.pillow", "12"}});
+    // What a checkpoint from before the key says: of 12.
+    CHECK_FALSE(contains(deciding_settings(exact12), "pillow"));
+    CHECK(differences(deciding_settings(exact12), exact) ==
+          std::vector<std::string>{"augment.pillow 12 -> 13"});
+    CHECK(differences(deciding_settings(exact), exact12) ==
+          std::vector<std::string>{"augment.pillow 13 -> 12"});
+    CHECK(differences(deciding_settings(exact), fast) ==
+          std::vector<std::string>{"augment.mode \"exact\" -> \"fast\""});
+    CHECK(contains(failure({{}, {}, {{"augment.pillow", "11"}}}), "augment.pillow"));
   }
 
   TEST_CASE("a method has its settings, and is hashed with them alone") {
