@@ -191,6 +191,9 @@ TEST_SUITE("codec") {
     CHECK(refusal(blank(4096, 4096)).empty());
     CHECK(contains(refusal(blank(4097, 4096)), "pixels cannot be in 34 bytes"));
     CHECK(contains(refusal(blank(16383, 10922)), "pixels cannot be in 34 bytes"));
+    auto large = blank(16383, 10000);
+    large.resize(200'000);
+    CHECK(contains(refusal(large), "lossless pixels, limit 134217728 in all"));
   }
 
   TEST_CASE("what other formats are is said, with a way to convert them") {
