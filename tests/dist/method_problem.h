@@ -58,13 +58,14 @@ inline std::vector<MethodProblem> few_sample_problems() {
     if (c.spec.method.name == MocoV2::kName &&
         c.spec.method.of<MocoV2>().group > 0)
       continue;
-    // VICReg's loss wants a variance, and of two samples batch norm leaves little
-    // but signs.
+    // Of two samples batch norm leaves little but signs, and these two losses are
+    // of variances; VICReg's of one sample is refused.
     const bool vicreg = c.spec.method.name == Vicreg::kName;
+    const bool variances = vicreg || c.spec.method.name == BarlowTwins::kName;
     for (const std::int64_t micro : {0, 3})
       for (const std::int64_t batch :
-           {std::int64_t{8}, std::max<std::int64_t>(few, vicreg ? 3 : 0)}) {
-        std::int64_t last = vicreg ? 2 : 1;
+           {std::int64_t{8}, std::max<std::int64_t>(few, variances ? 3 : 0)}) {
+        std::int64_t last = vicreg ? 3 : 1;
         if (c.spec.method.name == MocoV2::kName)
           c.spec.method.of<MocoV2>().queue = 4 * batch;
         if (c.name == "swav/queue") c.spec.method.of<Swav>().queue = 2 * batch;
