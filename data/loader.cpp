@@ -24,27 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kReplacements = 16;       // draws before giving up
-constexpr std::int64_t kBadAllowed = 3;  // in an epoch, however short
-
-}  // namespace
-
-std::int64_t bad_allowed(std::int64_t images, double share) {
-  return std::max(kBadAllowed, static_cast<std::int64_t>(
-                                   share * static_cast<double>(images)));
-}
-
-void check_bad(std::int64_t bad, std::int64_t images, double share,
-               const std::string& last) {
-  const std::int64_t limit = bad_allowed(images, share);
-  if (bad > limit)
-    throw error(ExitCode::kData,
-                "[loader] {} of the epoch's {} images cannot be read, limit "
-                "{}{}{}", bad, images, limit, last.empty() ? "" : "; the last is ",
-                last);
-}
-
-namespace {
+constexpr int kReplacements = 16;  // draws before giving up
 
 // What was bad in the batches delivered, and whether it is too much.
 class Quarantine {

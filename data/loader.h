@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/augment_spec.h"
+#include "data/bad_images.h"
 #include "data/dataset.h"
 #include "engine/core/buffer.h"
 #include "engine/core/tensor.h"
@@ -76,17 +77,6 @@ struct Batch {
   }
 };
 
-struct BadSample {
-  std::int64_t epoch, sample;
-  std::string name, reason;
-  std::int64_t place = 0;  // in the epoch, of the sample that it was read for
-};
-
-// Bad images that an epoch or an evaluation of so many may have.
-std::int64_t bad_allowed(std::int64_t images, double share);
-// kData where `bad` of them were more. last: names one, or is empty.
-void check_bad(std::int64_t bad, std::int64_t images, double share,
-               const std::string& last = "");
 
 struct LoaderStats {
   std::int64_t batches = 0, samples = 0;  // delivered

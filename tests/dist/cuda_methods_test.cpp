@@ -8,7 +8,7 @@
 #include <initializer_list>
 
 #include "tests/dist/device_world.h"
-#include "tests/dist/method_problem.h"
+#include "tests/dist/few_samples.h"
 #include "tests/support/margin.h"
 
 namespace {

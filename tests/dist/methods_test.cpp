@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "tests/dist/method_problem.h"
+#include "tests/dist/few_samples.h"
 #include "tests/support/margin.h"
 
 namespace {
