@@ -89,7 +89,7 @@ check() {
       only("^(jpeglib|jerror|turbojpeg)\\.h", "^data/jpeg\\.")
       only("^archive", "^data/tar[._]")
       only("^(stb/|png\\.h)", "^data/png\\.")
-      only("^hwy/", "^(data/fast/.*_simd\\.cpp|tests/data/(fast_|instruction_sets))")
+      only("^hwy/", "^((data/fast|engine/cpu)/.*_simd\\.cpp|tests/(data/fast_|support/instruction_sets))")
       only("^linear\\.h", "^tests/music/eval/liblinear_test\\.")
       only("^(doctest/|.*/doctest\\.h)", "^tests/")
       only("^(onnx/|google/protobuf/)", "^music/formats/onnx_")

@@ -6,6 +6,7 @@
 #include "engine/cpu/elementwise.h"
 #include "engine/cpu/gemm.h"
 #include "engine/cpu/onednn.h"
+#include "engine/cpu/winograd.h"
 
 namespace music::cpu {
 namespace {
@@ -182,6 +183,19 @@ class ConvBackwardWeights final : public Convolution {
   dnnl::reorder to_plain_;
 };
 
+// Forward, and backward data as a forward pass with turned weights.
+std::unique_ptr<Kernel> winograd_kernel(const char* op, const KernelRequest& r,
+                                        const Shape& from, const Shape& w,
+                                        const Shape& to, int pad,
+                                        bool transposed) {
+  require_f32(r, op);
+  const WinogradConvolution body(from, w, to, pad, transposed);
+  return function_kernel(body.workspace_bytes(), [body](const KernelArgs& args) {
+    body.run(args.in[0].f32(), args.in[1].f32(), {}, args.out[0].f32(),
+             args.workspace);
+  });
+}
+
 // A 1x1 convolution of stride 1 is a matrix product over all pixels. oneDNN's
 // NHWC backward kernels run those at 100-200 GFLOP/s a core where its sgemm
 // runs at 190-230; forward they are level.
@@ -205,8 +219,10 @@ std::unique_ptr<Kernel> make(const char* op, const KernelRequest& r,
 
 std::unique_ptr<Kernel> make_conv2d_forward(const KernelRequest& r,
                                             Conv2dSpec spec) {
-  return make<ConvForward>("conv2d", r, r.in[0].shape, r.in[1].shape,
-                           r.out[0].shape, spec);
+  const Shape x = r.in[0].shape, w = r.in[1].shape, y = r.out[0].shape;
+  if (winograd_pays(w, y, spec))
+    return winograd_kernel("conv2d", r, x, w, y, spec.pad, false);
+  return make<ConvForward>("conv2d", r, x, w, y, spec);
 }
 
 std::unique_ptr<Kernel> make_conv2d_backward_data(const KernelRequest& r,
@@ -220,6 +236,10 @@ std::unique_ptr<Kernel> make_conv2d_backward_data(const KernelRequest& r,
             0, args.out[0].f32(), c);
     });
   }
+  const Shape dy = r.in[0].shape, dx = r.out[0].shape;
+  if (winograd_pays(ws, dx, spec))
+    return winograd_kernel("conv2d_backward_data", r, dy, ws, dx, 2 - spec.pad,
+                           true);
   return make<ConvBackwardData>("conv2d_backward_data", r, r.out[0].shape,
                                 r.in[1].shape, r.in[0].shape, spec);
 }
@@ -234,6 +254,16 @@ std::unique_ptr<Kernel> make_conv2d_backward_weights(const KernelRequest& r,
       sgemm(true, false, k, c, m, 1, args.in[1].f32(), k, args.in[0].f32(), c,
             0, args.out[0].f32(), c);
     });
+  }
+  const Shape x = r.in[0].shape, dy = r.in[1].shape;
+  if (winograd_pays(ws, dy, spec)) {
+    require_f32(r, "conv2d_backward_weights");
+    const WinogradWeightGradient body(x, dy, spec.pad);
+    return function_kernel(
+        body.workspace_bytes(), [body](const KernelArgs& args) {
+          body.run(args.in[0].f32(), args.in[1].f32(), args.out[0].f32(),
+                   args.workspace);
+        });
   }
   return make<ConvBackwardWeights>("conv2d_backward_weights", r, r.in[0].shape,
                                    r.out[0].shape, r.in[1].shape, spec);

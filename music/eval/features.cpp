@@ -95,9 +95,12 @@ FeatureSummary stream_features(Model& model, const data::Dataset& dataset,
   loading.workers = spec.workers;
   loading.rank = spec.rank;
   loading.world = spec.world;
-  // No part is larger than this.
-  loading.batch = std::min(
-      spec.batch, (dataset.size() + spec.world - 1) / spec.world);
+  // The largest part in batches of equal size: a short one costs as much as a
+  // whole one.
+  const std::int64_t part =
+      std::max<std::int64_t>(1, (dataset.size() + spec.world - 1) / spec.world);
+  const std::int64_t batches = (part + spec.batch - 1) / spec.batch;
+  loading.batch = (part + batches - 1) / batches;
   FeatureExecutable executable(model, spec, loading.batch);
   data::EvalLoader loader(dataset, loading);
   std::vector<float> rows(

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "tests/data/fast_instruction_sets.h"
+#include "tests/support/instruction_sets.h"
 #include "tests/data/photos.h"
 #include "tests/support/margin.h"
 
@@ -122,7 +122,7 @@ TEST_SUITE("fast") {
     }
     AugmentScratch scratch;
     std::vector<Pixels> reference;
-    const int sets = for_each_instruction_set([&](const std::string& name) {
+    const int sets = test::for_each_instruction_set([&](const std::string& name) {
       CAPTURE(name);
       std::vector<Pixels> made;
       for (int size : {8, 33, 96})

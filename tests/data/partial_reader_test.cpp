@@ -14,7 +14,7 @@
 #include "engine/core/error.h"
 #include "engine/core/rng.h"
 #include "tests/data/image_goldens.h"
-#include "tests/data/fast_instruction_sets.h"
+#include "tests/support/instruction_sets.h"
 #include "tests/data/photos.h"
 
 TEST_SUITE("partial_reader") {
@@ -107,7 +107,7 @@ TEST_SUITE("partial_reader") {
     const ImageGoldens goldens;
     PartialReader reader;
     Image whole;
-    const int sets = for_each_instruction_set([&](const std::string& name) {
+    const int sets = test::for_each_instruction_set([&](const std::string& name) {
       CAPTURE(name);
       music::Rng rng(4, music::RngPurpose::kTest);
       for (const GoldenCase& c : goldens.of("file")) {

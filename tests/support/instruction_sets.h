@@ -1,5 +1,5 @@
 #pragma once
-// The SIMD kernels of data/fast on every instruction set this machine has.
+// Kernels of Highway on every instruction set this machine has.
 
 // Tests may be compiled for Highway's AVX3_DL (Sapphire Rapids, Zen 5), which it
 // then does not compile for unless asked to: findings/highway-native.sh.
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string>
 
-namespace music::data {
+namespace music::test {
 
 // Calls what with the name of each, while it is the one chosen. Returns how
 // many there are.
@@ -30,4 +30,4 @@ int for_each_instruction_set(const Call& what) {
   return count;
 }
 
-}  // namespace music::data
+}  // namespace music::test
