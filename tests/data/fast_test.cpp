@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "data/augment.h"
-#include "tests/support/instruction_sets.h"
 #include "tests/data/photos.h"
+#include "tests/support/instruction_sets.h"
 #include "tests/support/margin.h"
 
 TEST_SUITE("fast") {
@@ -124,7 +124,8 @@ TEST_SUITE("fast") {
     }
     AugmentScratch scratch;
     std::vector<Pixels> reference;
-    const int sets = test::for_each_instruction_set([&](const std::string& name) {
+    const int sets = music::test::for_each_instruction_set(
+        [&](const std::string& name) {
       CAPTURE(name);
       std::vector<Pixels> made;
       for (int size : {8, 33, 96})

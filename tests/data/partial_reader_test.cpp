@@ -107,7 +107,7 @@ TEST_SUITE("partial_reader") {
     const ImageGoldens goldens;
     PartialReader reader;
     Image whole;
-    const int sets = test::for_each_instruction_set([&](const std::string& name) {
+    const int sets = music::test::for_each_instruction_set([&](const std::string& name) {
       CAPTURE(name);
       music::Rng rng(4, music::RngPurpose::kTest);
       for (const GoldenCase& c : goldens.of("file")) {
