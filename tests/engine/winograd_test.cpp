@@ -156,8 +156,8 @@ struct Samples {
   }
 };
 
-TEST_SUITE("engine") {
-  TEST_CASE("winograd: every pass, on every instruction set, as sums in double") {
+TEST_SUITE("winograd") {
+  TEST_CASE("every pass, on every instruction set, as sums in double") {
     for (const Problem& p : kProblems) {
       CAPTURE(p.name());
       const Floats x = random(p.x(), 1), w = random(p.weights(), 2),
@@ -191,7 +191,7 @@ TEST_SUITE("engine") {
     }
   }
 
-  TEST_CASE("winograd: the same bits with any number of threads") {
+  TEST_CASE("the same bits with any number of threads") {
     const int before = omp_get_max_threads();
     for (const Problem& p : kProblems) {
       CAPTURE(p.name());
@@ -208,7 +208,7 @@ TEST_SUITE("engine") {
     omp_set_num_threads(before);
   }
 
-  TEST_CASE("winograd: only where it gains") {
+  TEST_CASE("only where it gains") {
     CHECK(winograd_pays({32, 3, 3, 32}, {8, 8, 8, 32}, {1, 1}));
     CHECK_FALSE(winograd_pays({32, 3, 3, 32}, {8, 8, 8, 32}, {2, 1}));
     CHECK_FALSE(winograd_pays({32, 1, 1, 32}, {8, 8, 8, 32}, {1, 0}));
