@@ -346,7 +346,7 @@ preview() {
   cmp -s "$work/a.png" "$work/c.png" && fail "two epochs have the same views"
   # A PNG under another format's name.
   for name in x.jpg x.JPEG x.tiff x.pdf x.npy; do
-    expect 2 'would be a PNG, expected a name that ends in .png' "${preview[@]}" --sheet "$work/$name"
+    expect 2 'would be a PNG, expected a name that ends in .png$' "${preview[@]}" --sheet "$work/$name"
     [[ ! -e $work/$name ]] || fail "$name was written"
   done
   for name in plain v1.2 y.PNG; do

@@ -110,7 +110,7 @@ int preview_main(int argc, char** argv) {
   if (!config) return 0;
   const Config& c = config->value;
   require(c, {"data.path"});
-  data::require_extension("--sheet", path, "a PNG", {"png", "apng"});
+  data::require_extension("--sheet", path, "a PNG", {"png"});
   refuse_inside(path, c.data.path);
   setup_logging(c.train.log_level);
 

@@ -254,7 +254,8 @@ TEST_CASE("labels are needed, and two of them") {
   const Scratch s;
   fill(s.path / "one", {"a"}), fill(s.path / "two", {"a", "b"});
   says(message(s.path / "one", s.path / "two"), "images of one class only (0 (a))");
-  says(message(s.path / "two", s.path / "one" / "a"), "has no label");
+  says(message(s.path / "two", s.path / "one" / "a"), "has no label, nor has 1 "
+       "more image: expected class sub-folders, a list with class numbers, shards with KEY.cls, CIFAR");
   says(message(s.path / "two", s.path / "none"), "no such file or folder");
 }
 
