@@ -151,9 +151,8 @@ void Run::resume() {
 void Run::describe() const {
   const Parameters& p = trainer_.model().parameters();
   const auto memory = trainer_.memory();
-  spdlog::info("[run] {}, {} an epoch, {} in all; learning "
-               "rate up to {:.4g}{}", counted(dataset_->size(), "image"),
-               counted(trainer_.steps_per_epoch(), "step"),
+  spdlog::info("[run] {}, {} an epoch, {} in all; learning rate up to {:.4g}{}",
+               counted(dataset_->size(), "image"), counted(trainer_.steps_per_epoch(), "step"),
                counted(trainer_.total_steps(), "step"),
                trainer_.peak_rate(),
                communicator_.size() > 1
