@@ -12,6 +12,8 @@
 
 #include "data/dataset_files.h"
 #include "data/foreign_data.h"
+#include "data/tally.h"
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 
 namespace music::data {
@@ -50,7 +52,8 @@ fs::path batch_folder(const fs::path& path, const Version& version) {
 
 class Cifar : public Dataset {
  public:
-  Cifar(const Version& version, const fs::path& folder) : version_(version) {
+  Cifar(const Version& version, const fs::path& folder, Split split)
+      : version_(version), labels_matter_(split != Split::kPretrain) {
     classes_ = read_class_names(folder / version.class_names, version.classes);
   }
 
@@ -78,11 +81,14 @@ class Cifar : public Dataset {
                        static_cast<std::streamsize>(record_bytes)))
         throw error(ExitCode::kData, "[dataset] cannot read {}", path.string());
       labels_[i] = static_cast<std::uint8_t>(record[version_.labels - 1]);
-      if (labels_[i] >= version_.classes)
-        throw error(ExitCode::kData,
-                    "[dataset] {}: record {} has label {}, expected 0 to {}",
-                    path.string(), i - first, labels_[i],
-                    version_.classes - 1);
+      if (labels_[i] >= version_.classes) {
+        if (labels_matter_)
+          throw error(ExitCode::kData,
+                      "[dataset] {}: record {} has label {}, expected 0 to {}",
+                      path.string(), i - first, labels_[i],
+                      version_.classes - 1);
+        out_of_range_.add(fmt::format("{} of {}", labels_[i], name_of(i)));
+      }
       const char* in = record.data() + version_.labels;
       std::uint8_t* out = pixels_.data() + i * kPixels;
       for (std::size_t p = 0; p < kPlane; ++p)
@@ -96,15 +102,14 @@ class Cifar : public Dataset {
   }
   const std::vector<std::string>& classes() const override { return classes_; }
   int label(std::int64_t i) const override {
-    return labels_[static_cast<std::size_t>(i)];
+    const int label = labels_[static_cast<std::size_t>(i)];
+    return label < version_.classes ? label : -1;
   }
   std::string name(std::int64_t i) const override {
-    const auto at = static_cast<std::size_t>(i);
-    const auto file =
-        std::find_if(files_.rbegin(), files_.rend(),
-                     [at](const File& f) { return f.first <= at; });
-    return fmt::format("{}:{}", file->name, at - file->first);
+    return name_of(static_cast<std::size_t>(i));
   }
+  // Labels that are no class's, where they do not matter.
+  const Tally& out_of_range() const { return out_of_range_; }
   void read(std::int64_t i, Image& image) const override {
     image.borrow(pixels_.data() + static_cast<std::size_t>(i) * kPixels, kSide,
                  kSide);
@@ -116,7 +121,16 @@ class Cifar : public Dataset {
     std::size_t first;  // number of its first image
   };
 
+  std::string name_of(std::size_t at) const {
+    const auto file =
+        std::find_if(files_.rbegin(), files_.rend(),
+                     [at](const File& f) { return f.first <= at; });
+    return fmt::format("{}:{}", file->name, at - file->first);
+  }
+
   const Version& version_;
+  const bool labels_matter_;
+  Tally out_of_range_;
   std::vector<File> files_;
   std::vector<std::string> classes_;
   std::vector<std::uint8_t> labels_, pixels_;
@@ -160,15 +174,19 @@ std::unique_ptr<Dataset> open_cifar(const std::string& path,
   const Version& version = version_of(format);
   const fs::path folder = batch_folder(path, version);
   const auto& names = split == Split::kTest ? version.test : version.train;
-  auto dataset = std::make_unique<Cifar>(version, folder);
+  auto dataset = std::make_unique<Cifar>(version, folder, split);
   std::string missing;
   for (const std::string& name : names)
     if (fs::is_regular_file(folder / name)) dataset->add(folder / name);
     else missing += (missing.empty() ? "" : ", ") + name;
   if (dataset->size() > 0) {
     if (!missing.empty())
-      spdlog::warn("[dataset] {}: {} of {} not there; {} images", folder.string(),
-                   missing, version.name, dataset->size());
+      spdlog::warn("[dataset] {}: {} of {} not there; {}", folder.string(),
+                   missing, version.name, counted(dataset->size(), "image"));
+    if (const Tally& wrong = dataset->out_of_range(); wrong.count > 0)
+      spdlog::warn("[dataset] {}: {} out of range ({}), which may tell of damage; "
+                   "expected 0 to {}", folder.string(), wrong.of("label"),
+                   wrong.list(), version.classes - 1);
     return dataset;
   }
   const std::string download = downloaded_records(folder.string());

@@ -22,6 +22,7 @@
 #include "data/image_list.h"
 #include "data/index_cache.h"
 #include "data/tally.h"
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
@@ -100,8 +101,8 @@ void require_labels(SampleTable& table, const std::string& path) {
   const auto beside = std::find(table.labels.begin(), table.labels.end(), -1);
   const auto labelled = static_cast<std::size_t>(beside - table.labels.begin());
   if (beside == table.labels.end()) return;
-  spdlog::warn("[dataset] {}: {} images beside the class folders are left out ({})",
-               path, table.labels.size() - labelled,
+  spdlog::warn("[dataset] {}: {} beside the class folders left out ({})", path,
+               counted(std::ssize(table.labels) - static_cast<std::int64_t>(labelled), "image"),
                one_line(table.names[labelled]));
   table.names.resize(labelled);
   table.labels.resize(labelled);
@@ -168,8 +169,11 @@ void check_files(const Dataset& list, const ImageList& parsed, const std::string
       fs::path(path).parent_path());
   if (missing.count == std::ssize(found))
     throw error(ExitCode::kData,
-                "[dataset] {}: none of the {} images it lists is a file ({}): {}", path,
-                missing.count, missing.list(), hint);
+                "[dataset] {}: {} is a file ({}): {}", path,
+                missing.count == 1 ? "not the one image it lists"
+                                   : fmt::format("none of the {} images it lists",
+                                                 missing.count),
+                missing.list(), hint);
   spdlog::warn("[dataset] {}: {} of the {} images it lists cannot be read ({}), no such "
                "file: {}", path, missing.count, found.size(), missing.list(), hint);
 }
@@ -193,8 +197,8 @@ void check_duplicates(const ImageList& list, const std::string& path) {
     other_labels += list.labels[i] != list.labels[at->second];
   }
   if (again == 0) return;
-  spdlog::warn("[dataset] {}: {} of its {} lines name an image again{} ({}{}): it counts as "
-               "often as it is listed", path, again, list.paths.size(),
+  spdlog::warn("[dataset] {}: {} of its {} lines {} an image again{} ({}{}): it counts as "
+               "often as it is listed", path, again, list.paths.size(), again == 1 ? "names" : "name",
                other_labels > 0 ? fmt::format(", {} with another class", other_labels) : "",
                first, again > 1 ? ", ..." : "");
 }
@@ -230,8 +234,9 @@ std::unique_ptr<Dataset> open_folder(const std::string& path, Split split) {
   if (split != Split::kPretrain) {
     require_labels(*table, path);
   } else if (!table->classes.empty() && table->labels.back() < 0) {
-    spdlog::info("[dataset] {}: {} images beside its folders count too", path,
-                 std::count(table->labels.begin(), table->labels.end(), -1));
+    const auto beside = std::count(table->labels.begin(), table->labels.end(), -1);
+    spdlog::info("[dataset] {}: {} beside its folders {} too", path,
+                 counted(beside, "image"), beside == 1 ? "counts" : "count");
   }
   return std::make_unique<FileDataset>(std::move(*table), path);
 }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/extension_tallies.h"
 #include "data/folder_names.h"
 #include "data/foreign_data.h"
 #include "data/picture_format.h"
@@ -28,32 +29,6 @@ namespace music::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-using Tallies = std::map<std::string, Tally, std::less<>>;
-
-// "2 .bmp, 1 .gif", the most frequent first.
-std::string count_by_extension(const Tallies& tallies) {
-  std::vector<std::pair<std::int64_t, std::string>> counts;
-  for (const auto& [extension, tally] : tallies)
-    counts.emplace_back(-tally.count, extension);
-  std::sort(counts.begin(), counts.end());
-  std::string out;
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (i == 6) return out + ", ...";
-    out += fmt::format("{}{} {}", i == 0 ? "" : ", ", -counts[i].first,
-                       counts[i].second.empty()
-                           ? "without extension"
-                           : fmt::format(".{}", one_line(counts[i].second)));
-  }
-  return out;
-}
-
-const Tally* most_frequent(const Tallies& tallies) {
-  const Tally* most = nullptr;
-  for (const auto& [extension, tally] : tallies)
-    if (!most || tally.count > most->count) most = &tally;
-  return most;
-}
 
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
@@ -299,11 +274,9 @@ void Lister::write_notes() {
   for (const auto& [extension, tally] : pictures_) pictures.add(tally);
   for (const auto& [extension, tally] : archives_) archives.add(tally);
   note(pictures, [&] {
-    const PictureFormat most =
-        format_of_extension(extension_of(most_frequent(pictures_)->names[0]));
     return fmt::format("{} in formats that are not read left out: {} ({}); {}",
                        pictures.of("picture"), count_by_extension(pictures_),
-                       pictures.list(), format_remedy(most));
+                       pictures.list(), remedies(pictures_));
   });
   note(archives, [&] {
     return fmt::format("{} not looked into ({}): unpack what belongs to the data",
@@ -342,8 +315,7 @@ void Lister::refuse() const {
   std::string found, why;
   if (const Tally* most = most_frequent(pictures_)) {
     found = fmt::format("{} ({})", count_by_extension(pictures_), most->list());
-    why = fmt::format(", not read: {}",
-                      format_remedy(format_of_extension(extension_of(most->names[0]))));
+    why = fmt::format(", not read: {}", remedies(pictures_));
   } else if (!archives_.empty() || !others_.empty()) {
     const Tallies& all = archives_.empty() ? others_ : archives_;
     const Tally& most = *most_frequent(all);

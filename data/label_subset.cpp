@@ -251,8 +251,9 @@ Numbers listed(const Dataset& dataset, const std::string& path) {
   }
   if (!missing.empty())
     throw error(ExitCode::kData,
-                "[labels] {} of {} images of {} are not in the data: {}",
-                missing.size(), lines.size(), path, some_of(missing));
+                "[labels] {} of {} images of {} {} not in the data: {}",
+                missing.size(), lines.size(), path,
+                missing.size() == 1 ? "is" : "are", some_of(missing));
   std::vector<std::string> lacking;
   for (std::size_t c = 0; c < has.size(); ++c)
     if (!has[c]) lacking.push_back(classes[c]);

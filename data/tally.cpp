@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "engine/core/format.h"
+#include "engine/core/counted.h"
 #include "engine/core/text.h"
 
 namespace music::data {
@@ -25,7 +25,7 @@ std::string Tally::list() const {
 }
 
 std::string Tally::of(std::string_view one) const {
-  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
+  return counted(count, one);
 }
 
 }  // namespace music::data

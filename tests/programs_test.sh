@@ -282,7 +282,8 @@ corrupt_one() {
     4) { printf '\xff\xd8\xff'; seq 500; } >"$file" ;;
     5) { printf 'GIF89a'; tail -c +7 "$work/was"; } >"$file" ;;
     6) tail -c +2 "$work/was" >"$file" ;;
-    7) ln -sf no/such/file "$file" ;;
+    7) echo 'version https://git-lfs.github.com/spec/v1' >"$work/pointer"
+      ln -sf "$work/pointer" "$file" ;;
     8) head -c "$(stat -c %s "$work/was")" /dev/zero >"$file" ;;
     # The start of frame asks for 65,500 x 65,500 pixels.
     9) LC_ALL=C sed 's/\xff\xc0\x00\x11\x08..../\xff\xc0\x00\x11\x08\xff\xdc\xff\xdc/' \
@@ -297,6 +298,8 @@ corrupt() {
     corrupt_one $i "${files[i * 20 + 3]}"
     bad+=("${files[i * 20 + 3]}")
   done
+  # A link to nothing is no image: said, not among the damaged ones.
+  ln -s no/such/file "${files[0]%/*}/gone.jpg"
   local many=("$build/music_train" "${tiny[@]}" --data "$work/many/train" --bad-max 0.06
     --train.log_level error)
   "${many[@]}" --out "$work/one" || fail "training with damaged images: exit $?"
@@ -322,7 +325,12 @@ corrupt() {
   expect 3 'of the epoch.s 200 images cannot be read, limit 8' "${many[@]}" \
     --bad-max 0.04 --out "$work/refused"
   expect 3 'many/train/' "${many[@]}" --bad-image abort --out "$work/aborted"
-  "${many[@]}" --bad-image zero --out "$work/zero" || fail "--bad-image zero"
+  "${many[@]}" --bad-image zero --train.log_level warn --out "$work/zero" 2>"$work/said" ||
+    fail "--bad-image zero"
+  (($(grep -c '; black in its place$' "$work/said") == 10)) || fail "said: $(cat "$work/said")"
+  grep -q '1 link to what is not there (.*/gone.jpg)' "$work/said" ||
+    fail "said: $(cat "$work/said")"
+  grep -q replaced "$work/said" && fail "black images are called replaced"
   [[ $(weights "$work/zero") != $(weights "$work/one") ]] ||
     fail "black images train to the same weights as replaced ones"
 }
@@ -336,6 +344,14 @@ preview() {
   grep -q '5 of 96 images' "$work/said" || fail "said: $(cat "$work/said")"
   cmp "$work/a.png" "$work/b.png" || fail "the sheet depends on workers"
   cmp -s "$work/a.png" "$work/c.png" && fail "two epochs have the same views"
+  # A PNG under another format's name.
+  for name in x.jpg x.JPEG x.tiff x.pdf x.npy; do
+    expect 2 'would be a PNG, expected a name that ends in .png$' "${preview[@]}" --sheet "$work/$name"
+    [[ ! -e $work/$name ]] || fail "$name was written"
+  done
+  for name in plain v1.2 y.PNG; do
+    "${preview[@]}" --sheet "$work/$name" --images 2 >/dev/null || fail "a sheet called $name"
+  done
   # It is an image like any other: three sets of three tiles wide, two high.
   mkdir "$work/sheets" && cp "$work/a.png" "$work/c.png" "$work/sheets"
   [[ $(head -c 24 "$work/a.png" | tail -c 8 | od -An -tu1 | tr -s ' ') == \
@@ -349,7 +365,7 @@ shards() {
   local shard=$build/music_shard
   "$shard" --data "$work/data" --out "$work/s/train" --shard-mib 1 --in-order \
     >"$work/said" || fail "music_shard"
-  grep -q '96 images in 1 shards' "$work/said" || fail "said: $(cat "$work/said")"
+  grep -q '96 images in 1 shard,' "$work/said" || fail "said: $(cat "$work/said")"
   "$shard" --data "$work/data" --split test --out "$work/s/val" >/dev/null ||
     fail "music_shard --split test"
   train --out "$work/files" || fail "training from files"
@@ -380,6 +396,7 @@ plan() {
     --device cpu
   expect 2 'processes 3 on 2 nodes of 2: expected 4' \
     "$p" --processes 3 --nodes 2 --gpus 2
+  "$p" --preset demo --extend --epochs 300 >/dev/null || fail "a plan of a run to extend"
   expect 2 'at least one sample' "$p" --nodes 2 --gpus 8 --batch-size 8
   expect 2 'network' "$p" --nodes 2 --network token-ring
   expect 3 'is not a profile' "$p" --preset demo \

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "data/written_name.h"
 #include "dist/threads.h"
 #include "engine/core/rng.h"
 #include "engine/io/file.h"
@@ -210,6 +211,7 @@ int bench_main(int argc, char** argv) {
   app.add_flag("--json", o.json,
                "print a line of JSON, and one with more in it after each peer");
   if (!parse(app, argc, argv)) return 0;
+  data::require_extension("--profile-json", o.profile_file, "JSON", {"json", "txt"});
   omp_set_num_threads(dist::choose_threads(o.threads, 0).compute);
 
   const Compute compute = choose_compute(o.device, o.precision);

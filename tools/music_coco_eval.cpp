@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "data/written_name.h"
 #include "dist/threads.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
@@ -123,6 +124,7 @@ int coco_eval_main(int argc, char** argv) {
   add_options(app, o);
   if (!parse(app, argc, argv)) return 0;
   setup_logging("info");
+  data::require_extension("--out", o.out, "JSON", {"json", "jsonl", "txt"});
   if (!o.run.empty() && !std::filesystem::is_directory(o.run))
     throw error(ExitCode::kUsage, "[cli] --run {} is not a folder",
                 one_line(o.run));

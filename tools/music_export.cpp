@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "data/written_name.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
 #include "engine/io/pickle_file.h"
@@ -102,6 +103,19 @@ struct Content {
   }
 };
 
+// Of the name: .bin is anybody's.
+void check_name(const Options& o) {
+  const auto require = [&](std::string_view what,
+                           std::initializer_list<std::string_view> extensions) {
+    data::require_extension("--out", o.out, what, extensions);
+  };
+  if (o.to == "safetensors") require("safetensors", {"safetensors"});
+  else if (o.to == "npz") require("an .npz of NumPy", {"npz"});
+  else if (o.to == "onnx") require("ONNX", {"onnx"});
+  else if (o.to == "pth") require("a file of torch.save", {"pth", "pt", "ckpt", "tar"});
+  else require("a file of detectron2", {"pth", "pkl"});
+}
+
 fs::path projector_of(const Options& o) {
   if (!o.source.is_run())
     throw error(ExitCode::kUsage,
@@ -178,9 +192,6 @@ FileDigest write_detectron2(const Options& o, const EncoderWeights& weights,
                             const Content& content) {
   require_detectron2(weights.info.encoder);
   const fs::path yaml = fs::path(o.out).replace_extension(".yaml");
-  if (yaml == o.out)
-    throw error(ExitCode::kUsage, "[export] --out {}: expected .pth or .pkl",
-                o.out);
   std::vector<TensorEntry> named;
   for (TensorEntry t : content.entries) {
     t.name = detectron2_name(t.name);
@@ -235,6 +246,7 @@ int export_main(int argc, char** argv) {
                         o.to == "detectron2"))
     throw error(ExitCode::kUsage, "[export] --fc goes with the encoder as "
                 "safetensors, pth or npz");
+  check_name(o);
   const EncoderWeights weights = open_source(o.source);
   const FileDigest digest = write(o, weights);
   fmt::print("{}: {} of {} as {}, {} bytes, encoder {}\n", o.out, o.part,

@@ -6,8 +6,10 @@
 #include <chrono>
 #include <filesystem>
 
+#include "data/written_name.h"
 #include "dist/launch.h"
 #include "dist/stacks.h"
+#include "engine/core/counted.h"
 #include "engine/core/log.h"
 #include "engine/io/state_dict.h"
 #include "music/model/head_file.h"
@@ -231,7 +233,8 @@ void write(const Options& o, dist::Communicator& world) {
                    ? fmt::format("{} segments", opened.files.segments->count())
                    : fmt::format("{} wide", opened.files.width));
     if (left_out.count > 0)
-      fmt::print("{} images cannot be read: left_out.txt\n", left_out.count);
+      fmt::print("{} cannot be read: left_out.txt\n",
+                 counted(left_out.count, "image"));
   }
 }
 
@@ -240,6 +243,9 @@ int features_main(int argc, char** argv) {
   Options o;
   add_options(app, o);
   if (!parse(app, argc, argv)) return 0;
+  if (data::is_called_a_file(o.out))
+    throw error(ExitCode::kUsage, "[features] --out {} is the name of a file, expected "
+                "that of a folder for the files", o.out);
   const auto communicator = dist::join();
   dist::report_crashes(communicator->rank());
   setup_logging("info", communicator->rank(), communicator->size());

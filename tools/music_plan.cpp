@@ -36,7 +36,7 @@ int plan_main(int argc, char** argv) {
       ->check(CLI::Range(1, 1 << 20));
   scaling.add_to(app);
   app.add_flag("--json", json, "print one JSON object");
-  const auto resolved = configure(app, argc, argv);
+  const auto resolved = configure_training(app, argc, argv);
   if (!resolved) return 0;
   const bool predicts = scaling.settle(app);
   Config c = resolved->value;

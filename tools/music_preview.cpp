@@ -8,6 +8,7 @@
 #include "data/loader.h"
 #include "data/png.h"
 #include "data/resize.h"
+#include "data/written_name.h"
 #include "dist/threads.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
@@ -105,10 +106,11 @@ int preview_main(int argc, char** argv) {
       ->check(CLI::Range(1, 20))->capture_default_str();
   app.add_option("--epoch", epoch, "from 0; every epoch has views of its own")
       ->check(CLI::Range(0, 1'000'000))->capture_default_str();
-  const auto config = configure(app, argc, argv);
+  const auto config = configure_training(app, argc, argv);
   if (!config) return 0;
   const Config& c = config->value;
   require(c, {"data.path"});
+  data::require_extension("--sheet", path, "a PNG", {"png"});
   refuse_inside(path, c.data.path);
   setup_logging(c.train.log_level);
 

@@ -5,6 +5,8 @@
 #include <chrono>
 
 #include "data/shard_writer.h"
+#include "data/written_name.h"
+#include "engine/core/counted.h"
 #include "engine/core/log.h"
 #include "tools/cli.h"
 
@@ -58,6 +60,9 @@ int shard_main(int argc, char** argv) {
       ->check(CLI::IsMember({"abort", "skip"}))->capture_default_str();
   if (!parse(app, argc, argv)) return 0;
   setup_logging("info");
+  if (data::is_called_a_file(spec.out.string()))
+    throw error(ExitCode::kUsage, "[shards] --out {} is the name of a file, expected "
+                "that of a folder for the shards", spec.out.string());
   if (app.count("--name") == 0) spec.name = split;
   spec.shard_bytes = mib << 20;
   spec.shuffle = !in_order;
@@ -73,8 +78,8 @@ int shard_main(int argc, char** argv) {
       data::write_shards(*dataset, spec, Report(dataset->size()));
   for (const data::BadSample& bad : report.bad)
     spdlog::warn("[shards] left out {}: {}", bad.name, bad.reason);
-  fmt::print("{}: {} images in {} shards, {:.1f} MiB\n", spec.out.string(),
-             report.images, report.shards,
+  fmt::print("{}: {} in {}, {:.1f} MiB\n", spec.out.string(),
+             counted(report.images, "image"), counted(report.shards, "shard"),
              static_cast<double>(report.bytes) / (1 << 20));
   return 0;
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/core/counted.h"
+
 namespace music {
 namespace {
 
@@ -44,8 +46,9 @@ std::string score_table(const ScoreRecord& r) {
                                 protocol_hash(r.protocol, r.settings), settings);
   for (const auto& [role, data] : r.data.items())
     if (data.contains("images"))
-      out += fmt::format("{} {} images, {} classes\n", role, images_of(data),
-                         data.value("classes", 0));
+      out += fmt::format("{} {} image{}, {}\n", role, images_of(data),
+                         images_of(data) == "1" ? "" : "s",
+                         counted(data.value("classes", 0), "class", "classes"));
   std::size_t name = 5, score = 12;
   for (const auto& row : r.scores) {
     name = std::max(name, row.name.size());

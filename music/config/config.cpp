@@ -15,6 +15,8 @@
 #include <iterator>
 
 #include "data/label_subset.h"
+#include "data/written_name.h"
+#include "engine/core/counted.h"
 #include "engine/core/text.h"
 #include "layers/projector.h"
 #include "music/config/config_keys.h"
@@ -268,21 +270,23 @@ void check_schedule(ResolvedConfig& config) {
       s.warmup_epochs > epochs) {
     const double peak = s.base_lr * static_cast<double>(s.batch) / 256;
     config.warnings.push_back(fmt::format(
-        "the warm-up of {} epochs ({}) is longer than the run, train.epochs {}: "
+        "the warm-up of {} epoch{} ({}) is longer than the run, train.epochs {}: "
         "the learning rate rises to {:.4g} and never reaches its peak, {:.4g}",
-        s.warmup_epochs, config.origins.at("optim.warmup_epochs"), epochs,
+        s.warmup_epochs, s.warmup_epochs == 1 ? "" : "s",
+        config.origins.at("optim.warmup_epochs"), epochs,
         peak * epochs / s.warmup_epochs, peak));
   }
   if (s.kind == ScheduleKind::kSteps &&
       s.milestones.back() >= config.value.train.epochs)
     config.warnings.push_back(fmt::format(
-        "the milestone at epoch {} is not reached in {} epochs",
-        s.milestones.back(), config.value.train.epochs));
+        "the milestone at epoch {} is not reached in {}", s.milestones.back(),
+        counted(config.value.train.epochs, "epoch")));
 }
 
 // What no single key can say.
 void validate(ResolvedConfig& config) {
   const Config& c = config.value;
+  data::require_extension("train.trace", c.train.trace, "JSON", {"json", "txt"});
   check_ordered(config, "augment.scale", c.augment.scale);
   check_ordered(config, "augment.ratio", c.augment.ratio);
   check_ordered(config, "augment.blur_sigma", c.augment.blur_sigma);

@@ -74,8 +74,9 @@ std::vector<ConfigKey> common_keys() {
   return {
       // data
       {.name = "data.path", .field = FIELD(data.path),
-       .help = "images to learn from: a folder, a file list, tar shards, or "
-               "CIFAR-10, CIFAR-100 or STL-10 in their binary versions",
+       .help = "images to learn from: a folder, a file list, tar shards "
+               "(SHARDS#KEY chooses the image of a sample), or CIFAR-10, CIFAR-100 or "
+               "STL-10 in their binary versions",
        .decides = false, .aliases = {"data", "data-dir"}},
       {.name = "data.format",
        .field = WORDS(data.format, "auto", "folder", "list", "cifar10",

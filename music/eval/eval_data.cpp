@@ -9,6 +9,7 @@
 #include <set>
 #include <string_view>
 
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "music/eval/class_names.h"
@@ -39,9 +40,11 @@ std::vector<std::int64_t> count_labels(const Dataset& d,
   if (without > 0)
     throw error(ExitCode::kData,
                 "[eval] {} in {} has no label{}: expected class sub-folders, a list "
-                "or shards with labels, CIFAR, STL-10, or numbers from 0 in "
+                "with class numbers, shards with KEY.cls, CIFAR, STL-10, or numbers from 0 in "
                 "labels.npy", d.name(first), path,
-                without > 1 ? fmt::format(", nor have {} more images", without - 1)
+                without > 1 ? fmt::format(", nor {} {}",
+                                          without == 2 ? "has" : "have",
+                                          counted(without - 1, "more image"))
                             : "");
   return counts;
 }
@@ -254,8 +257,8 @@ class Matching {
     const auto& names = data_.train->classes();
     if (!untested.empty())
       data_.notes.push_back(fmt::format(
-          "{} of {} classes have no test image: {}", untested.size(),
-          data_.populated, list_classes(untested, names)));
+          "{} of {} classes {} no test image: {}", untested.size(), data_.populated,
+          untested.size() == 1 ? "has" : "have", list_classes(untested, names)));
     if (!empty.empty())
       data_.notes.push_back(fmt::format(
           "class{} {} of {} to {}: no image at all{}", empty.size() > 1 ? "es" : "",

@@ -230,8 +230,10 @@ void find_copies(const Dataset& train, const Dataset& test,
 
 std::string describe(const Repeats& r, std::int64_t images, const char* which) {
   if (r.again == 0) return "";
-  return fmt::format("{} of {} {} images stand there a second time, and count again{} "
+  return fmt::format("{} of {} {} images {} again{} "
                      "({}{})", r.again, images, which,
+                     r.again == 1 ? "stands there a second time, and counts"
+                                  : "stand there a second time, and count",
                      r.otherwise > 0
                          ? fmt::format(", {} under another label", r.otherwise)
                          : "", r.first, r.again > 1 ? ", ..." : "");
@@ -262,9 +264,11 @@ std::vector<std::string> refuse_overlap(const Dataset& train,
   const Overlap o = find_overlap(train, test);
   if (o.same > 0)
     throw error(ExitCode::kData,
-                "[eval] {} of {} test images in {} are training images of {} "
+                "[eval] {} of {} test images in {} {} of {} "
                 "({}{}): expected none, as a score of training images says "
-                "nothing", o.same, o.tested, test_path, train_path, o.first_same,
+                "nothing", o.same, o.tested, test_path,
+                o.same == 1 ? "is a training image" : "are training images",
+                train_path, o.first_same,
                 o.same > 1 ? ", ..." : "");
   const std::string of = o.compared < o.tested
                              ? fmt::format("{} compared", o.compared)
@@ -274,9 +278,12 @@ std::vector<std::string> refuse_overlap(const Dataset& train,
                   o.copies > 1 ? ", ..." : "");
   if (2 * o.distinct_copies > o.compared)
     throw error(ExitCode::kData,
-                "[eval] {} of {} test images in {} are copies of training images "
+                "[eval] {} of {} test images in {} {} "
                 "of {} {}: expected other images, as a score of training images "
-                "says nothing", o.copies, of, test_path, train_path, which);
+                "says nothing", o.copies, of, test_path,
+                o.copies == 1 ? "is a copy of a training image"
+                              : "are copies of training images",
+                train_path, which);
   std::vector<std::string> notes;
   if (o.copies > 0)
     notes.push_back(fmt::format("{} of {} test images {} {}", o.copies, of,

@@ -27,7 +27,8 @@ std::int64_t sample_of(const nlohmann::json& entry) {
 
 }  // namespace
 
-Quarantine::Quarantine(const std::filesystem::path& path) : file_(path) {
+Quarantine::Quarantine(const std::filesystem::path& path, data::BadImage policy)
+    : policy_(policy), file_(path) {
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);)
     if (const auto e = entry(line); !e.is_null()) known_.insert(sample_of(e));
@@ -38,8 +39,9 @@ void Quarantine::add(const std::string& lines) {
   for (std::string line; std::getline(in, line);) {
     const auto e = entry(line);
     if (e.is_null() || !known_.insert(sample_of(e)).second) continue;
-    spdlog::warn("[data] {}: {}; replaced", e.value("name", ""),
-                 e.value("reason", ""));
+    spdlog::warn("[data] {}: {}; {}", e.value("name", ""), e.value("reason", ""),
+                 policy_ == data::BadImage::kZero ? "black in its place"
+                                                  : "replaced by another image");
     file_.append(line + "\n");
   }
 }

@@ -16,8 +16,8 @@ namespace music {
 
 class Quarantine {
  public:
-  // Goes on with the file that is there.
-  explicit Quarantine(const std::filesystem::path& path);
+  // Goes on with the file that is there. policy: what warnings say.
+  Quarantine(const std::filesystem::path& path, data::BadImage policy);
 
   // Warns of and appends the lines about images not yet in it.
   void add(const std::string& lines);
@@ -27,6 +27,7 @@ class Quarantine {
   }
 
  private:
+  const data::BadImage policy_;
   AppendFile file_;
   std::set<std::int64_t> known_;
 };

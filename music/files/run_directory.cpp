@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "data/written_name.h"
 #include "engine/core/error.h"
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
@@ -67,14 +68,6 @@ std::string environment_json(const ResolvedConfig& config,
                 nlohmann::ordered_json::error_handler_t::replace);
 }
 
-// A name that is a file's by its ending.
-bool is_file_name(const fs::path& path) {
-  for (const char* ending : {".safetensors", ".pth", ".pt", ".ckpt", ".onnx",
-                             ".npz", ".tar", ".toml", ".json", ".zip"})
-    if (path.extension() == ending) return true;
-  return false;
-}
-
 // What a run writes into the folder of its images could become images.
 void look_at_data(const fs::path& run, const std::string& data) {
   std::error_code failure;
@@ -111,7 +104,7 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
     throw error(ExitCode::kUsage,
                 "[run] {} is a file, expected a folder or a new name",
                 path_.string());
-  if (is_file_name(path_) && !fs::exists(path_, failure))
+  if (data::is_called_a_file(path_.string()))
     throw error(ExitCode::kUsage,
                 "[run] {} is the name of a file, expected that of a folder for "
                 "the run", path_.string());

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 
 namespace music {
@@ -18,10 +19,10 @@ std::optional<std::int64_t> require_same_run(const std::string& from,
     if (extend) return before;
     throw error(ExitCode::kUsage,
                 "[run] {} another configuration (train.epochs {} -> {}); "
-                "expected the same, --extend to go on to {} epochs (at the "
+                "expected the same, --extend to go on to {} (at the "
                 "learning rate that a run of {} has from there on), or --weights "
                 "{} with a new --out to start from its weights",
-                who, *before, now, now, now,
+                who, *before, now, counted(now, "epoch"), now,
                 (run / "encoder.safetensors").string());
   }
   throw error(ExitCode::kUsage,

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
@@ -89,7 +90,8 @@ Found in_json(const FileReader& file) {
   std::set<std::string> files;
   for (const auto& name : json["weight_map"])
     if (name.is_string()) files.insert(name.get<std::string>());
-  return {fmt::format("the index of weights in {} files", files.size()),
+  return {fmt::format("the index of weights in {}",
+                      counted(std::ssize(files), "file")),
           fmt::format(" of all, as this makes: {}", kFromShards)};
 }
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/core/counted.h"
 #include "engine/io/file.h"
 #include "music/eval/eval_data.h"
 #include "music/eval/fingerprint.h"
@@ -61,8 +62,8 @@ void write(const std::filesystem::path& run,
 std::string described(const ClassifierScores& s) {
   const ClassifierScore& best = s.best();
   return fmt::format(
-      "top-1 {:.2f} %, top-5 {:.2f} % of {} images{}{}", best.top1, best.top5,
-      s.images,
+      "top-1 {:.2f} %, top-5 {:.2f} % of {}{}{}", best.top1, best.top5,
+      counted(s.images, "image"),
       s.classifiers.size() > 1
           ? fmt::format(" by {}, the best of {}", best.name,
                         s.classifiers.size())

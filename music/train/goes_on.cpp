@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
 #include "music/files/same_run.h"
 
@@ -53,11 +54,11 @@ std::string describe_extension(const GoesOn& run, const Trainer& trainer) {
   const std::int64_t epochs = now.total_steps / trainer.steps_per_epoch();
   const Schedule before = trainer.schedule_of(*run.epochs_before);
   return fmt::format(
-      "extended from {} epochs to {} at step {}: learning rate {:.4g} at the step "
-      "before, {:.4g} at the next, by the schedule of {} epochs{}",
-      *run.epochs_before, epochs, step,
+      "extended from {} to {} at step {}: learning rate {:.4g} at the step "
+      "before, {:.4g} at the next, by the schedule of {}{}",
+      counted(*run.epochs_before, "epoch"), epochs, step,
       trainer.rate_at(before, std::max<std::int64_t>(step, 1) - 1),
-      trainer.rate_at(now, step), epochs,
+      trainer.rate_at(now, step), counted(epochs, "epoch"),
       step < now.warmup_steps ? ", whose warm-up goes on" : "; no second warm-up");
 }
 

@@ -11,6 +11,7 @@
 
 #include "dist/text.h"
 #include "dist/watchdog.h"
+#include "engine/core/counted.h"
 #include "engine/core/log.h"
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
@@ -142,21 +143,27 @@ void Run::resume() {
     spdlog::info("[run] {}", describe_extension(identity_, trainer_));
     try_save();  // from here on it is a run of so many epochs
   } else if (trainer_.done()) {
-    spdlog::info("[run] has had its {} epochs; --extend with more --epochs goes "
-                 "on", config_.train.epochs);
+    spdlog::info("[run] has had its {}; --extend with more --epochs goes on",
+                 counted(config_.train.epochs, "epoch"));
   }
 }
 
 void Run::describe() const {
   const Parameters& p = trainer_.model().parameters();
   const auto memory = trainer_.memory();
-  spdlog::info("[run] {} images, {} steps an epoch, {} steps in all; learning "
-               "rate up to {:.4g}{}", dataset_->size(),
-               trainer_.steps_per_epoch(), trainer_.total_steps(),
+  spdlog::info("[run] {}, {} an epoch, {} in all; learning rate up to {:.4g}{}",
+               counted(dataset_->size(), "image"), counted(trainer_.steps_per_epoch(), "step"),
+               counted(trainer_.total_steps(), "step"),
                trainer_.peak_rate(),
                communicator_.size() > 1
                    ? fmt::format("; {} processes", communicator_.size())
                    : "");
+  if (const std::int64_t rest = dataset_->size() % config_.train.batch;
+      rest > 0 && needs_of(config_.method).full_batches)
+    spdlog::info("[run] {} of each epoch left out, others each time: {} takes full "
+                 "batches only, and {} images are no multiple of {}",
+                 counted(rest, "image"), config_.method.name, dataset_->size(),
+                 config_.train.batch);
   spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
   spdlog::info("[threads] {}; while they wait they {}", trainer_.threads().why,
                wait_policy());

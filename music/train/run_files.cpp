@@ -7,7 +7,7 @@ RunFiles::RunFiles(const ResolvedConfig& config,
                    const dist::Threads& threads)
     : directory(config, argv, threads),
       metrics(directory.metrics()),
-      quarantine(directory.quarantine()) {}
+      quarantine(directory.quarantine(), config.value.data.bad_image) {}
 
 void RunFiles::record(const RunRecord& r) {
   Metrics line = {{"epoch", r.step.epoch}, {"step", r.step.step},

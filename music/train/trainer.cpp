@@ -44,7 +44,8 @@ void require_labels(const data::Dataset& dataset) {
   for (std::int64_t i = 0; i < dataset.size(); ++i)
     if (dataset.label(i) < 0)
       throw error(ExitCode::kUsage, "[train] {} has no label: expected one for "
-                  "every image", dataset.name(i));
+                  "every image, by class sub-folders, a list with class numbers, "
+                  "or KEY.cls in shards", dataset.name(i));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/data/logged.h"
 #include "tests/data/open_dataset.h"
 #include "tests/data/temporary_folder.h"
 
@@ -131,7 +132,7 @@ TEST_SUITE("dataset") {
     f.write("word.txt", "a.jpg\tcat\n");
     CHECK(has(refusal(f.path("word.txt")), "word.txt:1: expected a class"));
     f.write("missing.txt", "b.jpg\n");
-    CHECK(has(refusal(f.path("missing.txt")), "none of the 1 images it lists is a file (b.jpg)"));
+    CHECK(has(refusal(f.path("missing.txt")), "not the one image it lists is a file (b.jpg)"));
     f.write("huge.txt", "a.jpg 2000000000\n");
     CHECK(has(refusal(f.path("huge.txt")), "class number 2000000000, limit"));
     CHECK(has(refusal(f.path("mixed.txt"), Split::kTest), "no test split"));
@@ -182,6 +183,12 @@ TEST_SUITE("dataset") {
     CHECK(has(refusal(f.path()), "is 0 bytes"));
     f.write("data_batch_1.bin", record(12, 0));
     CHECK(has(refusal(f.path()), "record 0 has label 12, expected 0 to 9"));
+    // Pre-training uses no label.
+    const Logged logged;
+    const auto images = open(f.path(), Split::kPretrain);
+    REQUIRE(images->size() == 1);
+    CHECK(images->label(0) == -1);
+    CHECK(has(logged.text(), "1 label out of range (12 of data_batch_1.bin:0)"));
     const TemporaryFolder python;
     python.write("data_batch_1", "pickle");
     CHECK(has(refusal(python.path()), "is the Python version of CIFAR-10"));

@@ -90,12 +90,17 @@ TEST_SUITE("folders") {
     const Opened d = look(f.path());
     CHECK(d.names == Names{"a/0.jpg"});
     CHECK(has(d.said, "4 pictures in formats that are not read left out: 2 .gif, 1 .bmp, "
-                      "1 .heic (a/1.bmp, a/2.gif, a/3.GIF, ...)"));
+                      "1 .heic (a/1.bmp, a/2.gif, a/3.GIF, ...); .bmp: `mogrify -format png FILE` "
+                      "converts it; .gif: `convert 'FILE[0]' OUT.png` converts its first "
+                      "frame; .heic: `heif-convert"));
     CHECK(std::count(d.said.begin(), d.said.end(), '\n') == 1);
     fs::remove(f.path("a/0.jpg"));
     const std::string none = refusal(f.path());
     CHECK(has(none, "no image found in it or its sub-folders, but 2 .gif, 1 .bmp"));
-    CHECK(has(none, "not read: `"));
+    CHECK(has(none, "not read: .bmp: `mogrify -format png FILE` converts it; .gif: `convert"));
+    fs::remove(f.path("a/1.bmp"));
+    fs::remove(f.path("a/4.heic"));
+    CHECK(has(refusal(f.path()), "not read: `convert 'FILE[0]' OUT.png` converts"));
   }
 
   TEST_CASE("archives among images are named") {
@@ -142,7 +147,7 @@ TEST_SUITE("folders") {
     CHECK(all.data->label(1) == -1);
     const Opened labelled = look(f.path(), Split::kTrain);
     CHECK(labelled.names == Names{"b/1.jpg"});
-    CHECK(has(labelled.said, "2 images beside the class folders are left out (a.jpg)"));
+    CHECK(has(labelled.said, "2 images beside the class folders left out (a.jpg)"));
   }
 
   TEST_CASE("what our programs wrote is passed over") {
@@ -362,7 +367,7 @@ TEST_SUITE("folders") {
              {"C:\\data\\0.jpg", "paths of Windows"},
              {"a-0000.tar", "for shards"}})
       CHECK_MESSAGE(has(said(line), hint), said(line));
-    CHECK(has(said("p/x.jpg"), "none of the 1 images it lists is a file (p/x.jpg)"));
+    CHECK(has(said("p/x.jpg"), "not the one image it lists is a file (p/x.jpg)"));
   }
 
   TEST_CASE("lists: labels matter only to those who use them") {

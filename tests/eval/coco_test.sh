@@ -184,6 +184,7 @@ errors() {
   expect 2 'gt is required' "$eval" "${r[@]}"
   expect 2 'results is required' "$eval" "${g[@]}"
   expect 2 'unknown flag --ioU.*--iou' "$eval" "${g[@]}" "${r[@]}" --ioU bbox
+  expect 2 'would be JSON, expected a name that ends in .json' "$eval" "${g[@]}" "${r[@]}" --out "$work/x.npy"
   expect 2 'keypoints' "$eval" "${g[@]}" "${r[@]}" --iou keypoints
   expect 2 'not a folder' "$eval" "${g[@]}" "${r[@]}" --run "$work/no"
   expect 3 'no.json' "$eval" --gt "$work/no.json" "${r[@]}"

@@ -77,6 +77,11 @@ expect 2 'expected a run directory' "$build/music_export" "$work/run/encoder.saf
   --to pth --part projector --out "$n.pth"
 expect 2 'fc goes with' "$build/music_export" "$work/run" --to pth --part heads --fc zeros --out "$n.pth"
 expect 2 'which start from pixels' "$build/music_export" "$work/run" --to onnx --part heads --out "$n.onnx"
+expect 2 'would be a file of torch.save, expected a name that ends in .pth' \
+  "$build/music_export" "$work/run" --to pth --out "$n.pkl"
+expect 2 'would be safetensors, expected' "$build/music_export" "$work/run" --to safetensors --out "$n.pth"
+expect 2 'would be ONNX, expected' "$build/music_export" "$work/run" --to onnx --out "$n.npz"
+expect 2 'ends in .pth or .pkl' "$build/music_export" "$work/deep" --to detectron2 --out "$n.yaml"
 expect 2 'cannot write' "$build/music_export" "$work/run" --to pth --out "$work/no/such/file.pth"
 [[ -z $(ls "$work" | grep '^no\.\|tmp-') ]] || fail "a refused export left a file: $(ls "$work")"
 "$build/music_train" --preset demo --data "$work/data/train" --method vicreg --mlp 32-32 \

@@ -125,8 +125,8 @@ for without in 0 $((classes - 1)); do
   list "$work/test.txt" test "$without"
   "$knn" "$run" --train "$work/train.txt" --test "$work/test.txt" --k 5 \
     >"$work/table" 2>"$work/log" || fail "a list without class $without"
-  has "$work/table" "1 of $classes classes have no test image: $without"
-  has "$work/log" "1 of $classes classes have no test image: $without"
+  has "$work/table" "1 of $classes classes has no test image: $without"
+  has "$work/log" "1 of $classes classes has no test image: $without"
 done
 
 # Images that cannot be read are left out, and said to be.

@@ -17,10 +17,12 @@ train() {  # STATUS DATA [FLAG...]: what it says, without what it always says, i
   local expected=$1 data=$2
   what=$data
   shift 2
+  local head='--mlp 32-32 --loss.segment 8'
+  [[ " $* " == *" --method "* ]] && head=
   [[ " $* " == *" --out "* ]] || set -- "$@" --out "$work/out"
   rm -rf "$work/out"
   "$build/music_train" --preset demo --data "$data" --augment.size 16 --model.width 4 \
-    --mlp 32-32 --loss.segment 8 --batch-size 4 --epochs 1 --progress none \
+    $head --batch-size 4 --epochs 1 --progress none \
     "$@" >/dev/null 2>"$work/log"
   local status=$?
   said=$(grep -a 'warn\|music_train:\|info \[dataset\]' "$work/log" | grep -av '\[data\]')
@@ -117,6 +119,24 @@ says 'HTML'
 train 3 empty
 says 'no image found'
 
+# Formats that are converted in different ways.
+copy formats/a 8
+printf 'BM' >formats/a/1.bmp
+printf 'GIF89a' >formats/a/2.gif
+train 0 formats
+says ".bmp: \`mogrify -format png FILE\` converts it; .gif: \`convert 'FILE[0]' OUT.png\` converts its first frame"
+
+# What full batches leave out.
+copy ten/a 10
+declare -A flags=([moco_v2]='--mlp 32-32 --moco_v2.group 4 --moco_v2.queue 8' [swav]='--mlp 32-32')
+for method in moco_v2 swav; do
+  train 0 ten --method $method ${flags[$method]}
+  grep -q "\[run\] 2 images of each epoch left out, others each time: $method takes full batches only" log ||
+    fail "$method: $(<log)"
+done
+train 0 ten
+grep -q 'left out' log && fail "MUSIC leaves out: $(<log)"
+
 # Lists.
 names=(mac/a/100{0..7}.jpg)
 printf '\xef\xbb\xbf%s\r\n' "${names[0]}" >list.txt
@@ -144,6 +164,14 @@ says 'cifar-10-binary.tar.gz'
 head -c $((3073 * 8)) /dev/zero >part/data_batch_2.bin
 train 0 part
 says 'data_batch_1.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin of CIFAR-10 not there; 8 images'
+# Labels out of range: no matter to pre-training, but it may be damage.
+{ head -c 3073 /dev/zero; printf '\12'; head -c 3072 /dev/zero; head -c 3073 /dev/zero | tr '\0' '\377'
+  head -c $((3073 * 5)) /dev/zero; } >part/data_batch_2.bin
+train 0 part
+says '2 labels out of range (10 of data_batch_2.bin:1, 255 of data_batch_2.bin:2), which may'
+learns 8
+train 3 part --method supervised
+says 'record 1 has label 10, expected 0 to 9'
 echo 'version https://git-lfs.github.com/spec/v1' >part/data_batch_1.bin
 train 3 part
 says 'git lfs pull'

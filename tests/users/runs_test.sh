@@ -207,6 +207,15 @@ expect 3 'is a checkpoint to go on from' "${four[@]}" --weights "$work/whole/ckp
   --out "$work/x"
 expect 2 'is a file, expected a folder' "${four[@]}" --out "$work/whole/encoder.safetensors"
 expect 2 'is the name of a file' "${four[@]}" --out "$work/x.safetensors"
+for name in x.npy x.NPZ x.tar; do
+  expect 2 "$name is the name of a file" "${four[@]}" --out "$work/$name"
+  expect 2 "$name is the name of a file" "$build/music_features" "$work/whole" --data "$data" --out "$work/$name"
+  expect 2 "$name is the name of a file" "$build/music_shard" --data "$data" --out "$work/$name"
+done
+for name in x.png x.safetensors x.json.gz; do
+  expect 2 "$name: the file would be JSON, expected a name that ends in .json" "${four[@]}" \
+    --trace "$work/$name" --out "$work/x"
+done
 expect 2 'is the folder of the images' "${four[@]}" --out "$data"
 expect 2 'unknown preset "cifar-cpu" \(did you mean cifar10-cpu' "${four[@]}" --preset cifar-cpu --out "$work/x"
 expect 2 'unknown preset "presets/demo.toml" \(did you mean demo\?\).*; -c reads a file' \
@@ -214,6 +223,11 @@ expect 2 'unknown preset "presets/demo.toml" \(did you mean demo\?\).*; -c reads
 expect 2 'whole is a folder, expected a file, as .*whole/config.toml' \
   "${four[@]}" -c "$work/whole" --out "$work/x"
 [[ ! -e $work/x ]] || fail "a refused run left its folder"
+"${tiny[@]}" --epochs 1 --out "$work/one" 2>"$work/log" || fail "one epoch: $(cat "$work/log")"
+"${tiny[@]}" --epochs 1 --out "$work/one" 2>"$work/log" || fail "one epoch again: $(cat "$work/log")"
+said "$work/log" 'has had its 1 epoch; --extend' 1
+"${tiny[@]}" --epochs 2 --extend --out "$work/one" 2>"$work/log" || fail "a second epoch: $(cat "$work/log")"
+said "$work/log" 'extended from 1 epoch to 2 at step 6: .* by the schedule of 2 epochs' 1
 "${tiny[@]}" --epochs 1 --weights "$work/whole" --out "$work/from" --warmup 2>/dev/null &&
   fail "--warmup is taken"
 "${tiny[@]}" --epochs 1 --weights "$work/whole" --out "$data/runs/a" \

@@ -160,13 +160,13 @@ for test in '1 2 3' '0 1 3' '0 1 2' '2'; do
   cp -r "$data"/train/c[0-3] "$work/part/train"
   for c in $test; do cp -r "$data/test/c$c" "$work/part/val"; done
   for program in knn svm; do
-    scored 'of 4 classes have no test image' -- $program --train "$work/train.txt" --test "$work/test.txt"
+    scored 'of 4 classes ha' ' no test image: ' -- $program --train "$work/train.txt" --test "$work/test.txt"
     numbers=$(grep -E '^(20-NN|mAP|top-1)' "$work/stdout")
-    scored 'of 4 classes have no test image' -- $program --data "$work/part"
+    scored 'of 4 classes ha' ' no test image: ' -- $program --data "$work/part"
     [[ $(grep -E '^(20-NN|mAP|top-1)' "$work/stdout") == "$numbers" ]] ||
       fail "$program: folders without a class score otherwise than a list: $(cat "$work/stdout"), not $numbers"
   done
-  scored 'of 4 classes have no test image' -- linear --data "$work/part"
+  scored 'of 4 classes ha' ' no test image: ' -- linear --data "$work/part"
 done
 rm -rf "$work/tars"
 for split in train test; do
@@ -204,7 +204,7 @@ if mpi; then
       --train "$work/train.txt" --test "$work/one.txt" --k 1,5
     scored '3 of 4 classes have no test image' -- mpirun -np $np "$build/music_svm" "$run" \
       --no-random --train "$work/train.txt" --test "$work/one.txt"
-    scored 'test 1 images' -- mpirun -np $np "$build/music_linear" "$run" --data "$work/train.txt" \
+    scored 'test 1 image, ' -- mpirun -np $np "$build/music_linear" "$run" --data "$work/train.txt" \
       --data.eval_test "$work/one.txt" --random-init no --batch 12 --epochs 1 --optim.milestones 1 \
       --train.log_level warn --out "$work/np-$np"
     scored '"left_out":[{"name":"'"$work"'/bad/test/c1/a.jpg","reason":"' \
@@ -236,7 +236,7 @@ refused '2 of 122 images .* are not in the data: c0/none.png, c1/none.png' \
   finetune --data "$data" --labels "$work/unknown.txt"
 (cat "$work/train.txt" && sed -n 1p "$work/train.txt" | sed 's/ 0$/ 1/') >"$work/two.txt"
 list "$work/test.txt" test 0 1 2 3
-scored 'images stand there a second time, and count again, 1 under another label' \
+scored 'images stands there a second time, and counts again, 1 under another label' \
   -- knn --train "$work/two.txt" --test "$work/test.txt" --k 5
 
 # What would have no effect.

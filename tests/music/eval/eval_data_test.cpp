@@ -130,12 +130,12 @@ TEST_CASE("test lists that lack a class") {
   const auto last = open(train, list(s.path, "last", {0, 1, 2, 2}));
   CHECK(last.classes == 4);
   REQUIRE(last.notes.size() == 1);
-  CHECK(last.notes[0] == "1 of 4 classes have no test image: 3");
+  CHECK(last.notes[0] == "1 of 4 classes has no test image: 3");
   const auto first = open(train, list(s.path, "first", {1, 2, 3}));
   CHECK(first.classes == 4);
   CHECK(labels(*first.test) == std::vector<int>{1, 2, 3});
   REQUIRE(first.notes.size() == 1);
-  CHECK(first.notes[0] == "1 of 4 classes have no test image: 0");
+  CHECK(first.notes[0] == "1 of 4 classes has no test image: 0");
 }
 
 TEST_CASE("test folders that lack a class keep the labels of training") {
@@ -146,7 +146,7 @@ TEST_CASE("test folders that lack a class keep the labels of training") {
   CHECK(labels(*data.test) == std::vector<int>{0, 2});
   CHECK(data.test->classes() == data.train->classes());
   REQUIRE(data.notes.size() == 1);
-  CHECK(data.notes[0] == "1 of 3 classes have no test image: 1 (bee)");
+  CHECK(data.notes[0] == "1 of 3 classes has no test image: 1 (bee)");
 }
 
 TEST_CASE("classes that training does not have") {
@@ -211,7 +211,7 @@ TEST_CASE("an image that a list names twice counts twice, and is told") {
                                      << " 1\n";
   const auto data = open(train, test);
   REQUIRE(data.notes.size() == 1);
-  says(data.notes[0], "1 of 3 test images stand there a second time, and count "
+  says(data.notes[0], "1 of 3 test images stands there a second time, and counts "
                       "again, 1 under another label (");
 }
 
@@ -254,7 +254,8 @@ TEST_CASE("labels are needed, and two of them") {
   const Scratch s;
   fill(s.path / "one", {"a"}), fill(s.path / "two", {"a", "b"});
   says(message(s.path / "one", s.path / "two"), "images of one class only (0 (a))");
-  says(message(s.path / "two", s.path / "one" / "a"), "has no label");
+  says(message(s.path / "two", s.path / "one" / "a"), "has no label, nor has 1 "
+       "more image: expected class sub-folders, a list with class numbers, shards with KEY.cls, CIFAR");
   says(message(s.path / "two", s.path / "none"), "no such file or folder");
 }
 

@@ -103,7 +103,7 @@ TEST_CASE("images that cannot be read, or are empty, are no copies") {
 TEST_CASE("the same name is the same image, with no look at its contents") {
   const Texts train("t", {"a", "b"}), test("t", {"x"});
   CHECK(refused(train, test) ==
-        "[eval] 1 of 1 test images in TEST are training images of TRAIN (t/0.jpg): "
+        "[eval] 1 of 1 test images in TEST is a training image of TRAIN (t/0.jpg): "
         "expected none, as a score of training images says nothing");
   CHECK(train.reads == 0);
 }
@@ -112,7 +112,7 @@ TEST_CASE("an image that stands twice is told, with labels that differ") {
   Texts train("t", {"a", "b", "c", "d"}), test("v", {"x", "y", "z", "z"});
   train.names[3] = train.names[0];
   CHECK(refused(train, test) ==
-        "1 of 4 training images stand there a second time, and count again (t/0.jpg)");
+        "1 of 4 training images stands there a second time, and counts again (t/0.jpg)");
   const Texts none("t", {"a"});
   test.names[2] = test.names[1] = test.names[0];
   const Overlap o = find_overlap(none, test);
