@@ -151,6 +151,8 @@ class Joined {
               "compressed archives are left out", "unpack them to .tar");
     notes.add(listing.unfinished, "unfinished download is left out",
               "unfinished downloads are left out");
+    notes.add(listing.pictures, "picture beside the shards is left out",
+              "pictures beside the shards are left out");
     notes.add(empty_, "shard has no image", "shards have no image");
     notes.add(unmarked_, "shard has no end mark", "shards have no end mark",
               "cut short?");
@@ -273,17 +275,6 @@ void name_classes(SampleTable& table) {
         fs::path(table.shards.front()).parent_path() / "classes.txt", most + 1);
 }
 
-// A warning a line, each once a program.
-void say(const std::string& path, const std::vector<std::string>& lines) {
-  if (!spdlog::should_log(spdlog::level::warn)) return;
-  static std::mutex mutex;
-  static std::set<std::string> said;
-  const std::lock_guard lock(mutex);
-  for (const std::string& line : lines)
-    if (said.insert(path + ": " + line).second)
-      spdlog::warn("[dataset] {}: {}", path, line);
-}
-
 SampleTable scan_all(const std::string& path, const ImageKey& key,
                      IndexCache& cache) {
   ShardListing listing;
@@ -313,10 +304,24 @@ SampleTable scan_all(const std::string& path, const ImageKey& key,
 // Folders that may lie among shards: of a run, of features, of a system.
 bool beside_shards(const fs::path& folder) {
   return is_system_folder(folder.filename().string()) ||
-         fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
+         is_own_output(folder);
 }
 
 }  // namespace
+
+void say(const std::string& path, const std::vector<std::string>& lines) {
+  if (!spdlog::should_log(spdlog::level::warn)) return;
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  for (const std::string& line : lines)
+    if (said.insert(path + ": " + line).second)
+      spdlog::warn("[dataset] {}: {}", path, line);
+}
+
+bool is_own_output(const fs::path& folder) {
+  return fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
+}
 
 bool looks_like_shards(const std::string& path) {
   if (!fs::is_directory(path))
