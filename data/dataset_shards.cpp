@@ -181,6 +181,8 @@ class Joined {
     notes.add(all_.meta, "image is left out, in a folder of the format's own",
               "images are left out, in folders of the format's own",
               "names as __x__ are");
+    notes.add(all_.system, "image is left out, in a folder of an operating system",
+              "images are left out, in folders of operating systems");
     table.notes = std::move(notes.lines);
     settle_labels();
   }
@@ -192,7 +194,7 @@ class Joined {
       &ShardSamples::no_image, &ShardSamples::unread, &ShardSamples::others,
       &ShardSamples::nameless, &ShardSamples::repeated, &ShardSamples::apart,
       &ShardSamples::links,    &ShardSamples::sparse, &ShardSamples::meta,
-      &ShardSamples::bad_label};
+      &ShardSamples::system,   &ShardSamples::bad_label};
 
   [[noreturn]] void refuse() const {
     const auto why = [](const Tally& tally, std::string_view what) {
@@ -201,11 +203,12 @@ class Joined {
                                             tally.list());
     };
     throw error(ExitCode::kData,
-                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}",
+                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}{}",
                 path_, table.shards.size(), table.shards.size() == 1 ? "" : "s",
                 key_.by_rule() ? kReadExtensions : " as chosen by #",
                 why(all_.no_image, "samples without one"),
                 why(all_.unread, "of formats that are not read"),
+                why(all_.system, "in folders of operating systems"),
                 why(all_.nameless, "without an extension in the name"),
                 why(all_.links, "links"));
   }

@@ -148,7 +148,7 @@ ShardListing shards_in(const fs::path& folder) {
     if (skeleton(shard) != skeleton(listing.shards.front()))
       throw error(ExitCode::kData,
                   "[dataset] {} has shards of several sets ({}, {}): expected "
-                  "one, or a pattern as train-{{000..146}}.tar",
+                  "one, or a pattern as train-{{000..146}}.tar; '*.tar' takes all",
                   folder.string(),
                   fs::path(listing.shards.front()).filename().string(),
                   fs::path(shard).filename().string());
