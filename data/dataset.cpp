@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <set>
 #include <utility>
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "data/dataset_files.h"
@@ -12,7 +15,9 @@
 #include "data/foreign_data.h"
 #include "data/sampler.h"
 #include "data/shard_paths.h"
+#include "data/tally.h"
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 
 namespace music::data {
 namespace {
@@ -111,15 +116,40 @@ DatasetFormat guess(const std::string& path, bool folder, Split split) {
 std::string chosen_folder(const fs::path& folder, Split split) {
   const fs::path chosen = split_folder(folder, split);
   if (split == Split::kPretrain && chosen != folder) {
-    std::string others;
-    for (const char* name : {"val", "test"})
-      if (fs::is_directory(folder / name))
-        others += fmt::format("{}{}", others.empty() ? "" : " and ", name);
+    std::set<std::string, std::greater<>> others;  // val before test
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (name != "train" && !split_of(name).empty() && entry.is_directory())
+        others.insert(name);
+    }
     if (!others.empty())
       spdlog::info("[dataset] {}: learns from train, not from {}", folder.string(),
-                   others);
+                   fmt::join(others, " and "));
   }
   return chosen.string();
+}
+
+// Says what lies beside records of CIFAR or STL-10 and could be meant for images.
+void say_beside_records(const fs::path& folder) {
+  std::set<std::string> folders, pictures;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (is_system_folder(name)) continue;
+    if (!entry.is_directory()) {
+      if (kind_of_extension(extension_of(name)) == NameKind::kImage) pictures.insert(name);
+    } else if (!name.starts_with("cifar-") && !name.starts_with("stl10_") &&
+               !is_own_output(entry.path())) {
+      folders.insert(name);
+    }
+  }
+  for (const auto& [names, one] : {std::pair{&pictures, "picture"}, {&folders, "folder"}}) {
+    Tally tally;
+    for (const std::string& name : *names) tally.add(one_line(name));
+    if (tally.count > 0)
+      say(folder.string(),
+          {fmt::format("{} beside the records of CIFAR or STL-10 left out ({})",
+                       tally.of(one), tally.list())});
+  }
 }
 
 std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
@@ -155,6 +185,9 @@ std::unique_ptr<Dataset> open(const std::string& given, DatasetFormat format,
                 "[dataset] {}: a {} has no test split, expected one of its own "
                 "for it",
                 path, either ? "set of shards" : "list");
+  const bool records = format == DatasetFormat::kCifar10 ||
+                       format == DatasetFormat::kCifar100 || format == DatasetFormat::kStl10;
+  if (records && split != Split::kTest) say_beside_records(path);
   switch (format) {
     case DatasetFormat::kCifar10:
     case DatasetFormat::kCifar100: return open_cifar(path, format, split);

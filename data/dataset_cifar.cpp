@@ -3,6 +3,7 @@
 // two labels a record; the second, of 100 classes, is used. Held in memory.
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -32,6 +33,9 @@ struct Version {
   const char* class_names;
   std::vector<std::string> train, test;
   std::string python;  // a file of the Python version
+  // Where the file of names did not come along, so that a test set of another kind
+  // is not matched by number.
+  std::vector<std::string> known_names;
 };
 
 const Version& version_of(DatasetFormat format) {
@@ -39,27 +43,42 @@ const Version& version_of(DatasetFormat format) {
       "CIFAR-10", "cifar-10-batches-bin", 1, 10, "batches.meta.txt",
       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
        "data_batch_4.bin", "data_batch_5.bin"},
-      {"test_batch.bin"}, "data_batch_1"};
+      {"test_batch.bin"}, "data_batch_1",
+      {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
+       "truck"}};
   static const Version hundred{
       "CIFAR-100", "cifar-100-binary", 2, 100, "fine_label_names.txt",
-      {"train.bin"}, {"test.bin"}, "meta"};
+      {"train.bin"}, {"test.bin"}, "meta", {}};
   return format == DatasetFormat::kCifar10 ? ten : hundred;
 }
 
 fs::path batch_folder(const fs::path& path, const Version& version) {
-  return fs::is_directory(path / version.folder) ? path / version.folder : path;
+  fs::path at = path;  // unpackers make a folder of the archive's name around it
+  while (fs::is_directory(at / version.folder)) at /= version.folder;
+  return at;
+}
+
+std::size_t record_bytes(const Version& version) { return version.labels + kPixels; }
+
+// By its size, to a chance of 1 in 3000.
+bool is_records(const fs::path& file, const Version& version) {
+  std::error_code failure;
+  const std::uintmax_t size = fs::file_size(file, failure);
+  return !failure && size > 0 && size % record_bytes(version) == 0;
 }
 
 class Cifar : public Dataset {
  public:
   Cifar(const Version& version, const fs::path& folder, Split split)
       : version_(version), labels_matter_(split != Split::kPretrain) {
-    classes_ = read_class_names(folder / version.class_names, version.classes);
+    classes_ = fs::exists(folder / version.class_names) || version.known_names.empty()
+                   ? read_class_names(folder / version.class_names, version.classes)
+                   : version.known_names;
   }
 
   // One file of records; pixels are interleaved here, once.
   void add(const fs::path& path) {
-    const std::size_t record_bytes = version_.labels + kPixels;
+    const std::size_t record_bytes = music::data::record_bytes(version_);
     std::error_code failure;
     const std::uintmax_t size = fs::file_size(path, failure);
     std::ifstream stream(path, std::ios::binary);
@@ -158,10 +177,15 @@ bool looks_like_cifar(const std::string& path, DatasetFormat format) {
   const fs::path folder = batch_folder(path, version);
   if (folder != fs::path(path)) return true;
   // CIFAR-100's file names could be anybody's.
-  if (format == DatasetFormat::kCifar100)
-    return fs::is_regular_file(folder / version.class_names) &&
-           (fs::is_regular_file(folder / version.train.front()) ||
-            fs::is_regular_file(folder / version.test.front()));
+  if (format == DatasetFormat::kCifar100) {
+    const bool named = fs::is_regular_file(folder / version.class_names);
+    return std::ranges::any_of(
+        std::array{version.train.front(), version.test.front()},
+        [&](const std::string& name) {
+          return named ? fs::is_regular_file(folder / name)
+                       : is_records(folder / name, version);
+        });
+  }
   const auto has = [&](const std::string& name) {
     return fs::is_regular_file(folder / name);
   };

@@ -30,6 +30,12 @@ bool looks_like_stl10(const std::string& path);
 // but those of our own runs.
 bool looks_like_shards(const std::string& path);
 
+// A warning a line, each once a program.
+void say(const std::string& path, const std::vector<std::string>& lines);
+
+// A run's folder or one of features, by the files in it.
+bool is_own_output(const std::filesystem::path& folder);
+
 // Class numbers end here: each becomes a name.
 inline constexpr int kMostClasses = 100'000;
 

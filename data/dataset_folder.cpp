@@ -21,6 +21,7 @@
 #include "data/folder_listing.h"
 #include "data/image_list.h"
 #include "data/index_cache.h"
+#include "data/shard_paths.h"
 #include "data/tally.h"
 #include "engine/core/counted.h"
 #include "engine/core/error.h"
@@ -132,8 +133,50 @@ std::vector<Found> look_up(const Dataset& dataset) {
   return found;
 }
 
+// Without what a name may be written in two ways by: letters beyond ASCII, which
+// are one character or a letter and its mark, or bytes of another encoding.
+std::string bare_name(std::string_view name) {
+  std::string bare;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(name[i]);
+    // U+0300 to U+036F
+    if ((byte == 0xCC || byte == 0xCD) && !bare.empty() && i > 0 && name[i - 1] > 0)
+      bare.pop_back();
+    if (byte < 0x80) bare += name[i];
+  }
+  return bare;
+}
+
+// What is nearly so on the disk; empty: nothing.
+std::string written_otherwise(const std::string& name, const fs::path& folder) {
+  const auto lower = [](std::string text) {
+    for (char& c : text)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+  };
+  std::error_code ignored;
+  fs::path at = name.starts_with('/') ? "/" : folder.empty() ? "." : folder;
+  for (const fs::path& step : fs::path(name).relative_path()) {
+    if (fs::exists(at / step, ignored)) {
+      at /= step;
+      continue;
+    }
+    const std::string ours = step.string(), ours_bare = bare_name(ours);
+    for (const auto& entry : fs::directory_iterator(at, ignored)) {
+      const std::string theirs = entry.path().filename().string();
+      if (lower(theirs) == lower(ours))
+        return fmt::format("on the disk is {}: upper and lower case differ", visible(theirs));
+      if (ours_bare != ours && bare_name(theirs) == ours_bare)
+        return fmt::format("on the disk is {}: the same in another Unicode form "
+                           "(normalisation) or encoding", visible(theirs));
+    }
+    break;
+  }
+  return {};
+}
+
 // Why an image of a list may not be where the list says.
-std::string_view missing_hint(const std::string& name, const fs::path& folder) {
+std::string missing_hint(const std::string& name, const fs::path& folder) {
   const auto exists = [](const fs::path& path) {
     std::error_code ignored;
     return fs::exists(path, ignored);
@@ -143,6 +186,9 @@ std::string_view missing_hint(const std::string& name, const fs::path& folder) {
   if (name.size() > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/'))
     return "paths of Windows; expected paths here";
   if (name.ends_with(".tar")) return "expected images; for shards give their folder";
+  std::error_code ignored;
+  if (exists(folder / name) && !fs::is_directory(folder / name, ignored))
+    return "neither files nor folders; expected images";
   if (exists(folder / name)) return "folders; expected images, or give the folder itself";
   if (name.starts_with('/') && exists(folder / name.substr(1)))
     return "paths from / on; without it they lie below the list's folder";
@@ -152,6 +198,7 @@ std::string_view missing_hint(const std::string& name, const fs::path& folder) {
   for (const char* extension : {".jpg", ".JPEG", ".jpeg", ".png"})
     if (exists(folder / (name + extension)))
       return "names without their extension; expected whole paths";
+  if (std::string near = written_otherwise(name, folder); !near.empty()) return near;
   return "paths are relative to the list's folder";
 }
 
@@ -164,7 +211,7 @@ void check_files(const Dataset& list, const ImageList& parsed, const std::string
   if (missing.count == 0) return;
   const auto first = std::find_if(found.begin(), found.end(),
                                   [](Found f) { return f != Found::kFile; });
-  const std::string_view hint = missing_hint(
+  const std::string hint = missing_hint(
       std::string(parsed.paths[static_cast<std::size_t>(first - found.begin())]),
       fs::path(path).parent_path());
   if (missing.count == std::ssize(found))
@@ -174,8 +221,8 @@ void check_files(const Dataset& list, const ImageList& parsed, const std::string
                                    : fmt::format("none of the {} images it lists",
                                                  missing.count),
                 missing.list(), hint);
-  spdlog::warn("[dataset] {}: {} of the {} images it lists cannot be read ({}), no such "
-               "file: {}", path, missing.count, found.size(), missing.list(), hint);
+  spdlog::warn("[dataset] {}: {} of the {} images it lists cannot be read ({}): {}",
+               path, missing.count, found.size(), missing.list(), hint);
 }
 
 // Says which images stand in a list more than once.
@@ -266,6 +313,10 @@ std::unique_ptr<Dataset> open_list(const std::string& path, Split split) {
   table.labels = list.labels;
   for (int c = 0; c < list.classes; ++c) table.classes.push_back(std::to_string(c));
   check_size(table, path);
+  if (is_shard_name(list.paths[0]))
+    throw error(ExitCode::kData,
+                "[dataset] {} lists archives ({}), expected images: for shards give their "
+                "folder, or a pattern as 'DIR/{{000..146}}.tar'", path, visible(list.paths[0]));
   auto dataset = std::make_unique<FileDataset>(std::move(table), folder.string());
   check_files(*dataset, list, path);
   check_duplicates(list, path);

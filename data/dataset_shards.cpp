@@ -151,6 +151,8 @@ class Joined {
               "compressed archives are left out", "unpack them to .tar");
     notes.add(listing.unfinished, "unfinished download is left out",
               "unfinished downloads are left out");
+    notes.add(listing.pictures, "picture beside the shards is left out",
+              "pictures beside the shards are left out");
     notes.add(empty_, "shard has no image", "shards have no image");
     notes.add(unmarked_, "shard has no end mark", "shards have no end mark",
               "cut short?");
@@ -179,6 +181,8 @@ class Joined {
     notes.add(all_.meta, "image is left out, in a folder of the format's own",
               "images are left out, in folders of the format's own",
               "names as __x__ are");
+    notes.add(all_.system, "image is left out, in a folder of an operating system",
+              "images are left out, in folders of operating systems");
     table.notes = std::move(notes.lines);
     settle_labels();
   }
@@ -190,7 +194,7 @@ class Joined {
       &ShardSamples::no_image, &ShardSamples::unread, &ShardSamples::others,
       &ShardSamples::nameless, &ShardSamples::repeated, &ShardSamples::apart,
       &ShardSamples::links,    &ShardSamples::sparse, &ShardSamples::meta,
-      &ShardSamples::bad_label};
+      &ShardSamples::system,   &ShardSamples::bad_label};
 
   [[noreturn]] void refuse() const {
     const auto why = [](const Tally& tally, std::string_view what) {
@@ -199,11 +203,12 @@ class Joined {
                                             tally.list());
     };
     throw error(ExitCode::kData,
-                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}",
+                "[dataset] {} has no image in {} archive{}: expected KEY{}{}{}{}{}{}",
                 path_, table.shards.size(), table.shards.size() == 1 ? "" : "s",
                 key_.by_rule() ? kReadExtensions : " as chosen by #",
                 why(all_.no_image, "samples without one"),
                 why(all_.unread, "of formats that are not read"),
+                why(all_.system, "in folders of operating systems"),
                 why(all_.nameless, "without an extension in the name"),
                 why(all_.links, "links"));
   }
@@ -273,17 +278,6 @@ void name_classes(SampleTable& table) {
         fs::path(table.shards.front()).parent_path() / "classes.txt", most + 1);
 }
 
-// A warning a line, each once a program.
-void say(const std::string& path, const std::vector<std::string>& lines) {
-  if (!spdlog::should_log(spdlog::level::warn)) return;
-  static std::mutex mutex;
-  static std::set<std::string> said;
-  const std::lock_guard lock(mutex);
-  for (const std::string& line : lines)
-    if (said.insert(path + ": " + line).second)
-      spdlog::warn("[dataset] {}: {}", path, line);
-}
-
 SampleTable scan_all(const std::string& path, const ImageKey& key,
                      IndexCache& cache) {
   ShardListing listing;
@@ -313,10 +307,24 @@ SampleTable scan_all(const std::string& path, const ImageKey& key,
 // Folders that may lie among shards: of a run, of features, of a system.
 bool beside_shards(const fs::path& folder) {
   return is_system_folder(folder.filename().string()) ||
-         fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
+         is_own_output(folder);
 }
 
 }  // namespace
+
+void say(const std::string& path, const std::vector<std::string>& lines) {
+  if (!spdlog::should_log(spdlog::level::warn)) return;
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  for (const std::string& line : lines)
+    if (said.insert(path + ": " + line).second)
+      spdlog::warn("[dataset] {}: {}", path, line);
+}
+
+bool is_own_output(const fs::path& folder) {
+  return fs::exists(folder / "config.toml") || fs::exists(folder / "info.json");
+}
 
 bool looks_like_shards(const std::string& path) {
   if (!fs::is_directory(path))

@@ -85,7 +85,10 @@ class Stl10 : public Dataset {
     auto part = std::make_unique<Part>(folder_ / images);
     if (!labels.empty()) {
       part->read_labels(folder_ / labels);
-      classes_ = read_class_names(folder_ / "class_names.txt", kClasses);
+      classes_ = fs::exists(folder_ / "class_names.txt")
+                     ? read_class_names(folder_ / "class_names.txt", kClasses)
+                     : std::vector<std::string>{"airplane", "bird", "car", "cat", "deer",
+                                                "dog", "horse", "monkey", "ship", "truck"};
     }
     size_ += static_cast<std::int64_t>(part->count());
     parts_.push_back(std::move(part));
@@ -138,12 +141,15 @@ std::unique_ptr<Dataset> open_stl10(const std::string& path, Split split) {
   if (split == Split::kPretrain) {
     // Of all images, without labels: scores never come to see an image that
     // has none.
+    std::string missing;  // one of them
     for (const char* images : {"train_X.bin", "unlabeled_X.bin"})
-      if (has(images))
-        dataset->add(images, "");
-      else
-        spdlog::warn("[dataset] {}: {} of STL-10 not there", folder.string(), images);
-    if (dataset->size() > 0) return dataset;
+      if (has(images)) dataset->add(images, "");
+      else missing = images;
+    if (dataset->size() > 0) {
+      if (!missing.empty())
+        spdlog::warn("[dataset] {}: {} of STL-10 not there", folder.string(), missing);
+      return dataset;
+    }
     throw error(ExitCode::kData,
                 "[dataset] {}: expected unlabeled_X.bin or train_X.bin of "
                 "STL-10",

@@ -337,7 +337,8 @@ void Lister::refuse() const {
 std::string Lister::advice(const Tallies& all, const Tally& most) const {
   if (const auto bin = all.find("bin"); bin != all.end())
     for (const std::string& name : bin->second.names)
-      if (const fs::path file = name; is_record_file(file.filename().string()))
+      if (const fs::path file = name;
+          file.has_parent_path() && is_record_file(file.filename().string()))
         return fmt::format("; for CIFAR or STL-10 give {}",
                            (fs::path(root_) / file.parent_path()).string());
   for (const std::string& name : most.names)

@@ -38,6 +38,8 @@ struct Container {
 };
 // Files of many samples, beside those that picture_format knows.
 constexpr std::array kContainers{
+    Container{0, "\0\0\x08\x03"sv, "an IDX file, as of MNIST"},
+    Container{0, "\0\0\x08\x01"sv, "an IDX file of labels, as of MNIST"},
     Container{0, "PAR1"sv, "a Parquet table"},
     Container{0, "ARROW1"sv, "an Arrow table"},
     Container{0, "\xFF\xFF\xFF\xFF"sv, "an Arrow stream"},
@@ -134,7 +136,7 @@ ForeignData foreign_data(std::string_view name, Bytes bytes) {
   if (const std::string_view of = zip_of(bytes); format == F::kZip && !of.empty())
     return {std::string(of), write};
   if (format == F::kTar && name.ends_with(".tar"))
-    return {what, "give its own folder, or a pattern as 'DIR/*/*.tar'"};
+    return {what, "give a pattern as 'DIR/*.tar', or the folder where no other is in it"};
   if (const std::string_view command = unpack(format, name); !command.empty())
     return {what, fmt::format("unpack it with `{}` and give what comes out{}", command,
                               format == F::kTar ? ", or name it .tar" : "")};

@@ -109,6 +109,13 @@ void decode_png(std::span<const std::uint8_t> bytes, Image& image) {
   const auto* in = bytes.data();
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
+  // check_chunks has seen a chunk; stb does not say what it finds too large.
+  if (bytes.size() >= 24 && std::memcmp(in + 12, "IHDR", 4) == 0) {
+    const std::size_t w = big_endian(in + 16), h = big_endian(in + 20);
+    if (std::max(w, h) > DecodeLimits::kPngSide)
+      throw error(ExitCode::kData, "[png] {} x {} pixels, limit {} a side", w, h,
+                  DecodeLimits::kPngSide);
+  }
   block_limit = 4096;  // of the header
   if (!stbi_info_from_memory(in, size, &width, &height, &channels))
     throw failure();

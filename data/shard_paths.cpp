@@ -126,7 +126,7 @@ std::vector<std::string> expand_pattern(const std::string& path) {
 
 ShardListing shards_in(const fs::path& folder) {
   ShardListing listing;
-  std::vector<std::string> compressed, unfinished;
+  std::vector<std::string> compressed, unfinished, pictures;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.front() == '.' || entry.is_directory()) continue;
@@ -135,17 +135,20 @@ ShardListing shards_in(const fs::path& folder) {
     if (kind_of_extension(extension_of(name)) == NameKind::kUnfinished &&
         (name.find(".tar.") != name.npos || name.find(".tgz.") != name.npos))
       unfinished.push_back(name);
+    if (kind_of_extension(extension_of(name)) == NameKind::kImage) pictures.push_back(name);
   }
   std::ranges::sort(listing.shards);
   std::ranges::sort(compressed);
   std::ranges::sort(unfinished);
+  std::ranges::sort(pictures);
   for (const std::string& name : compressed) listing.compressed.add(one_line(name));
   for (const std::string& name : unfinished) listing.unfinished.add(one_line(name));
+  for (const std::string& name : pictures) listing.pictures.add(one_line(name));
   for (const std::string& shard : listing.shards)
     if (skeleton(shard) != skeleton(listing.shards.front()))
       throw error(ExitCode::kData,
                   "[dataset] {} has shards of several sets ({}, {}): expected "
-                  "one, or a pattern as train-{{000..146}}.tar",
+                  "one, or a pattern as train-{{000..146}}.tar; '*.tar' takes all",
                   folder.string(),
                   fs::path(listing.shards.front()).filename().string(),
                   fs::path(shard).filename().string());

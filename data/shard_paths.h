@@ -28,6 +28,7 @@ struct ShardListing {
   std::vector<std::string> shards;  // sorted paths
   Tally compressed;                 // archives that would have to be unpacked
   Tally unfinished;                 // downloads under way, "a.tar.part"
+  Tally pictures;                   // files of their own
 };
 // Throws Error kData where the folder has shards of several sets.
 ShardListing shards_in(const std::filesystem::path& folder);

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "data/dataset_files.h"
+#include "data/folder_names.h"
 #include "data/picture_format.h"
 #include "data/tar.h"
 #include "engine/core/error.h"
@@ -48,6 +49,17 @@ std::optional<MemberName> split_name(std::string_view name, bool last_dot) {
 bool is_meta(std::string_view name) {
   const std::string_view top = name.substr(0, name.find('/'));
   return top.size() >= 4 && top.starts_with("__") && top.ends_with("__");
+}
+
+// A folder above the name is one that an operating system or a storage device
+// makes; those that are only hidden are not meant.
+bool in_system_folder(std::string_view folder) {
+  for (std::size_t begin = 0, end; begin < folder.size(); begin = end + 1) {
+    end = std::min(folder.find('/', begin), folder.size());
+    const std::string_view step = folder.substr(begin, end - begin);
+    if (!step.empty() && step.front() != '.' && is_system_folder(step)) return true;
+  }
+  return false;
 }
 
 // A count of 10xxxxxx bytes follows 110xxxxx, 1110xxxx and 11110xxx.
@@ -109,6 +121,17 @@ class Builder {
     if (is_meta(member.name)) {
       if (name && key_.rank(lower(name->suffix)) != ImageKey::kNone)
         out_.meta.add(one_line(member.name));
+      return;
+    }
+    const std::string_view folder =
+        std::string_view(member.name).substr(0, member.name.rfind('/') + 1);
+    if (folder != folder_) {
+      folder_ = folder;
+      system_ = in_system_folder(folder);
+    }
+    if (system_) {
+      if (name && key_.rank(lower(name->suffix)) != ImageKey::kNone)
+        out_.system.add(one_line(member.name));
       return;
     }
     if (!name) return add_nameless(member);
@@ -244,6 +267,8 @@ class Builder {
   }
 
   const FileReader& file_;
+  std::string folder_;   // of the last member
+  bool system_ = false;  // and whether an operating system made it
   const ImageKey& key_;
   ShardSamples& out_;
   // Of the sample that the last member belongs to.

@@ -48,6 +48,7 @@ struct ShardSamples {
   Tally apart;      // samples whose key the shard has before, but not adjacent
   Tally links, sparse;
   Tally meta;       // images in the format's own folders, "__x__"
+  Tally system;     // images in folders of operating systems: @eaDir, __MACOSX
   Tally bad_label;  // .cls that hold neither a number nor a name
   bool marked = true;      // the archive has its end mark
   std::uint64_t rest = 0;  // bytes after it

@@ -101,8 +101,9 @@ void reject_extras(const CLI::App& app) {
   for (const std::string& word : app.remaining()) {
     if (word.rfind("-", 0) != 0)
       throw error(ExitCode::kUsage,
-                  "[cli] unexpected argument \"{}\"; --help lists the flags",
-                  word);
+                  "[cli] unexpected argument \"{}\"; --help lists the flags{}",
+                  word,
+                  word.ends_with(".tar") ? ", and a pattern of shards stands in quotes" : "");
     std::string name = word.substr(0, word.find('='));
     name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
     throw error(ExitCode::kUsage, "[cli] unknown flag {}{}", word,

@@ -301,6 +301,16 @@ TEST_SUITE("codec") {
     CHECK(contains(refusal(png), "(CgBI), expected a plain one"));
   }
 
+  TEST_CASE("a PNG with too long a side is refused by its size") {
+    const ImageGoldens goldens;
+    auto png = file_of(goldens, "rgb");
+    png[16] = png[17] = 0;
+    png[18] = 0x40, png[19] = 0x01;
+    fix_checksums(png);
+    CHECK(contains(refusal(png), "16385 x "));
+    CHECK(contains(refusal(png), "limit 16384 a side"));
+  }
+
   TEST_CASE("a progressive JPEG of some of its scans") {
     const ImageGoldens goldens;
     const auto whole = file_of(goldens, "422_progressive");

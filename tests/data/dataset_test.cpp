@@ -194,14 +194,19 @@ TEST_SUITE("dataset") {
     CHECK(has(refusal(python.path()), "is the Python version of CIFAR-10"));
   }
 
-  TEST_CASE("CIFAR-100: the fine labels, and only with its class names") {
+  TEST_CASE("CIFAR-100: the fine labels; known by its class names or its size") {
     const TemporaryFolder f;
     const auto two_labels = [](int coarse, int fine, int base) {
       return static_cast<char>(coarse) + record(fine, base);
     };
+    f.write("train.bin", two_labels(19, 99, 0) + two_labels(3, 4, 1) + "x");
+    const std::string anybody = refusal(f.path());  // such are the names of any records
+    CHECK(has(anybody, "no image found"));
+    CHECK(!has(anybody, "for CIFAR or STL-10 give"));  // the folder that was given
     f.write("train.bin", two_labels(19, 99, 0) + two_labels(3, 4, 1));
     f.write("test.bin", two_labels(0, 1, 2));
-    CHECK(has(refusal(f.path()), "no image found"));  // anybody's file names
+    CHECK(open(f.path())->label(0) == 99);
+    CHECK(open(f.path())->classes()[99] == "99");
     std::string names;
     for (int c = 0; c < 100; ++c) names += "class" + std::to_string(c) + "\n";
     f.write("fine_label_names.txt", names);

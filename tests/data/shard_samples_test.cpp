@@ -118,6 +118,10 @@ TEST_SUITE("shard_samples") {
     s = scan(files({"__meta__/a.jpg", "__x__/b.txt", "__y__", "__z.jpg"}));
     check(s.meta, 1, "__meta__/a.jpg");
     CHECK(names_of(s.table) == Names{"__z.jpg"});
+    s = scan(files({"d/1.jpg", "d/@eaDir/1.jpg/THUMB_M.jpg", "d/@eaDir/1.jpg/x.cls",
+                    "d/2.jpg", "d/__macosx/2.jpg", "./.c/3.jpg", "lost+found.jpg"}));
+    check(s.system, 2, "d/@eaDir/1.jpg/THUMB_M.jpg, d/__macosx/2.jpg");
+    CHECK(names_of(s.table) == Names{"d/1.jpg", "d/2.jpg", "./.c/3.jpg", "lost+found.jpg"});
   }
 
   // Under every text its number, -1 for none, -2 for a name, -3 for neither.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/tar.h"
+#include "tests/data/logged.h"
 #include "tests/data/open_dataset.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/support/scratch.h"
@@ -218,6 +219,14 @@ TEST_SUITE("shards") {
     f.write("d/val/notes.txt", "");
     f.write("d/val/run/config.toml", "");
     CHECK(size("d/val") == 5);
+    make("beside/t-0.tar", 3, -1);
+    make("beside/t-1.tar", 3, -1);
+    f.write_jpeg("beside/cover.jpg", 1);
+    {
+      const Logged logged;
+      CHECK(size("beside") == 6);
+      CHECK(has(logged.text(), "1 picture beside the shards is left out (cover.jpg)"));
+    }
     fs::create_directory(f.path("d/val/cats"));
     CHECK(has(refusal(f.path("d/val")), "no image"));
     fs::remove(f.path("d/val/cats"));

@@ -79,6 +79,8 @@ TEST_SUITE("cli") {
     CHECK(failure({"--zzzzzz"}) == "[cli] unknown flag --zzzzzz");
     CHECK(failure({"images"}).find("unexpected argument \"images\"") !=
           std::string::npos);
+    CHECK(failure({"a-1.tar"}).find("a pattern of shards stands in quotes") !=
+          std::string::npos);
     CHECK(failure({"--epochs"}).find("--train.epochs") != std::string::npos);
     CHECK(failure({"--epochs", "many"}) ==
           "[config] --train.epochs: train.epochs expects an integer >= 1 and "
