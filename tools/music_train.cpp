@@ -13,12 +13,9 @@ int train_main(int argc, char** argv) {
   bool slurm = false;
   app.add_flag("--slurm-template", slurm,
                "print a batch script for Slurm with this command, and exit");
-  bool extend = false;
-  app.add_flag("--extend", extend,
-               "go on with the run of --out to more epochs than it was started "
-               "with, as --resume extend");
+  const ExtendFlag extend(app);
   const auto config = configure(app, argc, argv, [&](ConfigSources& sources) {
-    if (extend) sources.flags.emplace_back("train.resume", "extend");
+    extend.add_to(sources);
   });
   if (!config) return 0;
   if (slurm) {

@@ -2,6 +2,7 @@
 
 #include "dist/launch.h"
 #include "dist/stacks.h"
+#include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "music/config/config_keys.h"
 #include "music/train/run.h"
@@ -43,6 +44,21 @@ int train_with_display(const ResolvedConfig& config,
     state.legend = p.legend;
     display.update(state);
   });
+}
+
+ExtendFlag::ExtendFlag(CLI::App& app) {
+  app.add_flag("--extend", given_,
+               "go on with the run of --out to more epochs than it was started "
+               "with, as --resume extend");
+}
+
+void ExtendFlag::add_to(ConfigSources& sources) const {
+  if (!given_) return;
+  for (const auto& [key, text] : sources.flags)
+    if (key == "train.resume" && text != "extend")
+      throw error(ExitCode::kUsage,
+                  "[cli] --extend and --resume {}: expected one of them", text);
+  sources.flags.emplace_back("train.resume", "extend");
 }
 
 void add_encoder(ConfigSources& sources, const EncoderInfo& info,

@@ -1,6 +1,7 @@
 #include "music/files/run_directory.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
@@ -19,6 +20,7 @@
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
+#include "music/files/checkpoint.h"
 #include "music/files/cpu/cpu_info.h"
 #include "music/files/same_run.h"
 
@@ -193,10 +195,28 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   // Older versions wrote "auto"; their checkpoints know what it came to.
   if (before.value.train.precision == Precision::kAuto)
     before.value.train.precision = config.value.train.precision;
-  require_same_run(deciding_settings(before.value), config.value,
-                   resume == Resume::kExtend, path_,
-                   fmt::format("{} holds a run of", path_.string()));
+  compare(deciding_settings(before.value), config.value);
   continues_ = true;
+}
+
+// The checkpoints say what the run is. config.toml may have been edited, or be
+// that of an extension which has not come to a checkpoint.
+void RunDirectory::compare(const std::string& written, const Config& config) {
+  const auto state = latest_state(checkpoints());
+  const auto settings = state ? state->extra.find("settings")
+                              : std::map<std::string, std::string>::iterator{};
+  const bool known = state && settings != state->extra.end();
+  const std::string& saved = known ? settings->second : written;
+  const auto unlike = differences(written, config);
+  if (known && !unlike.empty() && differences(saved, config).empty())
+    spdlog::warn("[run] {} is of another configuration than the checkpoints ({}): "
+                 "theirs holds", (path_ / "config.toml").string(),
+                 fmt::join(unlike, ", "));
+  const bool extended = unlike.empty() && other_epochs(saved, config).value_or(
+                            config.train.epochs) < config.train.epochs;
+  require_same_run(saved, config,
+                   extended || config.train.resume == Resume::kExtend, path_,
+                   fmt::format("{} holds a run of", path_.string()));
 }
 
 std::string command_line(const std::vector<std::string>& argv) {

@@ -49,6 +49,7 @@ class RunDirectory {
  private:
   void lock();
   void compare(const ResolvedConfig& config);
+  void compare(const std::string& written, const Config& config);
 
   std::filesystem::path path_;
   int lock_ = -1;

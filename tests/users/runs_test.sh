@@ -180,6 +180,19 @@ cp -r "$work/whole" "$work/between"
 sed -i 's/^epochs = 4/epochs = 9/' "$work/between/config.toml"
 "${nine[@]}" --train.log_level warn --out "$work/between" || fail "between two files"
 [[ $(weights "$work/between") == "$expected" ]] || fail "between two files: weights"
+# Its configuration written, its checkpoint not, and then not wanted.
+cp -r "$work/whole" "$work/unwanted"
+sed -i 's/^epochs = 4/epochs = 9/' "$work/unwanted/config.toml"
+"${four[@]}" --out "$work/unwanted" 2>"$work/log" || fail "not extended after all: $(cat "$work/log")"
+said "$work/log" 'config.toml is of another configuration than the checkpoints \(train.epochs 9 -> 4\): theirs' 1
+expect 2 'cli. --extend and --resume never: expected one of them' \
+  "${nine[@]}" --extend --resume never --out "$run"
+# A classifier's training likewise.
+linear=("$build/music_linear" "$work/whole" --data "$work/data" --batch 16 --random-init no
+  --optim.milestones 1 --train.log_level warn --progress none --out "$work/linear")
+"${linear[@]}" --epochs 2 >/dev/null || fail "music_linear"
+"${linear[@]}" --epochs 3 --extend >/dev/null || fail "music_linear --extend"
+(($(steps "$work/linear/seed-0") == 18)) || fail "steps of an extended music_linear"
 # Extended again.
 "${tiny[@]}" --epochs 11 --train.log_level warn --resume extend --out "$run" || fail "twice"
 grep -q '"extended": "4@24 9@54"' "$run"/ckpt/step_*66/manifest.json || fail "extended twice"
