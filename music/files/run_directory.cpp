@@ -113,6 +113,10 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
     throw error(ExitCode::kUsage,
                 "[run] {} is a file, expected a folder or a new name",
                 path_.string());
+  if (fs::is_symlink(path_, failure) && !fs::exists(path_, failure))
+    throw error(ExitCode::kUsage,
+                "[run] {} is a link to {}, which is not there: expected a folder or "
+                "a new name", path_.string(), fs::read_symlink(path_).string());
   if (is_file_name(path_) && !fs::exists(path_, failure))
     throw error(ExitCode::kUsage,
                 "[run] {} is the name of a file, expected that of a folder for "
@@ -168,12 +172,20 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   const fs::path file = path_ / "config.toml";
   existed_ = fs::exists(file);
   const Resume resume = config.value.train.resume;
-  if (!existed_) {
-    if (resume == Resume::kRequire ||
-        (resume == Resume::kExtend && !has_checkpoint(path_)))
+  const bool empty = !has_checkpoint(path_);
+  // It would be trained anew and its result replaced.
+  if (empty && resume != Resume::kNever && fs::exists(path_ / "encoder.safetensors"))
+    throw error(ExitCode::kNoCheckpoint,
+                "[run] {0} has a result, encoder.safetensors, and no checkpoint in "
+                "{0}/ckpt to go on from: expected that, or a new --out (--weights "
+                "{0}/encoder.safetensors starts from the result)", path_.string());
+  const bool extends_nothing = empty && resume == Resume::kExtend;
+  if (!existed_ || extends_nothing) {
+    if (resume == Resume::kRequire || extends_nothing)
       throw error(ExitCode::kNoCheckpoint,
-                  "[run] {} holds no run, expected one to go on with "
+                  "[run] {} holds no run{}, expected one to go on with "
                   "(train.resume \"{}\")", path_.string(),
+                  existed_ ? " with a checkpoint" : "",
                   resume == Resume::kExtend ? "extend" : "require");
     return;
   }

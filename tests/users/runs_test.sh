@@ -193,6 +193,19 @@ linear=("$build/music_linear" "$work/whole" --data "$work/data" --batch 16 --ran
 "${linear[@]}" --epochs 2 >/dev/null || fail "music_linear"
 "${linear[@]}" --epochs 3 --extend >/dev/null || fail "music_linear --extend"
 (($(steps "$work/linear/seed-0") == 18)) || fail "steps of an extended music_linear"
+# Copied without its checkpoints, a finished run is not trained anew.
+mkdir "$work/light"
+cp -r "$work"/whole/{config.toml,metrics.jsonl,encoder.safetensors} "$work/light"
+for extend in '' --extend; do
+  expect 4 'light has a result, encoder.safetensors, and no checkpoint in .*light/ckpt' \
+    "${four[@]}" $extend --out "$work/light"
+done
+(($(steps "$work/light") == 24)) || fail "metrics of a run without checkpoints"
+rm "$work/light/encoder.safetensors"
+expect 4 'light holds no run with a checkpoint' "${nine[@]}" --extend --out "$work/light"
+# A place for logs that is none.
+cp -r "$work/whole" "$work/logless" && rm -rf "$work/logless/logs" && touch "$work/logless/logs"
+expect 2 'log.*logless/logs/.*: expected a folder that can be written' "${four[@]}" --out "$work/logless"
 # Extended again.
 "${tiny[@]}" --epochs 11 --train.log_level warn --resume extend --out "$run" || fail "twice"
 grep -q '"extended": "4@24 9@54"' "$run"/ckpt/step_*66/manifest.json || fail "extended twice"

@@ -153,6 +153,12 @@ TEST_SUITE("run_directory") {
                    "holds no run, expected one to go on with (train.resume "
                    "\"extend\")"));
     { RunDirectory run(with("4", "auto"), {"music_train"}, kThreads); }
+    CHECK(contains(failure(with("9", "extend"), ExitCode::kNoCheckpoint),
+                   "holds no run with a checkpoint, expected one"));
+    CHECK(contains(content(folder.path / "config.toml"), "epochs = 4"));
+    CheckpointState state;
+    state.step = 9, state.run_id = "a";
+    save_checkpoint(folder.path / "ckpt", state, {}, 1);
     const std::string message = failure(with("9", "auto"), ExitCode::kUsage);
     CHECK(contains(message, "holds a run of another configuration (train.epochs 4 "
                             "-> 9); expected the same, --extend to go on"));
@@ -199,6 +205,21 @@ TEST_SUITE("run_directory") {
     edit(with("3"));
     CHECK(contains(failure(with("3"), ExitCode::kUsage),
                    "train.epochs 4 -> 3); expected the same"));
+  }
+
+  TEST_CASE("a result without checkpoints is not replaced") {
+    const TempFolder folder;
+    { RunDirectory run(config_of(folder.path), {"music_train"}, kThreads); }
+    CHECK(failure(config_of(folder.path), ExitCode::kUsage).empty());  // begins
+    std::ofstream(folder.path / "encoder.safetensors") << "x";
+    CHECK(contains(failure(config_of(folder.path), ExitCode::kNoCheckpoint),
+                   "has a result, encoder.safetensors, and no checkpoint in"));
+    fs::remove(folder.path / "config.toml");
+    CHECK(contains(failure(config_of(folder.path), ExitCode::kNoCheckpoint),
+                   "or a new --out (--weights"));
+    fs::create_directory_symlink("nowhere", folder.path / "scratch");
+    CHECK(contains(failure(config_of(folder.path / "scratch"), ExitCode::kUsage),
+                   "scratch is a link to nowhere, which is not there"));
   }
 
   TEST_CASE("a run and its images are apart") {
