@@ -213,15 +213,4 @@ std::optional<ResolvedConfig> configure(
   return config;
 }
 
-std::optional<ResolvedConfig> configure_training(CLI::App& app, int argc,
-                                                 char** argv) {
-  bool extend = false;
-  app.add_flag("--extend", extend,
-               "go on with the run of --out to more epochs than it was started "
-               "with, as --resume extend");
-  return configure(app, argc, argv, [&](ConfigSources& sources) {
-    if (extend) sources.flags.emplace_back("train.resume", "extend");
-  });
-}
-
 }  // namespace music

@@ -43,8 +43,5 @@ bool parse(CLI::App& app, int argc, char** argv);
 std::optional<ResolvedConfig> configure(
     CLI::App& app, int argc, char** argv,
     const std::function<void(ConfigSources&)>& add = nullptr);
-// The same with --extend, for music_train and what takes its command lines.
-std::optional<ResolvedConfig> configure_training(CLI::App& app, int argc,
-                                                 char** argv);
 
 }  // namespace music

@@ -221,8 +221,10 @@ int finetune_main(int argc, char** argv) {
       "Trains an encoder and a classifier on few labels, and scores them.");
   Options o;
   add_options(app, o);
+  const ExtendFlag extend(app);
   setup_logging("info");  // warnings of the configuration are no results
   const auto config = configure(app, argc, argv, [&](ConfigSources& sources) {
+    extend.add_to(sources);
     add_known(sources, o);
   });
   if (!config) return 0;

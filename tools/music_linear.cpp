@@ -339,8 +339,10 @@ int linear_main(int argc, char** argv) {
   CLI::App app("Trains linear classifiers on a frozen encoder, and scores them.");
   Options o;
   add_options(app, o);
+  const ExtendFlag extend(app);
   setup_logging("info");  // warnings of the configuration are no results
   const auto config = configure(app, argc, argv, [&](ConfigSources& sources) {
+    extend.add_to(sources);
     add_known(sources, o);
   });
   if (!config) return 0;

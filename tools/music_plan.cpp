@@ -13,6 +13,7 @@
 #include "tools/cli.h"
 #include "tools/encoder_cli.h"
 #include "tools/plan_scaling.h"
+#include "tools/training_cli.h"
 
 namespace {
 

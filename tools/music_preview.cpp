@@ -14,6 +14,7 @@
 #include "engine/core/text.h"
 #include "engine/io/file.h"
 #include "tools/cli.h"
+#include "tools/training_cli.h"
 
 namespace {
 

@@ -2,6 +2,7 @@
 
 #include "dist/launch.h"
 #include "dist/stacks.h"
+#include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "music/config/config_keys.h"
 #include "music/train/run.h"
@@ -42,6 +43,29 @@ int train_with_display(const ResolvedConfig& config,
     state.lines = p.report.lines;
     state.legend = p.legend;
     display.update(state);
+  });
+}
+
+ExtendFlag::ExtendFlag(CLI::App& app) {
+  app.add_flag("--extend", given_,
+               "go on with the run of --out to more epochs than it was started "
+               "with, as --resume extend");
+}
+
+void ExtendFlag::add_to(ConfigSources& sources) const {
+  if (!given_) return;
+  for (const auto& [key, text] : sources.flags)
+    if (key == "train.resume" && text != "extend")
+      throw error(ExitCode::kUsage,
+                  "[cli] --extend and --resume {}: expected one of them", text);
+  sources.flags.emplace_back("train.resume", "extend");
+}
+
+std::optional<ResolvedConfig> configure_training(CLI::App& app, int argc,
+                                                 char** argv) {
+  const ExtendFlag extend(app);
+  return configure(app, argc, argv, [&](ConfigSources& sources) {
+    extend.add_to(sources);
   });
 }
 

@@ -2,6 +2,8 @@
 // What the programs that train share: joining the other processes, and the
 // progress display around a run.
 
+#include <CLI/CLI.hpp>
+
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -24,6 +26,21 @@ int run_processes(char** argv,
 int train_with_display(const ResolvedConfig& config,
                        const std::vector<std::string>& argv,
                        dist::Communicator& communicator);
+
+// --extend: the run of --out to more epochs.
+class ExtendFlag {
+ public:
+  explicit ExtendFlag(CLI::App& app);
+  // As --resume extend; kUsage beside another --resume.
+  void add_to(ConfigSources& sources) const;
+
+ private:
+  bool given_ = false;
+};
+
+// configure() with --extend, for music_train and what takes its command lines.
+std::optional<ResolvedConfig> configure_training(CLI::App& app, int argc,
+                                                 char** argv);
 
 // Adds what an encoder's file says of network, images and weights to the known
 // settings, and the folder of the run where there is one.

@@ -41,8 +41,12 @@ void setup_logging(const std::string& level, int rank, int size,
   // Ranks other than 0 speak to their file only.
   if (rank == 0)
     sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  if (!file.empty())
-    sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
+  if (!file.empty()) try {
+      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
+    } catch (const spdlog::spdlog_ex& e) {
+      throw error(ExitCode::kUsage,
+                  "[log] {}: expected a folder that can be written to", e.what());
+    }
   auto logger =
       std::make_shared<spdlog::logger>("music", sinks.begin(), sinks.end());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();

@@ -271,6 +271,13 @@ class Matching {
   std::vector<std::int64_t> counts_;  // training images by label
 };
 
+// Two folders that could be scored; the format's own reader takes val.
+bool has_both_parts(const std::string& path) {
+  std::error_code none;
+  return fs::is_directory(fs::path(path) / "val", none) &&
+         fs::is_directory(fs::path(path) / "test", none);
+}
+
 // " (found train, validation)": folders that may have been meant for a split.
 std::string other_parts(const std::string& path) {
   std::string found;
@@ -297,11 +304,17 @@ EvalData open_eval_data(const std::string& train, const std::string& test,
                 "its training images: expected a folder with train/ and val/ or "
                 "test/, or {}", train, other_parts(train), flags);
   auto images = data::open_dataset(train, format, data::Split::kTrain);
-  return match_eval_data(
+  EvalData out = match_eval_data(
       std::move(images), train,
       data::open_dataset(test, format,
                          own ? data::Split::kTest : data::Split::kTrain),
       test);
+  if (own && has_both_parts(test)) {
+    out.notes.push_back(fmt::format(
+        "{} has val and test: val is scored; for the other give {}", test, flags));
+    warn_once(out.notes.back());
+  }
+  return out;
 }
 
 EvalData match_eval_data(std::unique_ptr<data::Dataset> train,

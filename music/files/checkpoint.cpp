@@ -333,4 +333,16 @@ std::optional<Checkpoint> load_latest_checkpoint(const fs::path& root) {
               candidates.size(), root.string(), reason);
 }
 
+std::optional<CheckpointState> latest_state(const fs::path& root) try {
+  for (const Candidate& candidate : candidates_in(root)) {
+    try {
+      return CheckpointManifest::read(candidate.path).state;
+    } catch (const Error&) {  // who loads it will say so
+    }
+  }
+  return std::nullopt;
+} catch (const Error&) {
+  return std::nullopt;
+}
+
 }  // namespace music

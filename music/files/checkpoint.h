@@ -69,4 +69,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& directory);
 std::optional<Checkpoint> load_latest_checkpoint(
     const std::filesystem::path& root);
 
+// What the newest checkpoint whose manifest is whole says; its tensors are not
+// looked at. Nothing where there is none, or root cannot be listed.
+std::optional<CheckpointState> latest_state(const std::filesystem::path& root);
+
 }  // namespace music

@@ -1,6 +1,7 @@
 #include "music/files/run_directory.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
@@ -20,6 +21,7 @@
 #include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
 #include "music/files/build_info.h"
+#include "music/files/checkpoint.h"
 #include "music/files/cpu/cpu_info.h"
 #include "music/files/same_run.h"
 
@@ -104,6 +106,10 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
     throw error(ExitCode::kUsage,
                 "[run] {} is a file, expected a folder or a new name",
                 path_.string());
+  if (fs::is_symlink(path_, failure) && !fs::exists(path_, failure))
+    throw error(ExitCode::kUsage,
+                "[run] {} is a link to {}, which is not there: expected a folder or "
+                "a new name", path_.string(), fs::read_symlink(path_).string());
   if (data::is_called_a_file(path_.string()))
     throw error(ExitCode::kUsage,
                 "[run] {} is the name of a file, expected that of a folder for "
@@ -159,12 +165,20 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   const fs::path file = path_ / "config.toml";
   existed_ = fs::exists(file);
   const Resume resume = config.value.train.resume;
-  if (!existed_) {
-    if (resume == Resume::kRequire ||
-        (resume == Resume::kExtend && !has_checkpoint(path_)))
+  const bool empty = !has_checkpoint(path_);
+  // It would be trained anew and its result replaced.
+  if (empty && resume != Resume::kNever && fs::exists(path_ / "encoder.safetensors"))
+    throw error(ExitCode::kNoCheckpoint,
+                "[run] {0} has a result, encoder.safetensors, and no checkpoint in "
+                "{0}/ckpt to go on from: expected that, or a new --out (--weights "
+                "{0}/encoder.safetensors starts from the result)", path_.string());
+  const bool extends_nothing = empty && resume == Resume::kExtend;
+  if (!existed_ || extends_nothing) {
+    if (resume == Resume::kRequire || extends_nothing)
       throw error(ExitCode::kNoCheckpoint,
-                  "[run] {} holds no run, expected one to go on with "
+                  "[run] {} holds no run{}, expected one to go on with "
                   "(train.resume \"{}\")", path_.string(),
+                  existed_ ? " with a checkpoint" : "",
                   resume == Resume::kExtend ? "extend" : "require");
     return;
   }
@@ -186,10 +200,28 @@ void RunDirectory::compare(const ResolvedConfig& config) {
   // Older versions wrote "auto"; their checkpoints know what it came to.
   if (before.value.train.precision == Precision::kAuto)
     before.value.train.precision = config.value.train.precision;
-  require_same_run(deciding_settings(before.value), config.value,
-                   resume == Resume::kExtend, path_,
-                   fmt::format("{} holds a run of", path_.string()));
+  compare(deciding_settings(before.value), config.value);
   continues_ = true;
+}
+
+// The checkpoints say what the run is. config.toml may have been edited, or be
+// that of an extension which has not come to a checkpoint.
+void RunDirectory::compare(const std::string& written, const Config& config) {
+  const auto state = latest_state(checkpoints());
+  const auto settings = state ? state->extra.find("settings")
+                              : std::map<std::string, std::string>::iterator{};
+  const bool known = state && settings != state->extra.end();
+  const std::string& saved = known ? settings->second : written;
+  const auto unlike = differences(written, config);
+  if (known && !unlike.empty() && differences(saved, config).empty())
+    spdlog::warn("[run] {} is of another configuration than the checkpoints ({}): "
+                 "theirs holds", (path_ / "config.toml").string(),
+                 fmt::join(unlike, ", "));
+  const bool extended = unlike.empty() && other_epochs(saved, config).value_or(
+                            config.train.epochs) < config.train.epochs;
+  require_same_run(saved, config,
+                   extended || config.train.resume == Resume::kExtend, path_,
+                   fmt::format("{} holds a run of", path_.string()));
 }
 
 std::string command_line(const std::vector<std::string>& argv) {

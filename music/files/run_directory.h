@@ -21,7 +21,8 @@ class RunDirectory {
   // holds it, when its run has another config_hash (the keys that differ are
   // named), when there is a run and train.resume is "never", or when it is the
   // data's folder; ExitCode::kNoCheckpoint when there is none and train.resume is
-  // "require". A folder inside the data's is warned of.
+  // "require", none with a checkpoint and it is "extend", or a result without
+  // checkpoints. A folder inside the data's is warned of.
   RunDirectory(const ResolvedConfig& config,
                const std::vector<std::string>& argv,
                const dist::Threads& threads);
@@ -49,6 +50,7 @@ class RunDirectory {
  private:
   void lock();
   void compare(const ResolvedConfig& config);
+  void compare(const std::string& written, const Config& config);
 
   std::filesystem::path path_;
   int lock_ = -1;

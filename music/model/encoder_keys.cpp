@@ -117,8 +117,9 @@ std::string choose(std::set<std::string>& found, std::string wanted,
                    const std::string& file_name) {
   if (!wanted.empty() && wanted.back() != '.') wanted += '.';
   std::vector<std::string> shown;
-  for (const auto& p : found) shown.push_back(in_quotes(p));
+  for (const auto& p : found) shown.push_back(in_quotes(p.empty() ? "." : p));
   if (!wanted.empty()) {
+    if (wanted == "." && found.erase("")) return "";
     if (found.erase(wanted)) return wanted;
     throw error(ExitCode::kData,
                 "[weights] {}: found no encoder under {}, expected one of {}",

@@ -31,7 +31,8 @@ struct EncoderKeys {
 
 // prefix: which encoder, where a file holds several; "" = the only one, or the
 // trained one beside its moving average (encoder_q, not encoder_k) or what an
-// optimiser keeps of it. kData when there is none, or it is not clear which.
+// optimiser keeps of it; "." = the one under no prefix. kData when there is none,
+// or it is not clear which.
 EncoderKeys find_encoder(const SafetensorsFile& file,
                          const std::string& file_name,
                          const std::string& prefix = "");

@@ -180,6 +180,32 @@ cp -r "$work/whole" "$work/between"
 sed -i 's/^epochs = 4/epochs = 9/' "$work/between/config.toml"
 "${nine[@]}" --train.log_level warn --out "$work/between" || fail "between two files"
 [[ $(weights "$work/between") == "$expected" ]] || fail "between two files: weights"
+# Its configuration written, its checkpoint not, and then not wanted.
+cp -r "$work/whole" "$work/unwanted"
+sed -i 's/^epochs = 4/epochs = 9/' "$work/unwanted/config.toml"
+"${four[@]}" --out "$work/unwanted" 2>"$work/log" || fail "not extended after all: $(cat "$work/log")"
+said "$work/log" 'config.toml is of another configuration than the checkpoints \(train.epochs 9 -> 4\): theirs' 1
+expect 2 'cli. --extend and --resume never: expected one of them' \
+  "${nine[@]}" --extend --resume never --out "$run"
+# A classifier's training likewise.
+linear=("$build/music_linear" "$work/whole" --data "$work/data" --batch 16 --random-init no
+  --optim.milestones 1 --train.log_level warn --progress none --out "$work/linear")
+"${linear[@]}" --epochs 2 >/dev/null || fail "music_linear"
+"${linear[@]}" --epochs 3 --extend >/dev/null || fail "music_linear --extend"
+(($(steps "$work/linear/seed-0") == 18)) || fail "steps of an extended music_linear"
+# Copied without its checkpoints, a finished run is not trained anew.
+mkdir "$work/light"
+cp -r "$work"/whole/{config.toml,metrics.jsonl,encoder.safetensors} "$work/light"
+for extend in '' --extend; do
+  expect 4 'light has a result, encoder.safetensors, and no checkpoint in .*light/ckpt' \
+    "${four[@]}" $extend --out "$work/light"
+done
+(($(steps "$work/light") == 24)) || fail "metrics of a run without checkpoints"
+rm "$work/light/encoder.safetensors"
+expect 4 'light holds no run with a checkpoint' "${nine[@]}" --extend --out "$work/light"
+# A place for logs that is none.
+cp -r "$work/whole" "$work/logless" && rm -rf "$work/logless/logs" && touch "$work/logless/logs"
+expect 2 'log.*logless/logs/.*: expected a folder that can be written' "${four[@]}" --out "$work/logless"
 # Extended again.
 "${tiny[@]}" --epochs 11 --train.log_level warn --resume extend --out "$run" || fail "twice"
 grep -q '"extended": "4@24 9@54"' "$run"/ckpt/step_*66/manifest.json || fail "extended twice"

@@ -86,6 +86,20 @@ TEST_CASE("one path with both splits, or a path each") {
   }
 }
 
+TEST_CASE("of val/ and test/ it is said which is scored") {
+  const Scratch s;
+  fill(s.path / "train", {"a", "b"});
+  fill(s.path / "val", {"a", "b"}, 1), fill(s.path / "test", {"a", "b"}, 3);
+  const EvalData both = open(s.path, s.path);
+  CHECK(both.test->size() == 2);
+  REQUIRE(both.notes.size() == 1);
+  says(both.notes[0], "has val and test: val is scored; for the other give "
+                      "separate --train and --test");
+  const EvalData one = open(s.path, s.path / "test");
+  CHECK(one.test->size() == 6);
+  CHECK(one.notes.empty());
+}
+
 TEST_CASE("training images are not scored") {
   const Scratch s;
   const fs::path plain = s.path / "plain";

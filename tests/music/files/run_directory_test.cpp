@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/error.h"
+#include "music/files/checkpoint.h"
 
 namespace {
 
@@ -152,6 +153,12 @@ TEST_SUITE("run_directory") {
                    "holds no run, expected one to go on with (train.resume "
                    "\"extend\")"));
     { RunDirectory run(with("4", "auto"), {"music_train"}, kThreads); }
+    CHECK(contains(failure(with("9", "extend"), ExitCode::kNoCheckpoint),
+                   "holds no run with a checkpoint, expected one"));
+    CHECK(contains(content(folder.path / "config.toml"), "epochs = 4"));
+    CheckpointState state;
+    state.step = 9, state.run_id = "a";
+    save_checkpoint(folder.path / "ckpt", state, {}, 1);
     const std::string message = failure(with("9", "auto"), ExitCode::kUsage);
     CHECK(contains(message, "holds a run of another configuration (train.epochs 4 "
                             "-> 9); expected the same, --extend to go on"));
@@ -163,6 +170,56 @@ TEST_SUITE("run_directory") {
     CHECK(contains(content(folder.path / "config.toml"), "epochs = 9"));
     CHECK(failure(with("9", "auto"), ExitCode::kUsage).empty());
     CHECK(contains(failure(with("4", "auto"), ExitCode::kUsage), "9 -> 4"));
+  }
+
+  TEST_CASE("where config.toml was edited the checkpoints say what the run is") {
+    const TempFolder folder;
+    const auto with = [&](const char* epochs, const char* seed = "0",
+                          const char* resume = "auto") {
+      return config_of(folder.path, {{"train.epochs", epochs},
+                                     {"train.seed", seed},
+                                     {"train.resume", resume}});
+    };
+    const auto edit = [&](const ResolvedConfig& config) {
+      std::ofstream(folder.path / "config.toml") << to_toml(config);
+    };
+    { RunDirectory run(with("4"), {"music_train"}, kThreads); }
+    CheckpointState state;
+    state.step = 9, state.run_id = "a";
+    state.extra["settings"] = deciding_settings(with("4").value);
+    save_checkpoint(folder.path / "ckpt", state, {}, 1);
+    edit(with("4", "7"));
+    for (const char* seed : {"7", "8"})  // named is what the run has
+      CHECK(contains(failure(with("4", seed), ExitCode::kUsage),
+                     fmt::format("(train.seed 0 -> {}); expected the same, or",
+                                 seed)));
+    CHECK(failure(with("4"), ExitCode::kUsage).empty());  // warned of
+    CHECK(contains(content(folder.path / "config.toml"), "seed = 0"));
+    // Of an extension that has not come to a checkpoint.
+    edit(with("9"));
+    CHECK(contains(failure(with("6"), ExitCode::kUsage), "train.epochs 4 -> 6"));
+    CHECK(failure(with("9"), ExitCode::kUsage).empty());
+    CHECK(failure(with("4"), ExitCode::kUsage).empty());
+    edit(with("9"));
+    CHECK(failure(with("6", "0", "extend"), ExitCode::kUsage).empty());
+    edit(with("3"));
+    CHECK(contains(failure(with("3"), ExitCode::kUsage),
+                   "train.epochs 4 -> 3); expected the same"));
+  }
+
+  TEST_CASE("a result without checkpoints is not replaced") {
+    const TempFolder folder;
+    { RunDirectory run(config_of(folder.path), {"music_train"}, kThreads); }
+    CHECK(failure(config_of(folder.path), ExitCode::kUsage).empty());  // begins
+    std::ofstream(folder.path / "encoder.safetensors") << "x";
+    CHECK(contains(failure(config_of(folder.path), ExitCode::kNoCheckpoint),
+                   "has a result, encoder.safetensors, and no checkpoint in"));
+    fs::remove(folder.path / "config.toml");
+    CHECK(contains(failure(config_of(folder.path), ExitCode::kNoCheckpoint),
+                   "or a new --out (--weights"));
+    fs::create_directory_symlink("nowhere", folder.path / "scratch");
+    CHECK(contains(failure(config_of(folder.path / "scratch"), ExitCode::kUsage),
+                   "scratch is a link to nowhere, which is not there"));
   }
 
   TEST_CASE("a run and its images are apart") {

@@ -215,6 +215,28 @@ TEST_SUITE("encoder_import") {
       }
   }
 
+  TEST_CASE("of a network beside one without a prefix either can be chosen") {
+    std::vector<std::byte> zeros;
+    auto entries = names_of("torchvision.resnet18", zeros);
+    const std::size_t n = entries.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      entries.push_back(entries[i]);
+      entries.back().name = "module." + entries[i].name;
+    }
+    const Scratch scratch;
+    write_safetensors(scratch.path / "f", entries);
+    const auto file = SafetensorsFile::open(scratch.path / "f");
+    CHECK(find_encoder(file, "f", ".").prefix.empty());
+    CHECK(find_encoder(file, "f", "module").prefix == "module.");
+    try {
+      find_encoder(file, "f");
+      FAIL("chose one of two");
+    } catch (const Error& e) {
+      CAPTURE(e.what());
+      CHECK(std::string(e.what()).find("under '.', 'module.'") != std::string::npos);
+    }
+  }
+
   TEST_CASE("every bit arrives, whatever stands around the names") {
     State plain = trained();
     const EncoderWeights w = plain.import();
