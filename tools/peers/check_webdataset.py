@@ -141,6 +141,8 @@ def make_cases():
                             "'d/', and parts the sample d/a")
     case('hidden files of a whole macOS archive', tar(('d/._a.jpg', 9), ('d/a.jpg', 1), ('d/._b.jpg', 8), ('d/b.jpg', 2)),
          ours=[(1, -1), (2, -1)], why='files that begin with a dot are passed over')
+    case('thumbnails of a NAS', tar(('d/a.jpg', 1), ('d/@eaDir/a.jpg/THUMB_M.jpg', 9), ('d/b.jpg', 2)),
+         ours=[(1, -1), (2, -1)], why='folders of operating systems are left out')
     case('cut inside a file', both[:512 + 8], ours='is cut short', why='an error in both, ours before the start')
     case('cut inside a header', both[:1024 + 200], ours='damaged after',
          why='an error; webdataset ends in silence')
