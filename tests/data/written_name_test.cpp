@@ -10,7 +10,7 @@
 namespace music::data {
 namespace {
 
-TEST_SUITE("dataset") {
+TEST_SUITE("written_name") {
   std::string refused(const std::string& path) {
     try {
       require_extension("--out", path, "NumPy's", {"npz", "npy"});
