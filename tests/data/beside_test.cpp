@@ -61,7 +61,7 @@ TEST_SUITE("beside") {
              {"\u1100\u1161\u11a8.jpg", "on the disk is \uac01.jpg"},
              {"pipe.jpg", "neither files nor folders"},
              {"A/y.jpg", "relative to the list's folder"},
-             {"\xcc\x81\xcd.jpg", "none of the 1 images"}}) {
+             {"\xcc\x81\xcd.jpg", "not the one image it lists"}}) {
       f.write("list.txt", line + "\n");
       CHECK_MESSAGE(has(refusal(f.path("list.txt")), hint), refusal(f.path("list.txt")));
     }
