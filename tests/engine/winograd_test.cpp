@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "engine/core/buffer.h"
@@ -209,6 +211,11 @@ TEST_SUITE("winograd") {
   }
 
   TEST_CASE("only where it gains") {
+    const char* set = std::getenv("MUSIC_WINOGRAD");
+    const std::string before = set ? set : "";
+    setenv("MUSIC_WINOGRAD", "0", 1);
+    CHECK_FALSE(winograd_pays({32, 3, 3, 32}, {8, 8, 8, 32}, {1, 1}));
+    unsetenv("MUSIC_WINOGRAD");
     CHECK(winograd_pays({32, 3, 3, 32}, {8, 8, 8, 32}, {1, 1}));
     CHECK_FALSE(winograd_pays({32, 3, 3, 32}, {8, 8, 8, 32}, {2, 1}));
     CHECK_FALSE(winograd_pays({32, 1, 1, 32}, {8, 8, 8, 32}, {1, 0}));
@@ -216,6 +223,7 @@ TEST_SUITE("winograd") {
     CHECK_FALSE(winograd_pays({32, 3, 3, 16}, {8, 8, 8, 32}, {1, 1}));
     CHECK_FALSE(winograd_pays({32, 3, 3, 32}, {4, 8, 8, 32}, {1, 1}));
     CHECK_FALSE(winograd_pays({32, 3, 3, 32}, {64, 2, 2, 32}, {1, 1}));
+    if (set) setenv("MUSIC_WINOGRAD", before.c_str(), 1);
   }
 }
 
