@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/core/buffer.h"
+#include "engine/cpu/panel_product.h"
 
 namespace music::cpu {
 namespace {

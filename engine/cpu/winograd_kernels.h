@@ -19,9 +19,6 @@ struct Map {
   std::int64_t tiles_h, tiles_w;
 };
 
-// Columns of a panel of packed weights; the last panel may have half of them.
-std::int64_t panel_columns();
-
 // The panel of U = G g G^T whose output channels are [first, first + columns),
 // as [36, inputs, columns]; of it input channels [begin, end) and, of each six
 // positions, those of `part`. w is [K,3,3,C]; of a forward pass inputs are C and outputs K;
@@ -40,13 +37,6 @@ void pack_weights(const float* w, std::int64_t k, std::int64_t c,
 void transform_input(const Map& x, std::int64_t pad, const float* data,
                      std::int64_t first, std::int64_t last, float* v,
                      std::int64_t row, std::int64_t step);
-
-// c[i][0..columns) = [c +] sum_r a[i * a_row + r * a_red] b[r * b_red + ...] for i < rows;
-// columns: a panel or half of one.
-void multiply(std::int64_t rows, std::int64_t reduced, std::int64_t columns,
-              const float* a, std::int64_t a_row, std::int64_t a_red,
-              const float* b, std::int64_t b_red, float* c, std::int64_t c_row,
-              bool add);
 
 // What follows the sum: y = [relu](A^T M A + bias [+ y]).
 struct Epilogue {
