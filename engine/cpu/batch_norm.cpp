@@ -91,6 +91,11 @@ std::size_t channel_bytes(const BatchNormRows& r, int tensors) {
   return static_cast<std::size_t>(r.groups * tensors * r.width) * sizeof(float);
 }
 
+// What forward multiplies by: backward forms the same to the bit.
+float forward_scale(const BatchMoments& moments, float gamma) {
+  return static_cast<float>(moments.invstd * gamma);
+}
+
 class Apply final : public Kernel {
  public:
   Apply(const BatchNormRows& rows, const BatchNormForm& form)
@@ -120,7 +125,7 @@ class Apply final : public Kernel {
           update_running(b, n, m, running_mean[j], running_var[j]);
         for (std::int64_t k = 0; k < r_.widen; ++k) {
           w[k * c + j] = static_cast<float>(b.mean);
-          w[r_.width + k * c + j] = static_cast<float>(b.invstd * gamma[j]);
+          w[r_.width + k * c + j] = forward_scale(b, gamma[j]);
           w[2 * r_.width + k * c + j] = beta[j];
         }
       }
@@ -161,11 +166,42 @@ class Inference final : public Kernel {
   BatchNormForm form_;
 };
 
-// Mean and invstd of each group, widened: [groups][2][width].
-void widen_saved(const BatchNormRows& r, const float* saved, float* out) {
-  for (std::int64_t i = 0; i < 2 * r.groups; ++i)
-    for (std::int64_t j = 0; j < r.width; ++j)
-      out[i * r.width + j] = saved[i * r.channels + j % r.channels];
+// A channel's numbers, widened over a row of r.width: out[j] = of(channel).
+template <typename F>
+void widen(const BatchNormRows& r, float* out, F&& of) {
+  for (std::int64_t c = 0; c < r.channels; ++c) {
+    const float v = of(c);
+    for (std::int64_t j = c; j < r.width; j += r.channels) out[j] = v;
+  }
+}
+
+// Forward's scale and beta of a group, which tell where the ReLU was open:
+// [2][width]. stats: forward's.
+void widen_forward(const BatchNormRows& r, double epsilon, std::int64_t group,
+                   const double* stats, const float* gamma, const float* beta,
+                   float* out) {
+  const std::int64_t c = r.channels;
+  const double* s = stats + group * (2 * c + 1);
+  widen(r, out, [&](std::int64_t j) {
+    return forward_scale(batch_moments(s[j], s[c + j], s[2 * c], epsilon),
+                         gamma[j]);
+  });
+  widen(r, out + r.width, [&](std::int64_t j) { return beta[j]; });
+}
+
+// Where the ReLU lets a gradient through: everywhere, where y > 0, or where what
+// forward computed from x is.
+enum class Gate { kNone, kOutput, kInput };
+
+template <typename F>
+void with_gate(Gate gate, bool flag, F&& fn) {
+  const auto with = [&](auto g) {
+    if (flag) fn(g, std::true_type{});
+    if (!flag) fn(g, std::false_type{});
+  };
+  if (gate == Gate::kNone) with(std::integral_constant<Gate, Gate::kNone>{});
+  if (gate == Gate::kOutput) with(std::integral_constant<Gate, Gate::kOutput>{});
+  if (gate == Gate::kInput) with(std::integral_constant<Gate, Gate::kInput>{});
 }
 
 class BackwardStatistics final : public Kernel {
@@ -173,42 +209,62 @@ class BackwardStatistics final : public Kernel {
   BackwardStatistics(const BatchNormRows& rows, const BatchNormForm& form)
       : r_(rows), form_(form) {}
   std::size_t workspace_bytes() const override {
-    return aligned(r_.partial_bytes()) + channel_bytes(r_, 2);
+    return aligned(r_.partial_bytes()) + channel_bytes(r_, 4);
   }
   void run(const KernelArgs& args) override {
     auto* partial = static_cast<double*>(args.workspace);
+    // Of each group: mean, invstd, forward's scale and beta.
     auto* channel = reinterpret_cast<float*>(
         static_cast<std::byte*>(args.workspace) + aligned(r_.partial_bytes()));
-    widen_saved(r_, args.in.back().f32(), channel);
     const std::size_t x_at = static_cast<std::size_t>(form_.parts);
     const float* dy = args.in[0].f32();
     const float* dy2 = form_.parts == 2 ? args.in[1].f32() : nullptr;
     const float* x = args.in[x_at].f32();
-    const float* y = form_.spec.relu ? args.in[x_at + 1].f32() : nullptr;
-    float* masked = args.out.size() > 1 ? args.out[1].f32() : nullptr;
+    const Gate gate = form_.remask      ? Gate::kInput
+                      : form_.spec.relu ? Gate::kOutput
+                                        : Gate::kNone;
+    const float* y = gate == Gate::kOutput ? args.in[x_at + 1].f32() : nullptr;
+    const float* saved = args.in.back().f32();
+    float* masked = form_.masked_dy ? args.out[1].f32() : nullptr;
     double* stats = args.out[0].as<double>();
-    with_flags(y != nullptr, dy2 != nullptr, [&](auto relu, auto two) {
+    const std::int64_t c = r_.channels, width = r_.width;
+    for (std::int64_t g = 0; g < r_.groups; ++g) {
+      float* v = channel + g * 4 * width;
+      widen(r_, v, [&](std::int64_t j) { return saved[2 * g * c + j]; });
+      widen(r_, v + width, [&](std::int64_t j) { return saved[(2 * g + 1) * c + j]; });
+      if (gate == Gate::kInput)
+        widen_forward(r_, form_.spec.epsilon, g, args.in[x_at + 1].as<double>(),
+                      args.in[x_at + 2].f32(), args.in[x_at + 3].f32(),
+                      v + 2 * width);
+    }
+    with_gate(gate, dy2 != nullptr, [&](auto gated, auto two) {
       r_.reduce(partial, stats,
                 [&](std::int64_t g, std::int64_t a, std::int64_t b, double* p) {
-        const float* mean = channel + g * 2 * r_.width;
-        const float* invstd = mean + r_.width;
-        for_column_tiles(r_.width, [&](std::int64_t c0, auto columns) {
+        for_column_tiles(width, [&](std::int64_t c0, auto columns) {
+          const float* mean = channel + g * 4 * width + c0;
+          const float* invstd = mean + width;
+          const float* scale = invstd + width;
+          const float* beta = scale + width;
           float sum[64] = {}, product[64] = {};
           for (std::int64_t row = a; row < b; ++row) {
             const std::int64_t at = r_.at(g, row) + c0;
 #pragma omp simd
             for (std::int64_t j = 0; j < columns; ++j) {
+              const float centred = x[at + j] - mean[j];
               float d = dy[at + j];
               if constexpr (two) d += dy2[at + j];
-              if constexpr (relu) d = y[at + j] > 0 ? d : 0.0f;
-              if constexpr (relu || two) masked[at + j] = d;
+              if constexpr (gated == Gate::kOutput)
+                d = y[at + j] > 0 ? d : 0.0f;
+              if constexpr (gated == Gate::kInput)
+                d = centred * scale[j] + beta[j] > 0 ? d : 0.0f;
+              if constexpr (gated == Gate::kOutput || two) masked[at + j] = d;
               sum[j] += d;
-              product[j] += d * ((x[at + j] - mean[c0 + j]) * invstd[c0 + j]);
+              product[j] += d * (centred * invstd[j]);
             }
           }
           for (std::int64_t j = 0; j < columns; ++j) {
             p[c0 + j] += sum[j];
-            p[r_.width + c0 + j] += product[j];
+            p[width + c0 + j] += product[j];
           }
         });
       });
@@ -224,7 +280,7 @@ class BackwardApply final : public Kernel {
  public:
   BackwardApply(const BatchNormRows& rows, const BatchNormForm& form)
       : r_(rows), form_(form) {}
-  std::size_t workspace_bytes() const override { return channel_bytes(r_, 4); }
+  std::size_t workspace_bytes() const override { return channel_bytes(r_, 6); }
   void run(const KernelArgs& args) override {
     const float* dy = args.in[0].f32();
     const float* x = args.in[1].f32();
@@ -237,6 +293,7 @@ class BackwardApply final : public Kernel {
     float* dgamma = args.out[1].f32();
     float* dbeta = args.out[2].f32();
     const std::int64_t c = r_.channels, width = r_.width;
+    // Of each group: scale, mean_dy, mean, slope, forward's scale and beta.
     auto* w = static_cast<float*>(args.workspace);
     for (std::int64_t j = 0; j < c; ++j) {
       double sum_gamma = 0, sum_beta = 0;
@@ -246,7 +303,7 @@ class BackwardApply final : public Kernel {
             gamma[j], saved[(2 * g + 1) * c + j], s[j], s[c + j], s[2 * c]);
         sum_beta += own[g * (2 * c + 1) + j];
         sum_gamma += own[g * (2 * c + 1) + c + j];
-        float* v = w + g * 4 * width;
+        float* v = w + g * 6 * width;
         for (std::int64_t i = j; i < width; i += c) {
           v[i] = d.scale;
           v[width + i] = d.mean_dy;
@@ -257,18 +314,30 @@ class BackwardApply final : public Kernel {
       dgamma[j] = static_cast<float>(sum_gamma);
       dbeta[j] = static_cast<float>(sum_beta);
     }
-    r_.for_rows([&](std::int64_t g, std::int64_t first, std::int64_t last) {
-      const float* scale = w + g * 4 * width;
-      const float* mean_dy = scale + width;
-      const float* mean = mean_dy + width;
-      const float* slope = mean + width;
-      for (std::int64_t row = first; row < last; ++row) {
-        const std::int64_t at = r_.at(g, row);
+    if (form_.remask)
+      for (std::int64_t g = 0; g < r_.groups; ++g)
+        widen_forward(r_, form_.spec.epsilon, g, args.in[5].as<double>(), gamma,
+                      args.in[6].f32(), w + (g * 6 + 4) * width);
+    with_flags(form_.remask, false, [&](auto remask, auto) {
+      r_.for_rows([&](std::int64_t g, std::int64_t first, std::int64_t last) {
+        const float* scale = w + g * 6 * width;
+        const float* mean_dy = scale + width;
+        const float* mean = mean_dy + width;
+        const float* slope = mean + width;
+        const float* forward = slope + width;
+        const float* beta = forward + width;
+        for (std::int64_t row = first; row < last; ++row) {
+          const std::int64_t at = r_.at(g, row);
 #pragma omp simd
-        for (std::int64_t j = 0; j < width; ++j)
-          dx[at + j] = scale[j] * (dy[at + j] - mean_dy[j]) -
-                       (x[at + j] - mean[j]) * slope[j];
-      }
+          for (std::int64_t j = 0; j < width; ++j) {
+            const float centred = x[at + j] - mean[j];
+            float d = dy[at + j];
+            if constexpr (remask)
+              d = centred * forward[j] + beta[j] > 0 ? d : 0.0f;
+            dx[at + j] = scale[j] * (d - mean_dy[j]) - centred * slope[j];
+          }
+        }
+      });
     });
   }
 

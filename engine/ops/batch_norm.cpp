@@ -36,14 +36,20 @@ std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
   GradientParts parts = dy[0];
   if (parts.size() > 2) parts = {g.sum(parts)};
   form.parts = static_cast<int>(parts.size());
-  form.masked_dy = form.parts == 2 ||
-                   (form.spec.relu && (form.residual || !form.mask));
+  form.remask = form.spec.relu && !form.mask && !form.residual &&
+                form.parts == 1;
+  form.masked_dy =
+      form.parts == 2 ||
+      (form.spec.relu && (form.residual || (!form.mask && !form.remask)));
+  const Value forward = n.inputs[1], beta = n.inputs[3];  // its statistics
 
   Node reduce;
   reduce.op = "batch_norm_backward_statistics";
   reduce.inputs = parts;
   reduce.inputs.push_back(x);
-  if (form.spec.relu)
+  if (form.remask)
+    reduce.inputs.insert(reduce.inputs.end(), {forward, gamma, beta});
+  else if (form.spec.relu)
     reduce.inputs.push_back(form.mask ? n.outputs[2] : n.outputs[0]);
   reduce.inputs.push_back(saved);
   reduce.make = [form](const KernelRequest& r) {
@@ -64,7 +70,10 @@ std::vector<Value> gradient(Graph& g, const Node& n, BatchNormForm form,
   Node apply;
   apply.op = "batch_norm_backward";
   apply.inputs = {dmasked, x, saved, stats, gamma};
-  if (form.spec.relu && !form.masked_dy) apply.inputs.push_back(n.outputs[2]);
+  if (form.remask)
+    apply.inputs.insert(apply.inputs.end(), {forward, beta});
+  else if (form.spec.relu && !form.masked_dy)
+    apply.inputs.push_back(n.outputs[2]);
   if (form.combined) apply.inputs.push_back(own);
   apply.in_place = {0, -1, -1};
   apply.make = [form](const KernelRequest& r) {

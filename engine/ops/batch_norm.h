@@ -52,6 +52,9 @@ struct BatchNormForm {
   int parts = 1;         // backward: dy arrives in this many parts (1 or 2)
   bool masked_dy = false;  // backward: dy' is written, because it is a sum, or
                            // the residual's gradient, or there is no mask
+  bool remask = false;     // backward: where the ReLU was open is formed anew from x,
+                           // which no other pass than that over x has to read or
+                           // write for (a CPU's choice, where there is no residual)
   bool combined = false;   // backward: stats were combined; those of x alone,
                            // for dgamma and dbeta, are the last input
 };
@@ -66,11 +69,13 @@ MUSIC_KERNEL(make_batch_norm_statistics, BatchNormForm)
 MUSIC_KERNEL(make_batch_norm_apply, BatchNormForm)
 // in: x, gamma, beta, running_mean, running_var, [residual]; out: y
 MUSIC_KERNEL(make_batch_norm_inference, BatchNormForm)
-// in: dy, [dy2], x, [mask, or y if relu without one], saved
+// in: dy, [dy2], x, [mask, or y if relu without one; forward's stats, gamma, beta if
+// remask], saved
 // out: stats, [dy' if masked_dy]
 MUSIC_KERNEL(make_batch_norm_backward_statistics, BatchNormForm)
 // in: dy' (dy, with relu but without masked_dy), x, saved, stats, gamma, [mask
-// if relu without masked_dy], [own stats if combined]; out: dx, dgamma, dbeta
+// if relu without masked_dy; forward's stats, beta if remask], [own stats if
+// combined]; out: dx, dgamma, dbeta
 MUSIC_KERNEL(make_batch_norm_backward_apply, BatchNormForm)
 
 }  // namespace music
