@@ -26,6 +26,22 @@ void for_window(const Geometry& g, std::int64_t y, std::int64_t x, F&& fn) {
   }
 }
 
+// The inverse: calls fn(place of pixel (y, x) in a window, window) for each output
+// whose window it lies in.
+template <typename F>
+void for_windows_at(const Geometry& g, std::int64_t y, std::int64_t x, F&& fn) {
+  const std::int64_t size = g.spec.size, stride = g.spec.stride;
+  // Windows o with o * stride <= at < o * stride + size.
+  const auto first = [&](std::int64_t at) {
+    return at < size ? 0 : (at - size) / stride + 1;
+  };
+  y += g.spec.pad, x += g.spec.pad;
+  for (std::int64_t oy = first(y); oy <= std::min(y / stride, g.ho - 1); ++oy)
+    for (std::int64_t ox = first(x); ox <= std::min(x / stride, g.wo - 1); ++ox)
+      fn(static_cast<std::uint8_t>((y - oy * stride) * size + x - ox * stride),
+         oy * g.wo + ox);
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_max_pool_forward(const KernelRequest& r,
@@ -68,21 +84,24 @@ std::unique_ptr<Kernel> make_max_pool_backward(const KernelRequest& r,
     const float* dy = args.in[0].f32();
     const std::uint8_t* winner = args.in[1].as<std::uint8_t>();
     float* dx = args.out[0].f32();
-    // Windows overlap: one thread an image, so no two write one pixel.
-    parallel_ranges(g.n, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        float* image = dx + n * g.h * g.w * g.c;
-        std::fill_n(image, g.h * g.w * g.c, 0.0f);
-        for (std::int64_t oy = 0; oy < g.ho; ++oy)
-          for (std::int64_t ox = 0; ox < g.wo; ++ox) {
-            const std::int64_t at = ((n * g.ho + oy) * g.wo + ox) * g.c;
-            for_window(g, oy, ox, [&](std::uint8_t k, std::int64_t p) {
-              float* d = image + p * g.c;
+    // Each pixel gathers from the windows that it lies in, so that dx is written
+    // once, by whatever thread has its row.
+    parallel_ranges(g.n * g.h, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const std::int64_t iy = row % g.h, image = row / g.h * g.ho * g.wo;
+        for (std::int64_t ix = 0; ix < g.w; ++ix) {
+          float* d = dx + (row * g.w + ix) * g.c;
+          std::fill_n(d, g.c, 0.0f);
+          for_windows_at(g, iy, ix, [&](std::uint8_t k, std::int64_t window) {
+            const std::int64_t at = (image + window) * g.c;
 #pragma omp simd
-              for (std::int64_t c = 0; c < g.c; ++c)
-                d[c] += winner[at + c] == k ? dy[at + c] : 0.0f;
-            });
-          }
+            for (std::int64_t c = 0; c < g.c; ++c) {
+              const float v = dy[at + c];
+              const std::int32_t won = winner[at + c];
+              d[c] += won == k ? v : 0.0f;
+            }
+          });
+        }
       }
     });
   });
