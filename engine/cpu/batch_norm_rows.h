@@ -51,17 +51,33 @@ struct BatchNormRows {
            b < blocks * (chunk + 1) / chunks; ++b)
         fn(g, b * block_rows, std::min(rows, (b + 1) * block_rows), p);
     }
-    for (std::int64_t g = 0; g < groups; ++g) {
-      double* o = out + g * (2 * channels + 1);
-      std::fill_n(o, 2 * channels, 0.0);
-      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-        const double* p = partial + (g * chunks + chunk) * 2 * width;
-        for (std::int64_t half = 0; half < 2; ++half)
-          for (std::int64_t j = 0; j < width; ++j)
-            o[half * channels + j % channels] += p[half * width + j];
+    // A piece of a group's sums a thread, each over the chunks in order.
+    const std::int64_t piece = std::min<std::int64_t>(channels, 256);
+    const std::int64_t pieces = (2 * channels + piece - 1) / piece;
+    parallel_ranges(groups * pieces, 8192 / (piece * chunks) + 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t g = i / pieces;
+        for (std::int64_t half = 0; half < 2; ++half) {
+          // The columns of that half that the piece holds.
+          const std::int64_t from = i % pieces * piece - half * channels;
+          const std::int64_t a = std::max<std::int64_t>(0, from);
+          const std::int64_t n = std::min(channels, from + piece) - a;
+          if (n <= 0) continue;
+          double* o = out + g * (2 * channels + 1) + half * channels + a;
+          std::fill_n(o, n, 0.0);
+          for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+            const double* p =
+                partial + (g * chunks + chunk) * 2 * width + half * width + a;
+            for (std::int64_t k = 0; k < widen; ++k)
+#pragma omp simd
+              for (std::int64_t j = 0; j < n; ++j) o[j] += p[k * channels + j];
+          }
+        }
       }
-      o[2 * channels] = static_cast<double>(count);
-    }
+    });
+    for (std::int64_t g = 0; g < groups; ++g)
+      out[g * (2 * channels + 1) + 2 * channels] = static_cast<double>(count);
   }
 
   // fn(group, first row, last row) over all rows, shared among threads.
