@@ -26,6 +26,9 @@ constexpr Index kOwnWeights = 10 << 20;
 // weights, which is not kept beside them where all tiles are one block.
 constexpr Index kOwnTiles = 24, kSharedTiles = 264, kSummedTiles = 96;
 constexpr Index kInputs = 48;  // input channels of a task of that gradient
+// Of few channels so many groups of tiles have sums of their own, which are small:
+// a core does whole groups, without waiting for others at every block.
+constexpr Index kGroups = 16, kGroupSums = 10 << 20;
 
 constexpr Index kFloat = sizeof(float);
 
@@ -178,7 +181,11 @@ WinogradWeightGradient::WinogradWeightGradient(const Shape& x, const Shape& y,
                                                int pad)
     : x_(map_of(x, y)), y_(map_of(y, y)), tiles_(tiles_of(y)), pad_(pad),
       row_(x[3] + kPadding), whole_(tiles_ <= kSharedTiles),
-      block_(whole_ ? tiles_ : block_of(tiles_, kSummedTiles)),
+      groups_(!whole_ && kGroups * kPositions * x_.c * y_.c * kFloat <= kGroupSums
+                  ? kGroups : 0),
+      block_(whole_ ? tiles_
+                    : block_of(groups_ ? (tiles_ + groups_ - 1) / groups_
+                                       : tiles_, kSummedTiles)),
       threads_(omp_get_max_threads()) {
   v_size_ = padded(kPositions * step_of(block_ * row_));
   z_size_ = padded(kPositions * step_of(block_ * y_.c));
@@ -187,44 +194,94 @@ WinogradWeightGradient::WinogradWeightGradient(const Shape& x, const Shape& y,
 }
 
 std::size_t WinogradWeightGradient::workspace_bytes() const {
-  return static_cast<std::size_t>(
-      (v_size_ + z_size_ + (whole_ ? threads_ : 1) * du_size_) * kFloat);
+  const Index tiles = (groups_ ? threads_ : 1) * (v_size_ + z_size_);
+  const Index sums = (groups_ ? groups_ : whole_ ? threads_ : 1) * du_size_;
+  return static_cast<std::size_t>((tiles + sums) * kFloat);
 }
 
 void WinogradWeightGradient::run(const float* x, const float* dy, float* dw,
                                  void* workspace) const {
-  auto* v = static_cast<float*>(workspace);
-  float *z = v + v_size_, *du = z + z_size_;
-  const Index panel = panel_columns();
+  auto* floats = static_cast<float*>(workspace);
 #pragma omp parallel num_threads(threads_)
-  if (whole_) {
-    transform(x, dy, 0, tiles_, v, z);
-    float* own = du + omp_get_thread_num() * du_size_;
+  if (whole_)
+    run_whole(x, dy, dw, floats);
+  else if (groups_)
+    run_groups(x, dy, dw, floats);
+  else
+    run_blocks(x, dy, dw, floats);
+}
+
+void WinogradWeightGradient::run_whole(const float* x, const float* dy,
+                                       float* dw, float* v) const {
+  const Index panel = panel_columns();
+  float* z = v + v_size_;
+  float* own = z + z_size_ + omp_get_thread_num() * du_size_;
+  transform(x, dy, 0, tiles_, v, z);
 #pragma omp for schedule(static) collapse(2)
-    for (Index c = 0; c < x_.c; c += kInputs)
-      for (Index k = 0; k < y_.c; k += panel) {
-        const Index columns = std::min(panel, y_.c - k);
-        const Index end = std::min(c + kInputs, x_.c);
-        for (int p = 0; p < kPositions; ++p)
-          sum_tiles(v, z, p, tiles_, c, end, k, columns, false, own);
-        weight_gradient(own, x_.c, k, columns, c, end, dw);
-      }
-  } else {
-    for (Index first = 0; first < tiles_; first += block_) {
-      const Index last = std::min(tiles_, first + block_);
-      transform(x, dy, first, last, v, z);
-#pragma omp for schedule(static) collapse(2)
+  for (Index c = 0; c < x_.c; c += kInputs)
+    for (Index k = 0; k < y_.c; k += panel) {
+      const Index columns = std::min(panel, y_.c - k);
+      const Index end = std::min(c + kInputs, x_.c);
+      for (int p = 0; p < kPositions; ++p)
+        sum_tiles(v, z, p, tiles_, c, end, k, columns, false, own);
+      weight_gradient(own, x_.c, k, columns, c, end, dw);
+    }
+}
+
+void WinogradWeightGradient::run_groups(const float* x, const float* dy,
+                                        float* dw, float* du) const {
+  const Index panel = panel_columns();
+  float* v = du + groups_ * du_size_ +
+             omp_get_thread_num() * (v_size_ + z_size_);
+  float* z = v + v_size_;
+#pragma omp for schedule(static)
+  for (Index g = 0; g < groups_; ++g) {
+    const Index begin = tiles_ * g / groups_, end = tiles_ * (g + 1) / groups_;
+    for (Index first = begin; first < end; first += block_) {
+      const Index last = std::min(end, first + block_);
+      transform_input(x_, pad_, x, first, last, v, row_, step_of(block_ * row_));
+      transform_gradient(y_, dy, first, last, z, 0, block_,
+                         step_of(block_ * y_.c));
       for (int p = 0; p < kPositions; ++p)
         for (Index k = 0; k < y_.c; k += panel)
           sum_tiles(v, z, p, last - first, 0, x_.c, k,
-                    std::min(panel, y_.c - k), first > 0,
-                    du + k * kPositions * x_.c);
+                    std::min(panel, y_.c - k), first > begin,
+                    du + g * du_size_ + k * kPositions * x_.c);
+    }
+  }
+  const Index positions = x_.c * y_.c;
+#pragma omp for schedule(static)
+  for (int p = 0; p < kPositions; ++p)
+    for (Index g = 1; g < groups_; ++g) {
+      float* sum = du + p * positions;
+      const float* part = sum + g * du_size_;
+#pragma omp simd
+      for (Index i = 0; i < positions; ++i) sum[i] += part[i];
     }
 #pragma omp for schedule(static)
-    for (Index k = 0; k < y_.c; k += panel)
-      weight_gradient(du + k * kPositions * x_.c, x_.c, k,
-                      std::min(panel, y_.c - k), 0, x_.c, dw);
+  for (Index k = 0; k < y_.c; k += panel)
+    weight_gradient(du + k * kPositions * x_.c, x_.c, k,
+                    std::min(panel, y_.c - k), 0, x_.c, dw);
+}
+
+void WinogradWeightGradient::run_blocks(const float* x, const float* dy,
+                                        float* dw, float* v) const {
+  const Index panel = panel_columns();
+  float *z = v + v_size_, *du = z + z_size_;
+  for (Index first = 0; first < tiles_; first += block_) {
+    const Index last = std::min(tiles_, first + block_);
+    transform(x, dy, first, last, v, z);
+#pragma omp for schedule(static) collapse(2)
+    for (int p = 0; p < kPositions; ++p)
+      for (Index k = 0; k < y_.c; k += panel)
+        sum_tiles(v, z, p, last - first, 0, x_.c, k,
+                  std::min(panel, y_.c - k), first > 0,
+                  du + k * kPositions * x_.c);
   }
+#pragma omp for schedule(static)
+  for (Index k = 0; k < y_.c; k += panel)
+    weight_gradient(du + k * kPositions * x_.c, x_.c, k,
+                    std::min(panel, y_.c - k), 0, x_.c, dw);
 }
 
 void WinogradWeightGradient::transform(const float* x, const float* dy,

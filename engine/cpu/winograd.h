@@ -52,6 +52,10 @@ class WinogradWeightGradient {
   void run(const float* x, const float* dy, float* dw, void* workspace) const;
 
  private:
+  // The following inside a parallel region.
+  void run_whole(const float* x, const float* dy, float* dw, float* v) const;
+  void run_groups(const float* x, const float* dy, float* dw, float* du) const;
+  void run_blocks(const float* x, const float* dy, float* dw, float* v) const;
   void transform(const float* x, const float* dy, std::int64_t first,
                  std::int64_t last, float* v, float* z) const;
   void sum_tiles(const float* v, const float* z, int p, std::int64_t tiles,
@@ -61,6 +65,7 @@ class WinogradWeightGradient {
   winograd::Map x_, y_;
   std::int64_t tiles_, pad_, row_;
   bool whole_;  // all tiles are one block
+  std::int64_t groups_;  // of tiles, each with sums of its own; 0: none
   std::int64_t block_;
   int threads_;
   std::int64_t v_size_ = 0, z_size_ = 0, du_size_ = 0;

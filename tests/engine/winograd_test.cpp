@@ -38,11 +38,13 @@ struct Problem {
 };
 
 // Blocks of one thread; the last panel a half; tiles that leave the map; weights too large
-// for one thread's cache, in one block and in two.
+// for one thread's cache, in one block and in two; groups of tiles in one block each and
+// in two.
 const Problem kProblems[] = {
     {8, 8, 8, 32, 48, 1},   {5, 11, 13, 48, 32, 1},   {32, 4, 3, 32, 32, 1},
     {9, 10, 9, 64, 80, 0},  {9, 7, 6, 32, 64, 2},     {40, 12, 12, 32, 32, 1},
-    {2, 16, 16, 272, 272, 1}, {67, 5, 5, 272, 272, 1}};
+    {2, 16, 16, 272, 272, 1}, {67, 5, 5, 272, 272, 1},
+    {20, 35, 36, 32, 48, 1}};
 
 Floats random(const Shape& shape, std::uint64_t seed) {
   Rng rng(seed, RngPurpose::kTest);
