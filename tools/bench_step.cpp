@@ -17,7 +17,9 @@
 #include "data/written_name.h"
 #include "dist/threads.h"
 #include "engine/core/rng.h"
+#include "engine/cpu/winograd.h"
 #include "engine/io/file.h"
+#include "music/files/cpu/cpu_info.h"
 #include "tools/bench_common.h"
 #include "tools/cli.h"
 #include "tools/encoder_cli.h"
@@ -43,6 +45,15 @@ double used_device_mib(std::size_t free_before) {
   const std::size_t now = cuda::device_info().free_bytes;
   return static_cast<double>(free_before - std::min(now, free_before)) /
          (1 << 20);
+}
+
+// What a figure of a CPU depends on beside the command.
+std::string describe_cpu() {
+  const cpu::CpuInfo info = cpu::cpu_info();
+  return fmt::format("{}, {}, oneDNN {}, 3x3 convolutions {}", info.model,
+                     info.isa, info.onednn,
+                     cpu::winograd_enabled() ? "by Winograd where it gains"
+                                             : "direct");
 }
 
 // The last line of the peer that is a JSON object; null when there is none.
@@ -245,7 +256,7 @@ int bench_main(int argc, char** argv) {
   nlohmann::json result = {
       {"model", fmt::format("resnet{} width {} {}x{}, batch {}x2, projector {}",
                             o.depth, o.width, o.size, o.size, o.batch, o.projector)},
-      {"device", describe(compute)},
+      {"device", describe(compute)}, {"cpu", describe_cpu()},
       {"threads", omp_get_max_threads()}, {"step_ms", step_ms},
       {"views_per_s", rate}, {"peak_mib", peak_mib},
       {"activations_mib", mib(step.memory().arena)},
@@ -257,10 +268,12 @@ int bench_main(int argc, char** argv) {
                "fell to {}\n", t.skipped, t.outcome.loss_scale);
   if (!o.json)
     fmt::print("{}, {}, {} threads\n"
+               "  on     {}\n"
                "  ours   {:8.1f} ms/step {:8.2f} views/s  peak {:7.0f} MiB "
                "(activations {:.0f}, workspace {:.0f})\n",
                result["model"].get<std::string>(), describe(compute),
-               omp_get_max_threads(), step_ms, rate, peak_mib, mib(step.memory().arena),
+               omp_get_max_threads(), describe_cpu(), step_ms, rate, peak_mib,
+               mib(step.memory().arena),
                mib(step.memory().workspace));
   if (o.json) print_json(result);
   if (o.profile) print_profile(t);

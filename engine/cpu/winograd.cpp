@@ -57,12 +57,12 @@ Index block_of(Index tiles, Index most) {
   return std::min(tiles, ((tiles + blocks - 1) / blocks + 11) / 12 * 12);
 }
 
-bool turned_off() {
-  const char* v = std::getenv("MUSIC_WINOGRAD");
-  return v && std::string_view(v) == "0";
-}
-
 }  // namespace
+
+bool winograd_enabled() {
+  const char* v = std::getenv("MUSIC_WINOGRAD");
+  return !v || std::string_view(v) != "0";
+}
 
 bool winograd_pays(const Shape& w, const Shape& tiled, Conv2dSpec spec) {
   if (w[1] != 3 || w[2] != 3 || spec.stride != 1 || spec.pad > 2) return false;
@@ -70,7 +70,7 @@ bool winograd_pays(const Shape& w, const Shape& tiled, Conv2dSpec spec) {
   const Index tiles = tiles_of(tiled);
   return tiles >= 32 &&
          tiles * kOut * kOut <= 2 * tiled[0] * tiled[1] * tiled[2] &&
-         !turned_off();
+         winograd_enabled();
 }
 
 WinogradConvolution::WinogradConvolution(const Shape& from, const Shape& w,

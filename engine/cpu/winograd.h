@@ -12,6 +12,9 @@
 
 namespace music::cpu {
 
+// False with MUSIC_WINOGRAD=0.
+bool winograd_enabled();
+
 // Whether it is a 3x3 convolution of stride 1 that gains: channels in sixteens
 // from 32 on, at most half of what the tiles cover outside the map they lie on (y,
 // or dx for its gradient), and tiles enough to pay for the transform of the weights.
