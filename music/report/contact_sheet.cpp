@@ -5,13 +5,13 @@
 #include <numeric>
 
 #include "engine/core/error.h"
+#include "music/report/picture.h"
 
 namespace music {
 namespace {
 
 constexpr int kTileGap = 4, kEntryGap = 8;
 constexpr int kGrey = 96;
-constexpr std::int64_t kMostSide = 32767;
 
 }  // namespace
 
@@ -30,11 +30,7 @@ ContactSheet::ContactSheet(std::int64_t entries, const ContactSheetSpec& spec)
   const std::int64_t width =
       std::int64_t{spec.columns} * (entry_width() + kEntryGap) + kEntryGap;
   const std::int64_t height = rows * (spec.height + kEntryGap) + kEntryGap;
-  if (std::max(width, height) > kMostSide)
-    throw error(ExitCode::kUsage,
-                "[contact_sheet] a sheet of {} x {} pixels, expected at most {} a "
-                "side: fewer or smaller images", width, height, kMostSide);
-  pixels_ = sheet_.reset(static_cast<int>(width), static_cast<int>(height));
+  pixels_ = new_picture(sheet_, "a contact sheet", width, height);
   std::memset(pixels_, kGrey, sheet_.bytes());
 }
 

@@ -5,12 +5,12 @@
 #include <cstring>
 
 #include "engine/core/error.h"
+#include "music/report/picture.h"
 
 namespace music {
 namespace {
 
-constexpr std::array<std::uint8_t, 3> kNone{128, 128, 128}, kBorder{255, 255, 255};
-constexpr std::int64_t kMostSide = 32767;
+constexpr std::array<std::uint8_t, 3> kNoValue{128, 128, 128}, kBorder{255, 255, 255};
 
 // Equally spaced; straight lines between. Relative luminance grows from each to
 // the next.
@@ -61,13 +61,8 @@ data::Image heat_map(std::span<const float> values, std::int64_t columns,
   const std::int64_t rows = std::ssize(values) / columns;
   const auto x = places(columns, spec.cell_width, spec.column_borders);
   const auto y = places(rows, spec.cell_height, spec.row_borders);
-  if (std::max(x.back(), y.back()) > kMostSide)
-    throw error(ExitCode::kUsage,
-                "[heat_map] a picture of {} x {} pixels, expected at most {} a side",
-                x.back(), y.back(), kMostSide);
   data::Image image;
-  std::uint8_t* pixels = image.reset(static_cast<int>(x.back()),
-                                     static_cast<int>(y.back()));
+  std::uint8_t* pixels = new_picture(image, "a heat map", x.back(), y.back());
   std::memset(pixels, kBorder[0], image.bytes());
   for (std::int64_t r = 0; r < rows; ++r) {
     std::uint8_t* line =
@@ -76,7 +71,7 @@ data::Image heat_map(std::span<const float> values, std::int64_t columns,
       const auto value =
           static_cast<double>(values[static_cast<std::size_t>(r * columns + c)]);
       const auto rgb = std::isnan(value)
-                           ? kNone
+                           ? kNoValue
                            : heat_colour((value - spec.low) / (spec.high - spec.low));
       std::uint8_t* to = line + 3 * x[static_cast<std::size_t>(c)];
       for (int i = 0; i < spec.cell_width; ++i)
