@@ -3,6 +3,7 @@
 // side.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "data/image.h"
@@ -32,6 +33,8 @@ class ContactSheet {
   void put_whole(std::int64_t entry, int tile, const data::Image& image);
 
   const data::Image& image() const { return sheet_; }
+  // The sheet itself; the last call.
+  data::Image take() { return std::move(sheet_); }
 
  private:
   int entry_width() const;
@@ -42,7 +45,7 @@ class ContactSheet {
   data::Resizer resizer_;
 };
 
-// The largest size of the picture's aspect within width x height, at least 1 x 1.
+// The largest size of the image's aspect within width x height, at least 1 x 1.
 struct FittedSize {
   int width, height;
 };
