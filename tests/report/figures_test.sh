@@ -5,7 +5,13 @@ set -u
 here=$(dirname "${BASH_SOURCE[0]}")
 source "$here/../eval/common.sh"
 source "$here/../expect.sh"
-figures() { "$build/music_figures" "$@" --progress none; }
+# What the encoder's file holds is told before; errors are one line beside it.
+figures() {
+  "$build/music_figures" "$@" --progress none 2> >(grep -Ev '^[0-9:]{8} info ' >&2)
+  local status=$?
+  wait $!  # until all is through
+  return $status
+}
 # Value of a key of figures.json, not of one within another.
 value() { grep -E "^ \"$2\": " "$1" | sed "s/.*: *//; s/,$//"; }
 side() { head -c "$(($2 + 4))" "$1" | tail -c 4 | od -An -tu1 | tr -s ' '; }
