@@ -7,9 +7,9 @@ source "$here/../eval/common.sh"
 source "$here/../expect.sh"
 # What the encoder's file holds is told before; errors are one line beside it.
 figures() {
-  "$build/music_figures" "$@" --progress none 2> >(grep -Ev '^[0-9:]{8} info ' >&2)
+  "$build/music_figures" "$@" --progress none 2>"$work/log"
   local status=$?
-  wait $!  # until all is through
+  grep -Ev '^[0-9:]{8} info ' "$work/log" >&2
   return $status
 }
 # Value of a key of figures.json, not of one within another.
