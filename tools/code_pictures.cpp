@@ -90,13 +90,14 @@ CodePicture usage_picture(const CodeStatistics& statistics) {
           static_cast<float>(segments.size(s));
   HeatMapSpec spec;
   spec.high = 2;
+  for (const float share : shares)  // NaN is never larger
+    spec.high = std::max(spec.high, static_cast<double>(share));
   spec.cell_width = std::min(24, cell(most, 640));
   spec.cell_height = std::min(spec.cell_width, cell(segments.count(), 640));
   return {heat_map(shares, most, spec),
-          fmt::format("Mean q of each unit, a segment a row: dark blue 0, purple-red "
-                      "its fair share 1/D_s, yellow twice that and above; {} of {} "
-                      "dead (below a twentieth of it)",
-                      dead, counted(segments.units(), "unit"))};
+          fmt::format("Mean q of each unit, a segment a row: dark blue 0, yellow {:.2g} "
+                      "times its fair share 1/D_s; {} of {} dead (below a twentieth of "
+                      "it)", spec.high, dead, counted(segments.units(), "unit"))};
 }
 
 CodePicture embedding_picture(const ShownViews& shown, const Segments& segments,

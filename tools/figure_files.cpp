@@ -31,7 +31,8 @@ FigureFiles::FigureFiles(const fs::path& folder)
 
 void FigureFiles::add(const std::string& name, const data::Image& image) {
   auto writer = std::make_unique<FileWriter>(folder_ / name);
-  writer->write(std::as_bytes(std::span(data::encode_png(image))));
+  const std::vector<std::uint8_t> png = data::encode_png(image);
+  writer->write(std::as_bytes(std::span(png)));
   pictures_.emplace_back(name, std::move(writer));
 }
 

@@ -22,12 +22,12 @@ bool surer(const SurestImage& a, const SurestImage& b) {
 }
 
 // Entropy of counts in nats, and how many are not 0.
-struct Counted {
+struct CellEntropy {
   double entropy = 0;
   std::int64_t cells = 0;
 };
-Counted counted(std::span<const std::uint32_t> counts, double n) {
-  Counted result;
+CellEntropy cell_entropy(std::span<const std::uint32_t> counts, double n) {
+  CellEntropy result;
   double sum = 0;
   for (const std::uint32_t c : counts)
     if (c > 0) {
@@ -156,19 +156,19 @@ std::vector<double> CodeStatistics::information(bool corrected) const {
   const Segments& segments = spec_.segments;
   const std::int64_t segment_count = segments.count();
   const auto n = static_cast<double>(images_);
-  std::vector<Counted> alone;
+  std::vector<CellEntropy> alone;
   for (std::int64_t s = 0; s < segment_count; ++s)
-    alone.push_back(counted(std::span(wins_).subspan(at(segments.begin(s)),
+    alone.push_back(cell_entropy(std::span(wins_).subspan(at(segments.begin(s)),
                                                    at(segments.size(s))), n));
   std::vector<double> result(at(segment_count * segment_count),
                              std::numeric_limits<double>::quiet_NaN());
   std::size_t pair = 0;
   for (std::int64_t s = 0; s < segment_count; ++s)
     for (std::int64_t t = s + 1; t < segment_count; ++t, ++pair) {
-      const Counted both = counted(
+      const CellEntropy both = cell_entropy(
           std::span(pairs_).subspan(pair_at_[pair],
                                     at(segments.size(s) * segments.size(t))), n);
-      const Counted &a = alone[at(s)], &b = alone[at(t)];
+      const CellEntropy &a = alone[at(s)], &b = alone[at(t)];
       double nats = a.entropy + b.entropy - both.entropy;
       if (corrected)
         nats += static_cast<double>(a.cells + b.cells - both.cells - 1) / (2 * n);
