@@ -10,27 +10,26 @@
 namespace music {
 namespace {
 
-constexpr std::int64_t kTile = CodeIndex::kTile;
 
 // The loops that are the search: on their own, so that nothing keeps a compiler
 // from doing as many images at once as a register holds.
 template <typename T>
 [[gnu::noinline]] void add_equal(const T* __restrict column, T unit, std::uint8_t* __restrict count) {
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     count[i] = static_cast<std::uint8_t>(count[i] + (column[i] == unit));
 }
 template <typename T>
 [[gnu::noinline]] void keep_equal(const T* __restrict column, T unit, std::uint8_t* __restrict keep) {
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     keep[i] = static_cast<std::uint8_t>(keep[i] & (column[i] == unit));
 }
 template <typename T>
 [[gnu::noinline]] void keep_others(const T* __restrict column, T unit, std::uint8_t* __restrict keep) {
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     keep[i] = static_cast<std::uint8_t>(keep[i] & (column[i] != unit));
 }
 [[gnu::noinline]] void add_counts(const std::uint8_t* __restrict count, std::uint16_t* __restrict total) {
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     total[i] = static_cast<std::uint16_t>(total[i] + count[i]);
 }
 
@@ -40,13 +39,13 @@ class TileCount {
  public:
   const std::uint16_t* operator()(const T* tile, const std::uint16_t* code,
                                   std::span<const int> segments) {
-    std::fill_n(total_, kTile, std::uint16_t{0});
+    std::fill_n(total_, kCodeTile, std::uint16_t{0});
     for (std::size_t at = 0; at < segments.size();) {
       // As many as a byte counts.
       const std::size_t end = std::min(segments.size(), at + 255);
-      std::fill_n(count_, kTile, std::uint8_t{0});
+      std::fill_n(count_, kCodeTile, std::uint8_t{0});
       for (; at < end; ++at)
-        add_equal(tile + segments[at] * kTile, static_cast<T>(code[segments[at]]),
+        add_equal(tile + segments[at] * kCodeTile, static_cast<T>(code[segments[at]]),
                   count_);
       add_counts(count_, total_);
     }
@@ -54,8 +53,8 @@ class TileCount {
   }
 
  private:
-  alignas(64) std::uint8_t count_[kTile];
-  alignas(64) std::uint16_t total_[kTile];
+  alignas(64) std::uint8_t count_[kCodeTile];
+  alignas(64) std::uint16_t total_[kCodeTile];
 };
 
 // Of each image of a tile: 1 where all conditions hold.
@@ -64,17 +63,17 @@ class TileFilter {
  public:
   // False: no image is left.
   bool operator()(const T* tile, const CodeQuery& query) {
-    std::fill_n(keep_, kTile, std::uint8_t{1});
+    std::fill_n(keep_, kCodeTile, std::uint8_t{1});
     for (const auto& [segment, unit] : query.same)
-      keep_equal(tile + segment * kTile, static_cast<T>(unit), keep_);
+      keep_equal(tile + segment * kCodeTile, static_cast<T>(unit), keep_);
     for (const auto& [segment, unit] : query.different)
-      keep_others(tile + segment * kTile, static_cast<T>(unit), keep_);
-    return std::find(keep_, keep_ + kTile, std::uint8_t{1}) != keep_ + kTile;
+      keep_others(tile + segment * kCodeTile, static_cast<T>(unit), keep_);
+    return std::find(keep_, keep_ + kCodeTile, std::uint8_t{1}) != keep_ + kCodeTile;
   }
   const std::uint8_t* keep() const { return keep_; }
 
  private:
-  alignas(64) std::uint8_t keep_[kTile];
+  alignas(64) std::uint8_t keep_[kCodeTile];
 };
 
 }  // namespace
@@ -82,7 +81,7 @@ class TileFilter {
 CodeIndex::CodeIndex(const Segments& segments, std::int64_t images)
     : segments_(segments), width_(code_width(segments)) {
   MUSIC_CHECK(segments.count() <= 65535, "[codes] {} segments", segments.count());
-  const auto room = static_cast<std::size_t>((images + kTile - 1) / kTile * kTile *
+  const auto room = static_cast<std::size_t>((images + kCodeTile - 1) / kCodeTile * kCodeTile *
                                              segments.count());
   if (width_ == CodeWidth::kU8) narrow_.reserve(room);
   else wide_.reserve(room);
@@ -104,11 +103,11 @@ void CodeIndex::add(std::span<const std::uint16_t> code) {
                   size_, code[static_cast<std::size_t>(s)], s, segments_.size(s));
   const auto put = [&](auto& tiles) {
     using T = typename std::decay_t<decltype(tiles)>::value_type;
-    if (size_ % kTile == 0)
-      tiles.resize(tiles.size() + static_cast<std::size_t>(count * kTile));
-    T* at = tiles.data() + (size_ / kTile) * count * kTile + size_ % kTile;
+    if (size_ % kCodeTile == 0)
+      tiles.resize(tiles.size() + static_cast<std::size_t>(count * kCodeTile));
+    T* at = tiles.data() + (size_ / kCodeTile) * count * kCodeTile + size_ % kCodeTile;
     for (std::int64_t s = 0; s < count; ++s)
-      at[s * kTile] = static_cast<T>(code[static_cast<std::size_t>(s)]);
+      at[s * kCodeTile] = static_cast<T>(code[static_cast<std::size_t>(s)]);
   };
   if (width_ == CodeWidth::kU8) put(narrow_);
   else put(wide_);
@@ -120,9 +119,9 @@ std::vector<std::uint16_t> CodeIndex::code(std::int64_t image) const {
   const std::int64_t count = segments_.count();
   std::vector<std::uint16_t> out(static_cast<std::size_t>(count));
   const auto get = [&](const auto& tiles) {
-    const auto* at = tiles.data() + (image / kTile) * count * kTile + image % kTile;
+    const auto* at = tiles.data() + (image / kCodeTile) * count * kCodeTile + image % kCodeTile;
     for (std::int64_t s = 0; s < count; ++s)
-      out[static_cast<std::size_t>(s)] = at[s * kTile];
+      out[static_cast<std::size_t>(s)] = at[s * kCodeTile];
   };
   if (width_ == CodeWidth::kU8) get(narrow_);
   else get(wide_);
@@ -143,13 +142,13 @@ std::vector<CodeMatch> CodeIndex::find_in(const CodeQuery& query,
                                           std::int64_t k) const {
   TileFilter<T> filter;
   TileCount<T> count;
-  alignas(64) std::uint16_t scores[kTile];
+  alignas(64) std::uint16_t scores[kCodeTile];
   const bool conditions = !query.same.empty() || !query.different.empty();
   TopMatches top(k, conditions ? 0 : -1);
   const T* tile = tiles<T>().data();
   for (std::int64_t first = 0; first < size_;
-       first += kTile, tile += segments_.count() * kTile) {
-    const std::int64_t rows = std::min(kTile, size_ - first);
+       first += kCodeTile, tile += segments_.count() * kCodeTile) {
+    const std::int64_t rows = std::min(kCodeTile, size_ - first);
     if (!conditions) {
       top.offer(first, count(tile, query.code.data(), query.ranked), rows,
                 query.except);
@@ -158,7 +157,7 @@ std::vector<CodeMatch> CodeIndex::find_in(const CodeQuery& query,
     if (!filter(tile, query)) continue;
     const std::uint16_t* totals = count(tile, query.code.data(), query.ranked);
     // A match scores one more than it has segments that agree, the others 0.
-    for (std::int64_t i = 0; i < kTile; ++i)
+    for (std::int64_t i = 0; i < kCodeTile; ++i)
       scores[i] = static_cast<std::uint16_t>((totals[i] + 1) * filter.keep()[i]);
     top.offer(first, scores, rows, query.except);
   }
@@ -184,9 +183,9 @@ void CodeIndex::neighbours_in(std::int64_t k, std::span<CodeMatch> out,
   std::vector<int> all(static_cast<std::size_t>(segments_.count()));
   std::iota(all.begin(), all.end(), 0);
   const T* tiles = this->tiles<T>().data();
-  const std::int64_t step = segments_.count() * kTile;
+  const std::int64_t step = segments_.count() * kCodeTile;
   tile_neighbours(
-      size_, kTile, k, [this](std::int64_t i) { return code(i); },
+      size_, kCodeTile, k, [this](std::int64_t i) { return code(i); },
       [&] {
         return [&, count = TileCount<T>()](
                    std::int64_t t, const std::vector<std::uint16_t>& code) mutable {
@@ -217,8 +216,8 @@ SegmentPostings CodeIndex::postings(std::int64_t segment) const {
       for (std::int64_t i = 0; i < size_; ++i)
         does(i, static_cast<std::size_t>(
                     tiles[static_cast<std::size_t>(
-                        ((i / kTile) * segments_.count() + segment) * kTile +
-                        i % kTile)]));
+                        ((i / kCodeTile) * segments_.count() + segment) * kCodeTile +
+                        i % kCodeTile)]));
     };
     if (width_ == CodeWidth::kU8) walk(narrow_);
     else walk(wide_);

@@ -1,7 +1,7 @@
 #pragma once
 // Search among segment codes: exact, in one pass over the columns it needs.
 //
-// Codes lie in tiles of kTile images, in each of them segment by segment, so that
+// Codes lie in tiles of kCodeTile images, in each of them segment by segment, so that
 // a query is one stream of bytes through memory, its counters stay in the first
 // cache, and a segment that it does not ask for is not read. An image of 102
 // segments of up to 256 units takes 102 bytes.
@@ -32,8 +32,6 @@ struct SegmentPostings;
 
 class CodeIndex {
  public:
-  static constexpr std::int64_t kTile = 1024;
-
   // Room is made for so many images at once.
   explicit CodeIndex(const Segments& segments, std::int64_t images = 0);
 
@@ -69,7 +67,7 @@ class CodeIndex {
   Segments segments_;
   CodeWidth width_;
   std::int64_t size_ = 0;
-  std::vector<std::uint8_t> narrow_;  // [tiles, S, kTile], one of the two
+  std::vector<std::uint8_t> narrow_;  // [tiles, S, kCodeTile], one of the two
   std::vector<std::uint16_t> wide_;
 };
 

@@ -11,7 +11,6 @@ namespace music {
 namespace {
 
 constexpr int kKept = SoftIndex::kKept;
-constexpr std::int64_t kTile = SoftIndex::kTile;
 
 static_assert(kKept == 3);
 
@@ -23,7 +22,7 @@ template <typename T>
   const T a = static_cast<T>(unit[0]), b = static_cast<T>(unit[1]),
           c = static_cast<T>(unit[2]);
   const std::uint8_t x = weight[0], y = weight[1], z = weight[2], none = 0;
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     met[i] = static_cast<std::uint8_t>((units[i] == a ? x : none) |
                                        (units[i] == b ? y : none) |
                                        (units[i] == c ? z : none));
@@ -31,11 +30,11 @@ template <typename T>
 [[gnu::noinline]] void add_products(const std::uint8_t* __restrict met,
                                     const std::uint8_t* __restrict weights,
                                     std::uint16_t* __restrict part) {
-  for (std::int64_t i = 0; i < kTile; ++i)
+  for (std::int64_t i = 0; i < kCodeTile; ++i)
     part[i] = static_cast<std::uint16_t>(part[i] + met[i] * weights[i]);
 }
 [[gnu::noinline]] void add_part(const std::uint16_t* __restrict part, std::uint32_t* __restrict total) {
-  for (std::int64_t i = 0; i < kTile; ++i) total[i] += part[i];
+  for (std::int64_t i = 0; i < kCodeTile; ++i) total[i] += part[i];
 }
 
 // Scores of the images of a tile.
@@ -44,11 +43,11 @@ class TileScore {
  public:
   const std::uint32_t* operator()(const T* units, const std::uint8_t* weights,
                                   const SoftCode& code, std::int64_t segments) {
-    std::fill_n(total_, kTile, 0u);
+    std::fill_n(total_, kCodeTile, 0u);
     for (std::int64_t s = 0; s < segments; ++s) {
       // Rounded weights of a segment add up to 256 at most, so this fits: 256 * 255.
-      std::fill_n(part_, kTile, std::uint16_t{0});
-      for (int j = 0; j < kKept; ++j, units += kTile, weights += kTile) {
+      std::fill_n(part_, kCodeTile, std::uint16_t{0});
+      for (int j = 0; j < kKept; ++j, units += kCodeTile, weights += kCodeTile) {
         meet(units, code.units.data() + s * kKept, code.weights.data() + s * kKept,
              met_);
         add_products(met_, weights, part_);
@@ -59,16 +58,16 @@ class TileScore {
   }
 
  private:
-  alignas(64) std::uint8_t met_[kTile];
-  alignas(64) std::uint16_t part_[kTile];
-  alignas(64) std::uint32_t total_[kTile];
+  alignas(64) std::uint8_t met_[kCodeTile];
+  alignas(64) std::uint16_t part_[kCodeTile];
+  alignas(64) std::uint32_t total_[kCodeTile];
 };
 
 }  // namespace
 
 SoftIndex::SoftIndex(const Segments& segments, std::int64_t images)
     : segments_(segments), width_(code_width(segments)) {
-  const auto room = static_cast<std::size_t>((images + kTile - 1) / kTile * kTile *
+  const auto room = static_cast<std::size_t>((images + kCodeTile - 1) / kCodeTile * kCodeTile *
                                              segments.count() * kKept);
   if (width_ == CodeWidth::kU8) narrow_.reserve(room);
   else wide_.reserve(room);
@@ -123,11 +122,11 @@ void SoftIndex::add(const SoftCode& code) {
                   segments_.size(c / kKept));
   const auto put = [&](auto& tiles, const auto& values) {
     using T = typename std::decay_t<decltype(tiles)>::value_type;
-    if (size_ % kTile == 0)
-      tiles.resize(tiles.size() + static_cast<std::size_t>(columns * kTile));
-    T* at = tiles.data() + (size_ / kTile) * columns * kTile + size_ % kTile;
+    if (size_ % kCodeTile == 0)
+      tiles.resize(tiles.size() + static_cast<std::size_t>(columns * kCodeTile));
+    T* at = tiles.data() + (size_ / kCodeTile) * columns * kCodeTile + size_ % kCodeTile;
     for (std::int64_t c = 0; c < columns; ++c)
-      at[c * kTile] = static_cast<T>(values[static_cast<std::size_t>(c)]);
+      at[c * kCodeTile] = static_cast<T>(values[static_cast<std::size_t>(c)]);
   };
   if (width_ == CodeWidth::kU8) put(narrow_, code.units);
   else put(wide_, code.units);
@@ -140,8 +139,8 @@ SoftCode SoftIndex::code(std::int64_t image) const {
   const std::int64_t columns = segments_.count() * kKept;
   SoftCode code;
   const auto get = [&](const auto& tiles, auto& values) {
-    const auto* at = tiles.data() + (image / kTile) * columns * kTile + image % kTile;
-    for (std::int64_t c = 0; c < columns; ++c) values.push_back(at[c * kTile]);
+    const auto* at = tiles.data() + (image / kCodeTile) * columns * kCodeTile + image % kCodeTile;
+    for (std::int64_t c = 0; c < columns; ++c) values.push_back(at[c * kCodeTile]);
   };
   if (width_ == CodeWidth::kU8) get(narrow_, code.units);
   else get(wide_, code.units);
@@ -152,15 +151,15 @@ SoftCode SoftIndex::code(std::int64_t image) const {
 template <typename T>
 std::vector<CodeMatch> SoftIndex::find_in(const SoftCode& code, std::int64_t k,
                                           std::int64_t except) const {
-  const std::int64_t step = segments_.count() * kKept * kTile;
+  const std::int64_t step = segments_.count() * kKept * kCodeTile;
   TileScore<T> score;
   TopMatches top(k);
   std::int64_t at = 0;
-  for (std::int64_t first = 0; first < size_; first += kTile, at += step)
+  for (std::int64_t first = 0; first < size_; first += kCodeTile, at += step)
     top.offer(first,
               score(units<T>().data() + at, weights_.data() + at, code,
                     segments_.count()),
-              std::min(kTile, size_ - first), except);
+              std::min(kCodeTile, size_ - first), except);
   return top.sorted();
 }
 
@@ -176,9 +175,9 @@ template <typename T>
 void SoftIndex::neighbours_in(std::int64_t k, std::span<CodeMatch> out,
                               const std::function<void(double)>& done) const {
   const T* units = this->units<T>().data();
-  const std::int64_t step = segments_.count() * kKept * kTile;
+  const std::int64_t step = segments_.count() * kKept * kCodeTile;
   tile_neighbours(
-      size_, kTile, k, [this](std::int64_t i) { return code(i); },
+      size_, kCodeTile, k, [this](std::int64_t i) { return code(i); },
       [&] {
         return [&, score = TileScore<T>()](std::int64_t t,
                                            const SoftCode& code) mutable {

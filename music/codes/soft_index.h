@@ -27,7 +27,6 @@ struct SoftCode {
 class SoftIndex {
  public:
   static constexpr int kKept = 3;
-  static constexpr std::int64_t kTile = 1024;
   // A score is this times the segments that are expected to agree.
   static constexpr double kScale = 255.0 * 255.0;
 
@@ -60,7 +59,7 @@ class SoftIndex {
   Segments segments_;
   CodeWidth width_;
   std::int64_t size_ = 0;
-  std::vector<std::uint8_t> narrow_;  // [tiles, S, kKept, kTile], one of the two
+  std::vector<std::uint8_t> narrow_;  // [tiles, S, kKept, kCodeTile], one of the two
   std::vector<std::uint16_t> wide_;
   std::vector<std::uint8_t> weights_;  // the same shape
 };

@@ -7,6 +7,9 @@
 
 namespace music {
 
+// Images that are searched in one go, column by column.
+constexpr std::int64_t kCodeTile = 1024;
+
 struct CodeMatch {
   std::int64_t image = -1;
   std::int64_t score = 0;  // segments that agree; of soft codes SoftIndex's unit
