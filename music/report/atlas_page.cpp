@@ -116,7 +116,7 @@ std::string tables(const AtlasPage& page, const Segments& segments,
                  HtmlTable::number(fmt::format("{}", units.count(unit))),
                  HtmlTable::number(fmt::format("{:.2f}", units.confidence(unit))),
                  HtmlTable::markup(fmt::format(
-                     "<svg class=\"strip\" width=\"{}\" height=\"48\" viewBox=\"{} {} {} "
+                     "<svg class=\"exemplars\" width=\"{}\" height=\"48\" viewBox=\"{} {} {} "
                      "{}\"><image href=\"units/{:05}.jpg\" width=\"{}\" height=\"{}\"/>"
                      "</svg>",
                      48 * AtlasPage::kExemplars, at.column * side, at.row * side, wide,

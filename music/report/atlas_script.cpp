@@ -327,13 +327,13 @@ const segments_view = () => {
   const order = Array.from({ length: atlas.sizes[s] }, (_, u) => u)
     .sort((u, v) => atlas.count[atlas.begin[s] + v] - atlas.count[atlas.begin[s] + u] || u - v);
   const most = Math.max(1, atlas.count[atlas.begin[s] + order[0]]);
-  const list = make('div', { class: 'units' });
+  const list = make('div', { class: 'units' }), dead = make('div', { class: 'units' });
   for (const u of order) {
     const unit = atlas.begin[s] + u, count = atlas.count[unit];
     const head = make('button', { class: 'unit', type: 'button', title: 'all images of this unit',
       onclick: () => show_unit(s, u) },
       make('b', {}, s + ':' + u), make('span', {}, plural(count, 'image')),
-      make('span', { class: 'note' }, count ? 'sure ' + atlas.confidence[unit].toFixed(2) : 'dead'));
+      make('span', { class: 'note' }, count ? 'sure ' + atlas.confidence[unit].toFixed(2) : ''));
     head.style.setProperty('--share', count / most);
     head.style.setProperty('--h', hue(u));
     const strip = make('div', { class: 'strip' });
@@ -346,12 +346,14 @@ const segments_view = () => {
       sprites.unit(tile, s, u, e);
       strip.append(tile);
     }
-    list.append(make('div', { class: 'unit-row' + (count ? '' : ' dead') }, head, strip));
+    (count ? list : dead).append(make('div', { class: 'unit-row' }, head, strip));
   }
   main.replaceChildren(make('div', { class: 'segments' }, chooser,
     make('p', { class: 'note' }, 'Segment ' + s + ': ' + atlas.sizes[s] + ' units, usage ' +
       usages[s].toFixed(2) + ' of 1. Each row is a unit, most frequent first, with the images that it is surest of.'),
-    list));
+    list,
+    ...(dead.children.length ? [make('details', { class: 'dead-units' },
+      make('summary', {}, plural(dead.children.length, 'unit') + ' that no image has, with the images that come nearest'), dead)] : [])));
   main.scrollTop = 0;
 };
 

@@ -3,7 +3,7 @@
 namespace music {
 
 const std::string_view kAtlasStyle = R"css(
-.strip svg, svg.strip { display: block; }
+svg.exemplars { display: block; max-width: 100%; }
 body.atlas { max-width: none; height: 100vh; height: 100dvh; padding: 0; display: flex; flex-direction: column; overflow: hidden; }
 body.atlas > header { padding: .75rem 1.25rem 0; }
 body.atlas > header h1 { font-size: 1.25rem; margin: 0; }
@@ -23,6 +23,9 @@ aside { overflow: auto; overscroll-behavior: contain; background: var(--card); }
 .status { margin: 0 0 .6rem; min-height: 1.9rem; }
 .chip { border-radius: 1rem; font-size: .8rem; padding: .1rem .6rem; margin-left: .25rem; color: var(--ink); }
 .tile { padding: 0; border: 0; border-radius: 5px; background-repeat: no-repeat; cursor: pointer; overflow: hidden; }
+.tile::after, .picture::after { content: ""; position: absolute; inset: 0; border-radius: inherit; box-shadow: inset 0 0 0 1px rgb(128 128 128 / .22); pointer-events: none; }
+.bar button, .bar select, .bar input { font-size: .9rem; }
+.dead-units { margin-top: 1rem; font-size: .9rem; }
 .tile:hover, .tile:focus-visible { outline: 3px solid var(--accent); outline-offset: 0; z-index: 1; }
 .tile.open { outline: 3px solid var(--ink); outline-offset: 0; }
 .grid { position: relative; contain: layout style; }
@@ -35,14 +38,14 @@ aside { overflow: auto; overscroll-behavior: contain; background: var(--card); }
 .chooser button[aria-selected="true"] { background: var(--accent); border-color: var(--accent); color: var(--paper); }
 .units { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 37rem), 1fr)); gap: .35rem 1.25rem; margin-top: .75rem; }
 .unit-row { display: flex; align-items: center; gap: .6rem; min-width: 0; }
-.unit-row.dead { opacity: .45; }
+
 .unit { position: relative; flex: none; width: 7rem; height: 3.5rem; padding: .15rem .5rem; display: grid; text-align: left; font-size: .78rem; line-height: 1.25; align-content: center; overflow: hidden; }
 .unit::before { content: ""; position: absolute; inset: auto auto 0 0; height: 4px; width: calc(var(--share) * 100%); background: hsl(var(--h) 55% 50%); }
 .strip { display: flex; gap: 3px; min-width: 0; overflow: hidden; padding: 3px; margin: -3px; }
 .detail-head { display: flex; gap: .9rem; align-items: flex-start; position: relative; }
 .detail-head h2 { border: 0; margin: 0 1.6rem 0 0; padding: 0; font-size: 1.15rem; overflow-wrap: anywhere; }
 .detail-head .name { overflow-wrap: anywhere; }
-.picture { width: 8rem; height: 8rem; border-radius: 8px; flex: none; background-repeat: no-repeat; }
+.picture { width: 8rem; height: 8rem; border-radius: 8px; flex: none; background-repeat: no-repeat; position: relative; }
 .close { position: absolute; right: -.3rem; top: -.3rem; width: 2rem; height: 2rem; padding: 0; font-size: 1.2rem; line-height: 1; border: 0; }
 .code { display: grid; grid-template-columns: repeat(auto-fill, minmax(2.15rem, 1fr)); gap: 3px; }
 .cell { padding: 0; height: 1.9rem; border: 0; border-radius: 4px; font-size: .75rem; font-variant-numeric: tabular-nums; background: hsl(var(--h) 60% 55% / calc(.12 + .6 * var(--q))); }
