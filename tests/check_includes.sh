@@ -61,6 +61,7 @@ check() {
       may("music/files", "music/config music/model")
       may("music/plan", "music/config music/model")
       may("music/eval", "music/config music/model music/detect")
+      may("music/codes", "music/eval music/files")
       may("music/formats", "music/files")
       may("music/train", "music/files music/plan music/eval")
       may("music/report", "music/codes music/files music/plan")
@@ -173,6 +174,7 @@ music/eval/i.cpp <utf8proc.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"
+music/codes/a.h "music/report/html.h"
 music/report/a.h "music/train/trainer.h"
 music/files/f.h <nlohmann/json.hpp>
 music/model/g.cpp <oneapi/dnnl/dnnl.hpp>

@@ -38,9 +38,8 @@ struct Association {
   // more. With fewer, cells that are empty by chance are taken for
   // impossible ones, and what is left of the bias can exceed what is told.
   bool enough = false;
-  // (information - chance) / H(columns): 0 = no more than chance, 1 = the rows
-  // tell all of the columns (the reliable fraction of information of Mandros et
-  // al., KDD 2017). 0 where the columns are constant.
+  // (information - chance) / (H(columns) - chance): 0 = no more than chance, 1 =
+  // the rows tell all of the columns. 0 where the columns are constant.
   double share = 0;
   // Adjusted mutual information with the mean of the entropies, as scikit-learn:
   // (information - chance) / ((H(rows) + H(columns)) / 2 - chance).

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,13 +67,19 @@ struct UnitName {
   double p = 1;      // of so many hits by chance (hypergeometric)
   bool holds = false;  // p at `level` by Holm's method over all names
 
-  double purity() const { return images ? double(hits) / double(images) : 0; }
-  double base() const { return known ? double(with_value) / double(known) : 0; }
-  double recall() const { return with_value ? double(hits) / double(with_value) : 0; }
+  double purity() const { return share(hits, images); }
+  double base() const { return share(with_value, known); }
+  double recall() const { return share(hits, with_value); }
+
+ private:
+  static double share(std::int64_t part, std::int64_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+  }
 };
 
 struct AttributeAnalysis {
-  std::int64_t images = 0, segments = 0, units = 0;
+  std::int64_t images = 0;
+  std::vector<std::int64_t> sizes;  // units of each segment
   std::int64_t permutations = 0;
   double level = 0;
   std::uint64_t seed = 0;
@@ -80,11 +87,12 @@ struct AttributeAnalysis {
   std::vector<Telling> tells;  // [segments, attributes]
   std::vector<UnitName> names;   // of each unit in use on the first half, by unit
   std::vector<UnitName> values;  // best unit of each value, by attribute and value
-  // [segments, segments] on the second half: what of a segment another tells too,
-  // the information above chance over the smaller entropy; 1 on the diagonal.
+  // [segments, segments] on the second half: what two segments both tell, as a
+  // share of the one that tells less, above chance; 1 on the diagonal.
   std::vector<double> redundancy;
   std::vector<std::string> notes;  // what a reader has to know, one line each
 
+  std::int64_t segments() const { return std::ssize(sizes); }
   const Telling& tell(std::int64_t segment, std::int64_t attribute) const {
     return tells[static_cast<std::size_t>(
         segment * static_cast<std::int64_t>(attributes.size()) + attribute)];
