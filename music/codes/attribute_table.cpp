@@ -133,8 +133,8 @@ void take(const Column& column, std::span<const std::int64_t> rows,
   if (found.size() == 1)
     return leave_out("all images have the value " + in_quotes(found.begin()->first));
 
-  const bool numbers =
-      std::ranges::all_of(found, [](const auto& v) { return number(v.first); });
+  const bool numbers = std::ranges::all_of(
+      found, [](const auto& v) { return number(v.first).has_value(); });
   std::vector<std::int32_t> place(texts.size(), -1);
   if (numbers && found.size() > kCategories) {
     std::vector<double> all, edges;

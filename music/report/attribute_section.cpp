@@ -13,11 +13,14 @@
 namespace music {
 namespace {
 
-using Cell = HtmlTable::Cell;
+using Cells = std::vector<HtmlTable::Cell>;
 constexpr int kTints = 10;
 constexpr std::size_t kPairs = 5;
 // Names beyond these are in the file.
 constexpr std::size_t kNames = 200;
+
+HtmlTable::Cell text(std::string_view text) { return HtmlTable::text(text); }
+HtmlTable::Cell number(std::string_view text) { return HtmlTable::number(text); }
 
 std::string percent(double share) {
   return fmt::format("{:.0f}\u202f%", 100 * std::max(share, 0.0));
@@ -29,7 +32,7 @@ std::string p_value(double p, std::int64_t permutations) {
                             : fmt::format("{:.2g}", p);
 }
 
-std::string describe(const AttributeAnalysis& analysis, const UnitName& unit) {
+std::string describe(const UnitName& unit) {
   return fmt::format("{} of {} (base {})", percent(unit.purity()), unit.images,
                      percent(unit.base()));
 }
@@ -106,24 +109,24 @@ std::string best_segments(const AttributeAnalysis& analysis) {
   std::size_t most = 0;
   for (const AttributeResult& a : analysis.attributes)
     most = std::max(most, a.best.size());
-  std::vector<Cell> head{Cell::text("attribute"), Cell::number("values"),
-                         Cell::number("images"), Cell::number("adjusted p")};
+  Cells head{text("attribute"), number("values"),
+                         number("images"), number("adjusted p")};
   for (std::size_t k = 0; k < most; ++k)
-    head.push_back(Cell::text(k == 0 ? "best segment" : "next"));
+    head.push_back(text(k == 0 ? "best segment" : "next"));
   HtmlTable table(std::move(head));
   for (std::int64_t a = 0; a < std::ssize(analysis.attributes); ++a) {
     const AttributeResult& result = analysis.attributes[static_cast<std::size_t>(a)];
     double p = 1;
     for (std::int64_t s = 0; s < analysis.segments(); ++s)
       p = std::min(p, analysis.tell(s, a).adjusted);
-    std::vector<Cell> row{
-        Cell::text(result.bins.empty() ? result.name
+    Cells row{
+        text(result.bins.empty() ? result.name
                                        : result.name + " (" + result.bins + ")"),
-        Cell::number(fmt::format("{}", result.values.size())),
-        Cell::number(fmt::format("{}", result.known)),
-        Cell::number(p_value(p, analysis.permutations))};
+        number(fmt::format("{}", result.values.size())),
+        number(fmt::format("{}", result.known)),
+        number(p_value(p, analysis.permutations))};
     for (std::size_t k = 0; k < most; ++k)
-      row.push_back(Cell::text(
+      row.push_back(text(
           k < result.best.size()
               ? fmt::format("{}: {}", result.best[k].segment,
                             percent(result.best[k].association.share))
@@ -135,29 +138,29 @@ std::string best_segments(const AttributeAnalysis& analysis) {
 }
 
 std::string best_units(const AttributeAnalysis& analysis) {
-  HtmlTable table({Cell::text("value"), Cell::text("unit"), Cell::text("of its images"),
-                   Cell::number("of the value's")});
+  HtmlTable table({text("value"), text("unit"), text("of its images"),
+                   number("of the value's")});
   for (const UnitName& unit : analysis.values)
     if (unit.holds)
-      table.row({Cell::text(value_name(analysis, unit)),
-                 Cell::text(unit_name(analysis, unit)),
-                 Cell::text(describe(analysis, unit)),
-                 Cell::number(percent(unit.recall()))});
+      table.row({text(value_name(analysis, unit)),
+                 text(unit_name(analysis, unit)),
+                 text(describe(unit)),
+                 number(percent(unit.recall()))});
   return table.empty()
              ? "<p>No unit stands for a value on the other half.</p>\n"
              : table.html("The unit of each value, where it holds on the other half");
 }
 
 std::string unit_names(const AttributeAnalysis& analysis) {
-  HtmlTable table({Cell::text("unit"), Cell::text("stands for"),
-                   Cell::text("of its images")});
+  HtmlTable table({text("unit"), text("stands for"),
+                   text("of its images")});
   std::size_t shown = 0, holding = 0;
   for (const UnitName& unit : analysis.names) {
     if (!unit.holds || ++holding > kNames) continue;
     ++shown;
-    table.row({Cell::text(unit_name(analysis, unit)),
-               Cell::text(value_name(analysis, unit)),
-               Cell::text(describe(analysis, unit))});
+    table.row({text(unit_name(analysis, unit)),
+               text(value_name(analysis, unit)),
+               text(describe(unit))});
   }
   if (holding == 0) return "";
   return fmt::format(
@@ -182,10 +185,10 @@ std::string redundancy(const AttributeAnalysis& analysis) {
     }
   if (pairs.empty()) return "";
   std::ranges::stable_sort(pairs, std::ranges::greater{}, &Pair::shared);
-  HtmlTable table({Cell::text("segments"), Cell::number("both tell")});
+  HtmlTable table({text("segments"), number("both tell")});
   for (std::size_t i = 0; i < std::min(kPairs, pairs.size()); ++i)
-    table.row({Cell::text(fmt::format("{} and {}", pairs[i].s, pairs[i].t)),
-               Cell::number(percent(pairs[i].shared))});
+    table.row({text(fmt::format("{} and {}", pairs[i].s, pairs[i].t)),
+               number(percent(pairs[i].shared))});
   return fmt::format(
              "<p>Two segments tell the same, beyond chance, by {:.1f}\u202f% of what one "
              "tells on average, and by {:.1f}\u202f% at most.</p>\n",
