@@ -134,8 +134,8 @@ TEST_SUITE("association") {
       corrected += found.corrected / kTimes;
       chance += found.chance / kTimes;
     }
-    CHECK(near(plain, 0.0525, 4e-3));
-    CHECK(within(std::abs(corrected), 2.5e-3));
+    CHECK(near(plain, 0.0525, 8e-3));
+    CHECK(within(std::abs(corrected), 6e-3));
     CHECK(within(std::abs(plain - chance), 2.5e-3));
   }
 

@@ -104,19 +104,21 @@ TEST_SUITE("attribute_analysis") {
     CHECK(shared(1, 1) == 1);
     CHECK(shared(1, 4) == shared(4, 1));
     CHECK(shared(1, 4) > 0.02);
-    CHECK(within(std::abs(shared(0, 3)), 0.04));
-    CHECK(within(std::abs(shared(1, 2)), 0.04));
+    CHECK(within(std::abs(shared(0, 3)), 0.06));
+    CHECK(within(std::abs(shared(1, 2)), 0.06));
     // A segment chosen among many for what is chance looks better than it is.
-    Attribute noise = test::random_attribute("noise", 100, 4, 9);
-    const std::vector<std::int64_t> many(40, 8);
-    const auto analysis =
-        analyse_attributes(test::random_codes(100, many, 10),
-                           Segments::uneven(many), {&noise, 1}, {});
     double chosen = 0, reported = 0;
-    for (const BestSegment& b : analysis.attributes[0].best)
-      chosen += b.chosen_share / 3, reported += b.association.share / 3;
-    CHECK(chosen > 0.06);
-    CHECK(within(std::abs(reported), 0.06));
+    const std::vector<std::int64_t> many(40, 8);
+    for (std::uint32_t t = 0; t < 5; ++t) {
+      const Attribute noise = test::random_attribute("noise", 100, 4, 9 + t);
+      const auto analysis = analyse_attributes(
+          test::random_codes(100, many, 50 + t), Segments::uneven(many), {&noise, 1},
+          {.permutations = 99, .done = {}});
+      for (const BestSegment& b : analysis.attributes[0].best)
+        chosen += b.chosen_share / 15, reported += b.association.share / 15;
+    }
+    CHECK(chosen > 0.08);
+    CHECK(within(std::abs(reported), 0.04));
   }
 
   TEST_CASE("a shuffled attribute is never called significant at 1 %") {

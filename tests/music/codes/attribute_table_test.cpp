@@ -172,8 +172,8 @@ TEST_SUITE("attribute_table") {
                               return i == 7 ? "nan" : std::to_string(i) + "e-1";
                             }), images(50)).attributes.at(0);
     CHECK(many.bins == "numbers cut at quantiles: 5 bins");
-    CHECK(many.values == Fields{"up to 1", "1 to 2", "2 to 2.9", "2.9 to 3.9",
-                                "above 3.9"});
+    CHECK(many.values == Fields{"up to 1", "1 to 2", "2 to 3", "3 to 4",
+                                "above 4"});
     CHECK(many.rows[7] == -1);
     CHECK(many.rows[10] == 0);
     CHECK(many.rows[11] == 1);
