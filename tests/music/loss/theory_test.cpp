@@ -342,7 +342,7 @@ TEST_SUITE("theory") {
     const auto segments = Segments::equal(12, 4);
     const Start collapsed{.bias = 1.5};
     CHECK(within(descend(segments, {.de = 0, .oe = 0}, collapsed).usage, 0.1));
-    CHECK(within(descend(segments, {.oe = 0}, collapsed).usage, 0.4));
+    CHECK(within(descend(segments, {.oe = 0}, collapsed).usage, 0.6));
     CHECK(descend(segments, {}, collapsed).usage > 0.9);
     CHECK(descend(segments, {.ti = 0}, collapsed).usage > 0.98);
   }
