@@ -214,16 +214,17 @@ std::string_view attribute_styles() {
     std::string css =
         "table.tells td, table.tells th { padding: .15rem .4rem; text-align: right; "
         "font-variant-numeric: tabular-nums; }\n"
-        "table.tells thead th { vertical-align: bottom; height: 9rem; }\n"
+        "table.tells thead th { vertical-align: bottom; height: 11rem; }\n"
         "table.tells thead span { writing-mode: vertical-rl; transform: rotate(180deg); "
-        "max-height: 8.5rem; overflow: hidden; }\n"
+        "max-height: 10.5rem; overflow: hidden; }\n"
         "table.tells { --tint: 36, 88, 197; }\n"
-        "@media (prefers-color-scheme: dark) { table.tells { --tint: 134, 171, 255; } }\n"
+        "@media (prefers-color-scheme: dark) { table.tells { --tint: 134, 171, 255; } "
+        ".tint-5, .tint-6 { color: var(--paper); } }\n"
         "@media print { table.tells { print-color-adjust: exact; } }\n";
     for (int i = 0; i < kTints; ++i)
       css += fmt::format(
           ".tint-{} {{ background: rgba(var(--tint), {:.2f});{} }}\n", i,
-          0.06 + 0.94 * i / (kTints - 1), i >= 5 ? " color: var(--paper);" : "");
+          0.06 + 0.94 * i / (kTints - 1), i >= 7 ? " color: var(--paper);" : "");
     return css;
   }();
   return styles;

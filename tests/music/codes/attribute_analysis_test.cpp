@@ -143,6 +143,22 @@ TEST_SUITE("attribute_analysis") {
     CHECK(single >= 2);
   }
 
+  TEST_CASE("no unit of codes that know nothing keeps its name") {
+    const std::vector<std::int64_t> many(60, 8);
+    std::size_t single = 0;
+    for (std::uint32_t t = 0; t < 4; ++t) {
+      const Attribute noise = test::random_attribute("noise", 400, 4, 20 + t);
+      const auto found = analyse_attributes(
+          test::random_codes(400, many, 70 + t), Segments::uneven(many), {&noise, 1},
+          {.permutations = 99, .done = {}});
+      for (const UnitName& unit : found.names) {
+        CHECK_FALSE(unit.holds);
+        single += unit.p <= 0.01;
+      }
+    }
+    CHECK(single >= 2);  // of some 1900 names
+  }
+
   TEST_CASE("the same bytes for any number of threads; other ones by the seed") {
     const Example example;
     const int threads = omp_get_max_threads();
