@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <set>
+#include <tuple>
 
 namespace music {
 namespace {
@@ -21,7 +23,6 @@ struct Known {
 
 // In the order of the page.
 constexpr Known kKnown[] = {
-    {"loss", "Loss", "what is minimised", ChartPart::kLoss},
     {"loss_de", "DE", "entropy within segments: lower is more evenly used units",
      ChartPart::kLoss},
     {"loss_oe", "OE", "entropy across segments: lower is more independent segments",
@@ -81,16 +82,25 @@ bool is_idle(const std::string& key, const Curve& curve) {
          curve.all.least == 0 && curve.all.greatest == 0;
 }
 
+ChartLine level_line(const std::vector<Place>& places, int run, LineKind kind,
+                     std::string name, double value) {
+  return {.name = std::move(name), .kind = kind, .run = run,
+          .places = {places.front(), places.back()}, .mean = {value, value}};
+}
+
+// What a batch is compared with depends on its size, which of the last one of an
+// epoch is another: that of most.
+double usual(const Curve& curve) {
+  std::vector<double> values;
+  for (const Bucket& b : curve.buckets)
+    if (b.count > 0) values.push_back(b.least);
+  std::ranges::nth_element(values, values.begin() + std::ssize(values) / 2);
+  return values[values.size() / 2];
+}
+
 ChartLine line_of(const Curve& curve, const Curves& of, int run) {
   ChartLine line{.run = run};
   const std::size_t n = of.places().size();
-  if (curve.missing == 0 && curve.all.count > 0 && curve.all.least == curve.all.greatest &&
-      n > 1) {  // a level: its ends say it all
-    const auto places = of.places();
-    line.places = {places.front(), places.back()};
-    line.mean = {curve.all.least, curve.all.least};
-    return line;
-  }
   bool band = false;
   for (std::size_t i = 0; i < n; ++i) {
     const Bucket b = i < curve.buckets.size() ? curve.buckets[i] : Bucket{};
@@ -115,6 +125,11 @@ Chart& chart_for(std::vector<Chart>& charts, const std::string& key) {
   return charts.back();
 }
 
+Chart loss_chart(const std::string& method) {
+  return {.key = method.empty() ? "loss" : "loss of " + method, .title = "Loss",
+          .caption = "what is minimised", .part = ChartPart::kLoss, .lead = true};
+}
+
 // The total of codes of a known nature, where the weights of the terms are known.
 std::optional<double> total_of(const RunSummary& run, const std::string& kind) {
   double sum = 0;
@@ -128,20 +143,16 @@ std::optional<double> total_of(const RunSummary& run, const std::string& kind) {
   return std::isfinite(sum) ? std::optional(sum) : std::nullopt;
 }
 
-void add_level(Chart& chart, const RunSummary& run, int number, std::string name, LineKind kind,
-               double value) {
-  const auto places = run.metrics.curves.places();
-  if (places.size() < 2) return;
-  chart.lines.push_back({.name = std::move(name), .kind = kind, .run = number,
-                         .places = {places.front(), places.back()},
-                         .mean = {value, value}});
-}
-
-// What all runs compare with is drawn once.
-void merge_references(Chart& chart, std::size_t runs) {
-  if (runs < 2) {
+// What all runs compare with is drawn once, and belongs to none.
+void merge_references(Chart& chart, const std::vector<RunSummary>& runs) {
+  const auto share = [&](ChartLine& line) {
+    if (line.places.empty())
+      line.places = runs[static_cast<std::size_t>(line.run)].metrics.curves.places();
+    line.run = -1;
+  };
+  if (runs.size() == 1) {
     for (ChartLine& line : chart.lines)
-      if (line.kind >= LineKind::kUniform) line.run = -1;
+      if (line.kind >= LineKind::kUniform) share(line);
     return;
   }
   for (const LineKind kind : {LineKind::kUniform, LineKind::kBest, LineKind::kFloor}) {
@@ -157,7 +168,7 @@ void merge_references(Chart& chart, std::size_t runs) {
       if (same && line.places[1].step > chart.lines[longest].places[1].step) longest = i;
     }
     if (!same) continue;
-    chart.lines[longest].run = -1;
+    share(chart.lines[longest]);
     for (auto i = of_kind.rbegin(); i != of_kind.rend(); ++i)
       if (*i != longest) chart.lines.erase(chart.lines.begin() + static_cast<std::ptrdiff_t>(*i));
   }
@@ -174,7 +185,8 @@ Place place_of(const ScoreCurve::Point& point, const std::vector<Place>& places)
 
 void add_scores(std::vector<Chart>& charts, const std::vector<RunSummary>& runs) {
   Chart chart{.key = "score", .title = "Scores during training",
-              .caption = "per cent of the test images", .part = ChartPart::kScores};
+              .caption = "per cent of the test images", .part = ChartPart::kScores,
+              .lead = true};
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const auto places = runs[r].metrics.curves.places();
     for (std::size_t i = 0; i < runs[r].score_curves.size(); ++i) {
@@ -193,44 +205,59 @@ void add_scores(std::vector<Chart>& charts, const std::vector<RunSummary>& runs)
 
 }  // namespace
 
-bool Chart::positive() const {
-  bool any = false;
+bool Chart::suits_log() const {
+  double least = INFINITY, greatest = 0;
   for (const ChartLine& line : lines)
-    for (const auto* values : {&line.mean, &line.low})
+    for (const auto* values : {&line.mean, &line.low, &line.high})
       for (const double v : *values) {
         if (v <= 0) return false;
-        any = any || v > 0;
+        least = std::min(least, v);
+        greatest = std::max(greatest, v);
       }
-  return any;
+  return greatest > (part == ChartPart::kHealth ? 10 : 1.5) * least;
 }
 
 std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
   std::vector<Chart> charts;
   for (const Known& known : kKnown) chart_for(charts, known.key);
+  std::map<std::string, Chart> losses;  // of unlike methods do not compare
   std::set<std::string> keys;  // that have a chart of their own
   for (const RunSummary& run : runs)
     for (const Curve& c : run.metrics.curves.curves()) keys.insert(c.name);
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const Curves& curves = runs[r].metrics.curves;
+    const auto places = curves.places();
+    const std::string method = runs[r].setting("method.name");
+    Chart& loss = losses.try_emplace(method, loss_chart(method)).first->second;
     for (const Curve& curve : curves.curves()) {
       if (curve.all.count == 0 || is_idle(curve.name, curve)) continue;
       Guest g = guest(curve.name);
       const bool own = g.host.empty() || !keys.contains(g.host);
-      ChartLine line = line_of(curve, curves, static_cast<int>(r));
+      const int run = static_cast<int>(r);
+      ChartLine line = !own && g.kind >= LineKind::kUniform
+                           ? level_line(places, run, g.kind, g.name, usual(curve))
+                           : line_of(curve, curves, run);
       line.kind = own ? LineKind::kValue : g.kind;
       line.name = own ? "" : g.name;
-      chart_for(charts, own ? curve.name : g.host).lines.push_back(std::move(line));
+      const std::string key = own ? curve.name : g.host;
+      (key == "loss" ? loss : chart_for(charts, key)).lines.push_back(std::move(line));
     }
-    Chart& loss = chart_for(charts, "loss");
-    if (const auto uniform = total_of(runs[r], "uniform"))
-      add_level(loss, runs[r], static_cast<int>(r), "uniform codes", LineKind::kUniform, *uniform);
-    if (const auto best = total_of(runs[r], "best"))
-      add_level(loss, runs[r], static_cast<int>(r), "best", LineKind::kBest, *best);
+    for (const auto& [kind, name, word] :
+         {std::tuple(LineKind::kUniform, "uniform codes", "uniform"),
+          std::tuple(LineKind::kBest, "best", "best")})
+      if (const auto total = total_of(runs[r], word); total && !places.empty())
+        loss.lines.push_back(level_line(places, static_cast<int>(r), kind, name, *total));
+  }
+  for (auto& [method, chart] : losses) {
+    if (losses.size() > 1 && !method.empty()) chart.title = "Loss of " + method;
+    charts.push_back(std::move(chart));
   }
   add_scores(charts, runs);
   std::erase_if(charts, [](const Chart& c) { return c.lines.empty(); });
-  std::ranges::stable_sort(charts, {}, &Chart::part);
-  for (Chart& chart : charts) merge_references(chart, runs.size());
+  std::ranges::stable_sort(charts, {}, [](const Chart& c) {
+    return std::pair(c.part, !c.lead);
+  });
+  for (Chart& chart : charts) merge_references(chart, runs);
   return charts;
 }
 

@@ -26,8 +26,9 @@ struct ChartLine {
 struct Chart {
   std::string key, title, caption = {};
   ChartPart part = ChartPart::kCourse;
+  bool lead = false;  // first of its part, and wide
   std::vector<ChartLine> lines = {};
-  bool positive() const;  // all values: a log axis makes sense
+  bool suits_log() const;  // all positive, and not all alike
 };
 
 // Those that the runs have numbers for, in the order to read them.

@@ -208,7 +208,7 @@ std::string charts_json(const std::vector<Chart>& charts,
   for (std::size_t c = 0; c < charts.size(); ++c) {
     const Chart& chart = charts[c];
     out += fmt::format("{}\n{{\"key\":{},\"log\":{},\"lines\":[", c > 0 ? "," : "",
-                       quoted(chart.key), chart.positive());
+                       quoted(chart.key), chart.suits_log());
     for (std::size_t i = 0; i < chart.lines.size(); ++i) {
       const ChartLine& line = chart.lines[i];
       out += fmt::format("{}{{\"name\":{},\"kind\":\"{}\",\"run\":{}", i > 0 ? ",\n" : "\n",

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <system_error>
 
+#include "engine/core/counted.h"
 #include "engine/core/error.h"
+#include "engine/core/text.h"
 #include "music/files/build_info.h"
 #include "music/report/embedded.h"
 #include "music/report/html.h"
@@ -26,6 +28,16 @@ std::string navigation(const std::string& body) {
     if (body.find(fmt::format("<h2 id=\"{}\">", id)) != body.npos)
       out += fmt::format("<a href=\"#{}\">{}</a>\n", id, title);
   return out + "</nav>\n";
+}
+
+std::string what_lacks(const std::vector<std::string>& problems) {
+  if (problems.empty()) return "";
+  std::string out = "<details class=\"warning\"><summary>" +
+                    counted(std::ssize(problems), "thing is", "things are") +
+                    " missing or could not be read</summary>\n<ul>\n";
+  for (const std::string& problem : problems)
+    out += "<li>" + html_escape(one_line(problem)) + "</li>\n";
+  return out + "</ul></details>\n";
 }
 
 // Folders that are no runs are taken out.
@@ -77,13 +89,14 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
       section("system", "System and speed", system_table(runs));
   HtmlPage page{.title = title + " – training report",
                 .body = "<header><h1>" + html_escape(title) + "</h1>\n" + navigation(body) +
-                        "</header>\n<main>" + overview(runs) + body +
+                        "</header>\n<main>" + overview(runs) +
+                        what_lacks(problems) + body +
                         "</main>\n<footer><p class=\"note\">Written by music_report " +
                         html_escape(build_info().describe()) +
                         ". Nothing in this page is loaded from elsewhere.</p></footer>\n"};
   page.styles = {std::string(embedded_dygraphs_css), std::string(embedded_charts_css)};
   if (!charts.empty()) {
-    page.body += data_block("curves", charts_json(charts, runs));
+    page.body += data_block("curve-data", charts_json(charts, runs));
     page.scripts = {"/*!\n" + std::string(embedded_dygraphs_licence) + "*/\n" +
                         std::string(embedded_dygraphs_js),
                     std::string(embedded_charts_js)};

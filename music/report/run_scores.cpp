@@ -51,8 +51,7 @@ void describe_data(const Json& data, RunScores& out) {
 // What is wrong with it; "": nothing.
 std::string add_record(const Json& json, const std::string& name, RunSummary& run) {
   if (!json.is_object()) return "no JSON object";
-  if (!json.contains("record"))
-    return json.contains("scores") ? "no \"record\", expected 1" : "skip";
+  if (!json.contains("record")) return "no \"record\", expected 1";
   if (json["record"] != 1)
     return fmt::format("record {}, expected 1", text_of(json, "record"));
   const auto scores = json.find("scores");
@@ -139,7 +138,7 @@ void read_scores(RunSummary& run, Problems& problems) {
     std::ifstream in(file, std::ios::binary);
     const std::string wrong = add_record(Json::parse(in, nullptr, false),
                                          file.filename().string(), run);
-    if (!wrong.empty() && wrong != "skip")
+    if (!wrong.empty())
       problems.push_back(fmt::format("{}: {}: left out", file.string(), wrong));
   }
   read_curves(run, folder / "knn_during_training.jsonl", problems);

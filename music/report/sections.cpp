@@ -43,23 +43,39 @@ std::string when(std::filesystem::file_time_type time) {
   return text;
 }
 
-// "20-NN top-1 40.72 % (chance 10 %, random initialisation 25.8 %)".
-std::string headline(const RunScores& scores) {
-  const ScoreLine& s = scores.scores.front();
-  std::string out = fmt::format("{} {:.2f} {}", s.name, s.value, s.unit);
-  std::string beside;
-  if (s.chance) beside = fmt::format("chance {:.4g}", *s.chance);
+// "20-NN top-1 40.72 %".
+std::string headline(const ScoreLine& s) {
+  return fmt::format("{} {:.2f} {}", s.name, s.value, s.unit);
+}
+
+// "; chance 10, random initialisation 25.83".
+std::string beside(const ScoreLine& s) {
+  std::string out;
+  if (s.chance) out += fmt::format("; chance {:.4g}", *s.chance);
   if (s.random_initialisation)
-    beside += fmt::format("{}random initialisation {:.2f}", beside.empty() ? "" : ", ",
-                          *s.random_initialisation);
-  return beside.empty() ? out : out + " (" + beside + ")";
+    out += fmt::format("{} random initialisation {:.2f}", s.chance ? "," : ";",
+                       *s.random_initialisation);
+  return out;
+}
+
+std::string headlines(const RunSummary& run) {
+  std::string out;
+  for (const RunScores& scores : run.scores)
+    if (!scores.scores.empty())
+      out += fmt::format("<p><b>{}</b><br><span class=\"note\">{}{}</span></p>\n",
+                         html_escape(headline(scores.scores.front())),
+                         html_escape(scores.protocol),
+                         html_escape(beside(scores.scores.front())));
+  return out.empty() ? "<p class=\"note\">no score yet: <code>music_knn RUN --train DIR "
+                       "--test DIR</code></p>\n"
+                     : out;
 }
 
 std::string card(const RunSummary& run, std::size_t number, bool several) {
   const Verdict verdict = judge(run);
   const Curves& c = run.metrics.curves;
   std::string out = fmt::format(
-      "<div class=\"card\"><h3>{}{}</h3>\n<p><span class=\"{}\">{}</span></p>\n<p>{}",
+      "<div class=\"card\"><h3>{}{}</h3>\n<p class=\"verdict\"><span class=\"{}\">{}</span></p>\n<p>{}",
       several ? fmt::format("<span class=\"series-{}\">&#9679;</span> ", number % 8 + 1) : "",
       html_escape(run.label), class_of(verdict.level), html_escape(verdict.health),
       html_escape(verdict.state));
@@ -74,12 +90,7 @@ std::string card(const RunSummary& run, std::size_t number, bool several) {
   if (const Curve* loss = c.find("loss"); loss && loss->last_epoch.count > 0)
     out += fmt::format("<p>loss {:.4f} (mean of the last epoch)</p>\n",
                        loss->last_epoch.mean());
-  for (const RunScores& scores : run.scores)
-    if (!scores.scores.empty())
-      out += fmt::format("<p><b>{}</b> <span class=\"note\">{}</span></p>\n",
-                         html_escape(headline(scores)), html_escape(scores.protocol));
-  if (run.scores.empty())
-    out += "<p class=\"note\">no score yet: music_knn RUN --train DIR --test DIR</p>\n";
+  if (several) out += headlines(run);
   if (c.last_seconds() > 0 && run.metrics.images_per_second > 0)
     out += fmt::format("<p class=\"note\">{} of training, {:.0f} images/s</p>\n",
                        duration(c.last_seconds()), run.metrics.images_per_second);
@@ -88,11 +99,29 @@ std::string card(const RunSummary& run, std::size_t number, bool several) {
   return out + "</div>\n";
 }
 
+// What the dashes mean, where there are any.
+std::string reference_key(const std::vector<Chart>& charts) {
+  constexpr std::pair<LineKind, const char*> kKinds[] = {
+      {LineKind::kUniform, "uniform"}, {LineKind::kBest, "best"}, {LineKind::kFloor, "floor"}};
+  std::string out;
+  for (const auto& [kind, css] : kKinds) {
+    const ChartLine* found = nullptr;
+    for (const Chart& chart : charts)
+      for (const ChartLine& line : chart.lines)
+        if (line.kind == kind) found = &line;
+    if (found)
+      out += fmt::format("<span><svg class=\"dash\" viewBox=\"0 0 36 8\" aria-hidden=\"true\">"
+                         "<path class=\"line shared {}\" d=\"M0 4H36\"/></svg> {}</span>\n",
+                         css, html_escape(found->name));
+  }
+  return out.empty() ? "" : "<p class=\"dashes note\">" + out + "</p>\n";
+}
+
 std::string figure(const Chart& chart, const Runs& runs) {
   return fmt::format(
       "<figure class=\"chart{}\" data-chart=\"{}\"><figcaption><b>{}</b> "
       "<span>{}</span></figcaption><div class=\"plot\">{}</div></figure>\n",
-      chart.key == "loss" || chart.key == "score" ? " wide" : "", html_escape(chart.key),
+      chart.lead ? " wide" : "", html_escape(chart.key),
       html_escape(chart.title), html_escape(chart.caption), chart_svg(chart, runs));
 }
 
@@ -108,6 +137,8 @@ std::string section(const std::string& id, const std::string& title,
 std::string overview(const Runs& runs) {
   std::string out = "<div class=\"cards\">\n";
   for (std::size_t i = 0; i < runs.size(); ++i) out += card(runs[i], i, runs.size() > 1);
+  if (runs.size() == 1)
+    out += "<div class=\"card\"><h3>Scores</h3>\n" + headlines(runs[0]) + "</div>\n";
   return out + "</div>\n";
 }
 
@@ -122,6 +153,7 @@ std::string curves(const std::vector<Chart>& charts, const Runs& runs) {
     out += "</ul>\n";
   }
   out += "<div class=\"toolbar\"></div>\n";
+  out += reference_key(charts);
   constexpr std::pair<ChartPart, const char*> kParts[] = {
       {ChartPart::kLoss, ""},
       {ChartPart::kScores, ""},

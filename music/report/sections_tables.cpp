@@ -50,9 +50,15 @@ std::vector<std::vector<ScoreRow>> comparable(const Runs& runs) {
 
 std::string score_group(const std::vector<ScoreRow>& group, bool several) {
   const RunScores& first = *group.front().record;
+  const bool deviates = std::ranges::any_of(group, [](const ScoreRow& row) {
+    return std::ranges::any_of(row.record->scores,
+                               [](const ScoreLine& s) { return s.deviation.has_value(); });
+  });
   std::vector<Cell> head = {HtmlTable::text("score")};
   if (several) head.push_back(HtmlTable::text("run"));
-  for (const char* name : {"value", "deviation", "chance", "random initialisation"})
+  head.push_back(HtmlTable::number("value"));
+  if (deviates) head.push_back(HtmlTable::number("deviation"));
+  for (const char* name : {"chance", "random initialisation"})
     head.push_back(HtmlTable::number(name));
   HtmlTable table(head);
   std::vector<std::string> names;
@@ -66,7 +72,7 @@ std::string score_group(const std::vector<ScoreRow>& group, bool several) {
         std::vector<Cell> cells = {HtmlTable::text(name)};
         if (several) cells.push_back(HtmlTable::text(row.run->label));
         cells.push_back(HtmlTable::number(with_unit(s.value, s.unit)));
-        cells.push_back(optional_number(s.deviation));
+        if (deviates) cells.push_back(optional_number(s.deviation));
         cells.push_back(optional_number(s.chance));
         cells.push_back(optional_number(s.random_initialisation));
         table.row(std::move(cells));

@@ -2,10 +2,12 @@
 // click to zoom out, all charts together.
 (function () {
   'use strict';
-  const source = document.getElementById('curves');
+  const source = document.getElementById('curve-data');
   if (!source || typeof Dygraph === 'undefined') return;
+  // Its legend writes style attributes, which the policy of the page forbids.
+  Dygraph.PLUGINS = Dygraph.PLUGINS.filter(plugin => plugin !== Dygraph.Plugins.Legend);
   const data = JSON.parse(source.textContent);
-  const settings = { axis: 'step', smoothing: 0, hidden: new Set(), log: new Set() };
+  const settings = { axis: 'step', smoothing: 0, hidden: new Set(), log: new Set(), references: true };
   const dashes = { uniform: [2, 4], best: [8, 4], floor: [8, 3, 2, 3], second: [4, 3] };
   const axes = { step: 'step', epoch: 'epoch', minutes: 'min' };
   const charts = [];
@@ -85,7 +87,7 @@
     chart.readout.textContent = '';
     make('span', chart.readout, { textContent: axes[settings.axis] + ' ' + short(x) });
     for (const line of chart.lines) {
-      if (settings.hidden.has(line.run)) continue;
+      if (settings.hidden.has(line.run) || (isReference(line) && !settings.references)) continue;
       const places = xs(line);
       let low = 0, high = places.length - 1;
       while (high - low > 1) {
@@ -125,8 +127,11 @@
         chart.graph.updateOptions({ dateWindow: all ? null : [least, greatest], valueRange: null });
   }
 
+  const isReference = line => line.kind in { uniform: 1, best: 1, floor: 1 };
+
   function visible(chart) {
-    return chart.lines.map(line => !settings.hidden.has(line.run));
+    return chart.lines.map(line =>
+      !settings.hidden.has(line.run) && (settings.references || !isReference(line)));
   }
 
   function draw(chart) {
@@ -136,7 +141,7 @@
       series['s' + i] = {
         strokePattern: dashes[line.kind] || null,
         strokeWidth: line.kind === 'value' ? 1.6 : 1.1,
-        drawPoints: line.mean.length < 30 && line.kind in { value: 1, second: 1 },
+        drawPoints: line.mean.length < 30 && chart.key === 'score',
         pointSize: 2.5
       };
     });
@@ -145,7 +150,7 @@
       labels: ['x', ...chart.lines.map((line, i) => 's' + i)],
       colors: chart.lines.map(line => color(line.run)),
       series, visibility: visible(chart), customBars: true, connectSeparatedPoints: true,
-      fillAlpha: 0.16, legend: 'never', highlightCircleSize: 3,
+      fillAlpha: 0.16, highlightCircleSize: 3,
       gridLineColor: css.getPropertyValue('--line').trim(),
       axisLineColor: css.getPropertyValue('--line').trim(),
       logscale: settings.log.has(chart.key), xRangePad: 6, yRangePad: 8,
@@ -161,6 +166,10 @@
     for (const chart of charts) chart.graph.updateOptions({ file: rows(chart), dateWindow: null });
   }
 
+  function show() {
+    for (const chart of charts) chart.graph.updateOptions({ visibility: visible(chart) });
+  }
+
   function addToolbar(bar) {
     const has = axis => data.runs.every(run => run[axis].some(x => x > 0));
     const label = make('label', bar, { textContent: 'over ' });
@@ -171,6 +180,12 @@
     const smooth = make('label', bar, { textContent: 'smoothing ' });
     const slider = make('input', smooth, { id: 'smoothing', type: 'range', min: 0, max: 20, step: 1, value: 0 });
     slider.addEventListener('input', () => { settings.smoothing = Number(slider.value); redraw(); });
+    if (data.charts.some(chart => chart.lines.some(isReference))) {
+      const lines = make('label', bar, {});
+      const box = make('input', lines, { id: 'references', type: 'checkbox', checked: true });
+      lines.append(' lines to compare with');
+      box.addEventListener('change', () => { settings.references = box.checked; show(); });
+    }
     make('button', bar, { textContent: 'zoom out', type: 'button' })
       .addEventListener('click', () => charts.forEach(chart => chart.graph.resetZoom()));
     make('span', bar, { className: 'note', textContent: 'Drag over a chart to zoom.' });
@@ -185,7 +200,7 @@
       box.addEventListener('change', () => {
         if (box.checked) settings.hidden.delete(run);
         else settings.hidden.add(run);
-        for (const chart of charts) chart.graph.updateOptions({ visibility: visible(chart) });
+        show();
       });
     });
   }
