@@ -192,4 +192,12 @@ std::vector<SurestImage> CodeStatistics::surest(std::size_t i) const {
   return images;
 }
 
+std::size_t CodeStatistics::bytes() const {
+  std::size_t images = 0;
+  for (const auto& heap : surest_) images += heap.capacity();
+  return sums_.capacity() * sizeof(double) + images * sizeof(SurestImage) +
+         (wins_.capacity() + pairs_.capacity()) * sizeof(std::uint32_t) +
+         pair_at_.capacity() * sizeof(std::size_t);
+}
+
 }  // namespace music

@@ -176,6 +176,20 @@ TEST_SUITE("code_statistics") {
     }
   }
 
+  TEST_CASE("what is held does not grow with the images") {
+    const Segments segments = Segments::equal(40, 10);
+    CodeStatistics statistics({segments, 1, {1, 2, 3}, 4});
+    const std::vector<float> z = made_embeddings(10, 40, 8);
+    statistics.add(z.data(), numbers(10));
+    const std::size_t bytes = statistics.bytes();
+    for (int i = 0; i < 500; ++i) statistics.add(z.data(), numbers(10));
+    CHECK(statistics.images() == 5010);
+    CHECK(statistics.bytes() == bytes);
+    // 6 pairs of segments, 100 cells of 4 bytes each, and little beside.
+    CHECK(bytes >= 2400);
+    CHECK(bytes < 2400 + 1200);
+  }
+
   TEST_CASE("numbers that are none, units that are not there") {
     const Segments segments = Segments::equal(4, 2);
     CodeStatistics statistics({segments, 1, {}});
