@@ -59,6 +59,9 @@ class CodeStatistics {
   // Of spec.units[i], the surest first, of equals the one with the lower number.
   std::vector<SurestImage> surest(std::size_t i) const;
 
+  // What is held, but for a batch's buffers.
+  std::size_t bytes() const;
+
  private:
   std::vector<double> information(bool corrected) const;
   void keep_surest(const float* q, std::int64_t sample);

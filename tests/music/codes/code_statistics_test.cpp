@@ -141,6 +141,16 @@ TEST_SUITE("code_statistics") {
     CHECK(near(information[2] - plug_in[2], -9 / (2.0 * n) / std::log(4.0), 1e-12));
   }
 
+  TEST_CASE("a unit is dead below a twentieth of its share") {
+    // Of 1000 images: unit 1 has 13, unit 2 has 12; 12.5 would be a twentieth.
+    std::vector<float> z(4000, 0.0f);
+    for (std::size_t i = 0; i < 1000; ++i)
+      z[4 * i + (i < 13 ? 1 : i < 25 ? 2 : i % 2 * 3)] = 60;
+    const CodeStatistics statistics = counted({Segments::equal(4, 4), 1, {}}, z, 300);
+    CHECK(statistics.dead_units(0) == 1);
+    CHECK(statistics.share(1) == 0.013);
+  }
+
   TEST_CASE("the correction takes away what chance shows") {
     // Independent segments: the plug-in estimate is above 0 throughout.
     const Segments segments = Segments::equal(24, 6);
@@ -174,6 +184,20 @@ TEST_SUITE("code_statistics") {
       CHECK(all.surest(0)[0].sample == 2);
       CHECK(counted({segments, 1, {0}, 0}, z, batch).surest(0).empty());
     }
+  }
+
+  TEST_CASE("what is held does not grow with the images") {
+    const Segments segments = Segments::equal(40, 10);
+    CodeStatistics statistics({segments, 1, {1, 2, 3}, 4});
+    const std::vector<float> z = made_embeddings(10, 40, 8);
+    statistics.add(z.data(), numbers(10));
+    const std::size_t bytes = statistics.bytes();
+    for (int i = 0; i < 500; ++i) statistics.add(z.data(), numbers(10));
+    CHECK(statistics.images() == 5010);
+    CHECK(statistics.bytes() == bytes);
+    // 6 pairs of segments, 100 cells of 4 bytes each, and little beside.
+    CHECK(bytes >= 2400);
+    CHECK(bytes < 2400 + 1200);
   }
 
   TEST_CASE("numbers that are none, units that are not there") {
