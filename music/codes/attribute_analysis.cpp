@@ -19,7 +19,7 @@ constexpr std::int64_t kFewest = 20;  // images: ten a half
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 // Codes and attributes, a column each, of all images or of one half.
-struct Columns {
+struct CodeColumns {
   std::vector<std::vector<std::int32_t>> codes, attributes;
   std::vector<std::int64_t> units, values;  // how many each of them has
 
@@ -35,8 +35,8 @@ struct Columns {
     return count(codes[at(s)], units[at(s)], codes[at(t)], units[at(t)]);
   }
   // The images of these numbers.
-  Columns pick(std::span<const std::uint32_t> chosen) const {
-    Columns out = *this;
+  CodeColumns pick(std::span<const std::uint32_t> chosen) const {
+    CodeColumns out = *this;
     for (auto* columns : {&out.codes, &out.attributes})
       for (auto& column : *columns) {
         std::vector<std::int32_t> picked;
@@ -65,9 +65,9 @@ struct Columns {
   }
 };
 
-Columns columns_of(std::span<const std::uint16_t> codes, const Segments& segments,
+CodeColumns columns_of(std::span<const std::uint16_t> codes, const Segments& segments,
                    std::span<const Attribute> attributes) {
-  Columns out;
+  CodeColumns out;
   const std::size_t count = at(segments.count()), n = codes.size() / count;
   out.codes.resize(count);
   for (std::size_t s = 0; s < count; ++s) {
@@ -95,7 +95,7 @@ void for_each(std::int64_t n, const F& f) {
   for (std::int64_t i = 0; i < n; ++i) f(i);
 }
 
-std::vector<Association> associations(const Columns& columns) {
+std::vector<Association> associations(const CodeColumns& columns) {
   const std::int64_t attributes = columns.known_attributes();
   std::vector<Association> out(at(columns.segments() * attributes));
   for_each(static_cast<std::int64_t>(out.size()), [&](std::int64_t i) {
@@ -105,11 +105,11 @@ std::vector<Association> associations(const Columns& columns) {
 }
 
 // The half that chooses and the half that reports.
-struct Halves {
-  Columns first, second;
+struct ImageHalves {
+  CodeColumns first, second;
 };
 
-void choose_segments(const Halves& halves, std::int64_t best,
+void choose_segments(const ImageHalves& halves, std::int64_t best,
                      std::vector<AttributeResult>& results) {
   const auto shares = associations(halves.first);
   const std::size_t count = results.size();
@@ -138,16 +138,16 @@ double surplus(std::int64_t hits, std::int64_t images, double base) {
   return n * (rate * std::log(rate / base) + other);
 }
 
-struct Candidate {
+struct NameCandidate {
   double surplus = 0;
   UnitName name;
 };
 
 // The surest value of each unit, and the surest unit of each value, by the first
 // half; [units] and, one attribute after the other, [values].
-void choose_names(const Columns& half, const Segments& segments,
-                  std::vector<Candidate>& units,
-                  std::vector<std::vector<Candidate>>& values) {
+void choose_names(const CodeColumns& half, const Segments& segments,
+                  std::vector<NameCandidate>& units,
+                  std::vector<std::vector<NameCandidate>>& values) {
   for (std::int64_t s = 0; s < half.segments(); ++s)
     for (std::int64_t a = 0; a < half.known_attributes(); ++a) {
       const Contingency table = half.table(s, a);
@@ -155,7 +155,7 @@ void choose_names(const Columns& half, const Segments& segments,
         for (std::int64_t v = 0; v < table.columns; ++v) {
           const double base = static_cast<double>(table.column_sums[at(v)]) /
                               static_cast<double>(std::max<std::int64_t>(table.total, 1));
-          const Candidate found{
+          const NameCandidate found{
               surplus(table.cells[at(d * table.columns + v)],
                       table.row_sums[at(d)], base),
               {.segment = s, .place = d, .attribute = a, .value = v}};
@@ -168,7 +168,7 @@ void choose_names(const Columns& half, const Segments& segments,
 }
 
 // Counts of chosen names on the second half, and which hold there (Holm, 1979).
-void report_names(const Columns& half, double level, std::vector<UnitName>& names) {
+void report_names(const CodeColumns& half, double level, std::vector<UnitName>& names) {
   for (UnitName& name : names) {
     const Contingency table = half.table(name.segment, name.attribute);
     name.images = table.row_sums[at(name.place)];
@@ -188,7 +188,7 @@ void report_names(const Columns& half, double level, std::vector<UnitName>& name
   }
 }
 
-std::vector<double> redundancy(const Columns& half) {
+std::vector<double> redundancy(const CodeColumns& half) {
   const std::int64_t count = half.segments();
   std::vector<double> shared(at(count * count), 1);
   for_each(count * count, [&](std::int64_t i) {
@@ -261,17 +261,17 @@ AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                   in_quotes(attribute.name));
   }
 
-  const Columns all = columns_of(codes, segments, attributes);
+  const CodeColumns all = columns_of(codes, segments, attributes);
   auto order = drawn_order(out.images, spec.seed, 0, 1);
   const auto middle = order.begin() + std::ssize(order) / 2;
   std::sort(order.begin(), middle), std::sort(middle, order.end());
-  const Halves halves{all.pick({order.begin(), middle}),
+  const ImageHalves halves{all.pick({order.begin(), middle}),
                       all.pick({middle, order.end()})};
 
   const auto told = associations(all);
   const auto tested = permutation_test(
-      Columns::labels(all.codes, all.units),
-      Columns::labels(all.attributes, all.values),
+      CodeColumns::labels(all.codes, all.units),
+      CodeColumns::labels(all.attributes, all.values),
       {.permutations = spec.permutations, .seed = spec.seed, .done = spec.done});
   const auto q = benjamini_hochberg(tested.p);
   std::size_t unsure = 0;
@@ -286,15 +286,15 @@ AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
         unsure, told.size()));
 
   choose_segments(halves, spec.best, out.attributes);
-  std::vector<Candidate> units(at(segments.units()));
-  std::vector<std::vector<Candidate>> values;
+  std::vector<NameCandidate> units(at(segments.units()));
+  std::vector<std::vector<NameCandidate>> values;
   for (const Attribute& attribute : attributes)
     values.emplace_back(attribute.values.size());
   choose_names(halves.first, segments, units, values);
-  for (const Candidate& unit : units)
+  for (const NameCandidate& unit : units)
     if (unit.surplus > 0) out.names.push_back(unit.name);
   for (const auto& attribute : values)
-    for (const Candidate& value : attribute)
+    for (const NameCandidate& value : attribute)
       if (value.surplus > 0) out.values.push_back(value.name);
   report_names(halves.second, spec.level, out.names);
   report_names(halves.second, spec.level, out.values);

@@ -57,7 +57,7 @@ class Statistic {
   double chance_ = 0, n_ = 0, entropies_ = 0, mean_ = 0, deviation_ = 0;
 };
 
-struct Problem {
+struct PermutationProblem {
   std::int64_t n = 0;
   std::span<const Labels> codes, attributes;
   std::vector<std::vector<std::uint16_t>> code_columns, value_columns;
@@ -77,12 +77,12 @@ std::vector<std::uint16_t> column(const Labels& labels) {
 }
 
 // What a thread counts with.
-struct Scratch {
+struct DealtCounts {
   std::vector<std::uint32_t> cells;
   std::vector<std::uint16_t> dealt;
 
   // Sum of x log x over the cells whose value is known. Leaves cells empty.
-  std::int64_t sum(const Problem& problem, std::size_t s, std::size_t a,
+  std::int64_t sum(const PermutationProblem& problem, std::size_t s, std::size_t a,
                    const std::uint16_t* values) {
     const std::uint16_t* codes = problem.code_columns[s].data();
     const auto known = static_cast<std::size_t>(problem.attributes[a].values);
@@ -100,7 +100,7 @@ struct Scratch {
   }
 
   // The values of attribute a, in the images' order, dealt in `order`.
-  const std::uint16_t* deal(const Problem& problem, std::size_t a,
+  const std::uint16_t* deal(const PermutationProblem& problem, std::size_t a,
                             std::span<const std::uint32_t> order) {
     const auto& values = problem.value_columns[a];
     const auto unknown = static_cast<std::uint16_t>(problem.attributes[a].values);
@@ -115,8 +115,8 @@ struct Scratch {
   }
 };
 
-Problem observe(std::span<const Labels> codes, std::span<const Labels> attributes) {
-  Problem p;
+PermutationProblem observe(std::span<const Labels> codes, std::span<const Labels> attributes) {
+  PermutationProblem p;
   p.codes = codes, p.attributes = attributes;
   p.n = static_cast<std::int64_t>(codes[0].of.size());
   p.x_log_x = fixed_x_log_x(p.n);
@@ -126,7 +126,7 @@ Problem observe(std::span<const Labels> codes, std::span<const Labels> attribute
   p.statistics.resize(pairs), p.sums.resize(pairs), p.observed.resize(pairs);
 #pragma omp parallel
   {
-    Scratch scratch;
+    DealtCounts scratch;
 #pragma omp for schedule(dynamic)
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       const std::size_t s = pair / attributes.size(), a = pair % attributes.size();
@@ -157,7 +157,7 @@ std::vector<std::uint32_t> drawn_order(std::int64_t n, std::uint64_t seed,
 PermutationResult permutation_test(std::span<const Labels> codes,
                                    std::span<const Labels> attributes,
                                    const PermutationSpec& spec) {
-  const Problem problem = observe(codes, attributes);
+  const PermutationProblem problem = observe(codes, attributes);
   const std::size_t pairs = problem.sums.size();
   const auto count = static_cast<std::size_t>(spec.permutations);
   std::vector<std::int64_t> as_large(pairs);
@@ -168,7 +168,7 @@ PermutationResult permutation_test(std::span<const Labels> codes,
     const std::size_t end = std::min(count, begin + batch);
 #pragma omp parallel
     {
-      Scratch scratch;
+      DealtCounts scratch;
       std::vector<std::int64_t> mine(pairs);
 #pragma omp for schedule(dynamic)
       for (std::size_t b = begin; b < end; ++b) {
