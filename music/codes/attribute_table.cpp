@@ -99,8 +99,7 @@ void set_bins(std::vector<double> known, Attribute& attribute,
     if (edge < known.back() && (edges.empty() || edges.back() < edge))
       edges.push_back(edge);
   }
-  attribute.bins = fmt::format("numbers cut at quantiles: {}",
-                               counted(std::ssize(edges) + 1, "bin"));
+  attribute.bins = counted(std::ssize(edges) + 1, "quantile bin");
   for (std::size_t k = 0; k <= edges.size(); ++k)
     attribute.values.push_back(
         k == 0 ? fmt::format("up to {:.4g}", edges.empty() ? known.back() : edges[0])
