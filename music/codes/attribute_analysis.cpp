@@ -20,7 +20,7 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 // Codes and attributes, a column each, of all images or of one half.
 struct CodeColumns {
-  std::vector<std::vector<std::int32_t>> codes, attributes;
+  std::vector<std::vector<std::uint16_t>> codes, attributes;
   std::vector<std::int64_t> units, values;  // how many each of them has
 
   std::int64_t segments() const { return static_cast<std::int64_t>(codes.size()); }
@@ -39,14 +39,15 @@ struct CodeColumns {
     CodeColumns out = *this;
     for (auto* columns : {&out.codes, &out.attributes})
       for (auto& column : *columns) {
-        std::vector<std::int32_t> picked;
+        std::vector<std::uint16_t> picked;
+        picked.reserve(chosen.size());
         for (const std::uint32_t i : chosen) picked.push_back(column[i]);
         column = std::move(picked);
       }
     return out;
   }
   static std::vector<Labels> labels(
-      const std::vector<std::vector<std::int32_t>>& columns,
+      const std::vector<std::vector<std::uint16_t>>& columns,
       const std::vector<std::int64_t>& sizes) {
     std::vector<Labels> out;
     for (std::size_t i = 0; i < columns.size(); ++i)
@@ -55,12 +56,12 @@ struct CodeColumns {
   }
 
  private:
-  static Contingency count(const std::vector<std::int32_t>& a, std::int64_t rows,
-                           const std::vector<std::int32_t>& b,
+  static Contingency count(const std::vector<std::uint16_t>& a, std::int64_t rows,
+                           const std::vector<std::uint16_t>& b,
                            std::int64_t columns) {
     Contingency table(rows, columns);
     for (std::size_t i = 0; i < a.size(); ++i)
-      if (b[i] >= 0) table.add(a[i], b[i]);
+      if (b[i] != Labels::kUnknown) table.add(a[i], b[i]);
     return table;
   }
 };
@@ -73,7 +74,7 @@ CodeColumns columns_of(std::span<const std::uint16_t> codes, const Segments& seg
   for (std::size_t s = 0; s < count; ++s) {
     out.units.push_back(segments.size(static_cast<std::int64_t>(s)));
     for (std::size_t i = 0; i < n; ++i) {
-      const std::int32_t code = codes[i * count + s];
+      const std::uint16_t code = codes[i * count + s];
       MUSIC_CHECK(code < out.units[s], "[attributes] code {} of {} units", code,
                   out.units[s]);
       out.codes[s].push_back(code);
@@ -82,7 +83,9 @@ CodeColumns columns_of(std::span<const std::uint16_t> codes, const Segments& seg
   for (const Attribute& attribute : attributes) {
     MUSIC_CHECK(attribute.rows.size() == n, "[attributes] {} rows of {} images",
                 attribute.rows.size(), n);
-    out.attributes.push_back(attribute.rows);
+    auto& column = out.attributes.emplace_back();
+    for (const std::int32_t v : attribute.rows)
+      column.push_back(v < 0 ? Labels::kUnknown : static_cast<std::uint16_t>(v));
     out.values.push_back(static_cast<std::int64_t>(attribute.values.size()));
   }
   return out;
@@ -223,6 +226,11 @@ void check(std::span<const Attribute> attributes, std::int64_t images,
   if (images < kFewest)
     throw error(ExitCode::kData, "[attributes] {}, expected {} at least",
                 counted(images, "image"), kFewest);
+  for (const Attribute& attribute : attributes)
+    if (std::ssize(attribute.values) >= Labels::kUnknown)
+      throw error(ExitCode::kData, "[attributes] {} has {} values, expected {} at most",
+                  in_quotes(attribute.name), attribute.values.size(),
+                  Labels::kUnknown - 1);
   if (attributes.empty())
     throw error(ExitCode::kData,
                 "[attributes] no attribute, expected one of two values or more");
@@ -247,8 +255,12 @@ AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                                      std::span<const Attribute> attributes,
                                      const AttributeSpec& spec) {
   AttributeAnalysis out;
-  for (std::int64_t s = 0; s < segments.count(); ++s)
+  for (std::int64_t s = 0; s < segments.count(); ++s) {
     out.sizes.push_back(segments.size(s));
+    if (out.sizes.back() >= Labels::kUnknown)
+      throw error(ExitCode::kUsage, "[attributes] a segment of {} units, expected {} "
+                  "at most", out.sizes.back(), Labels::kUnknown - 1);
+  }
   out.images = std::ssize(codes) / segments.count();
   out.permutations = spec.permutations;
   out.level = spec.level, out.seed = spec.seed;

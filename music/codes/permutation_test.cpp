@@ -60,7 +60,7 @@ class Statistic {
 struct PermutationProblem {
   std::int64_t n = 0;
   std::span<const Labels> codes, attributes;
-  std::vector<std::vector<std::uint16_t>> code_columns, value_columns;
+  std::vector<std::vector<std::uint16_t>> value_columns;  // not known: one value more
   std::vector<std::int64_t> x_log_x;
   std::vector<Statistic> statistics;  // [codes, attributes]
   std::vector<std::int64_t> sums;     // as observed
@@ -68,11 +68,11 @@ struct PermutationProblem {
 };
 
 std::vector<std::uint16_t> column(const Labels& labels) {
-  MUSIC_CHECK(labels.values < 65536, "[attributes] {} values", labels.values);
-  std::vector<std::uint16_t> out;
-  out.reserve(labels.of.size());
-  for (const std::int32_t v : labels.of)  // those not known are one value more
-    out.push_back(static_cast<std::uint16_t>(v < 0 ? labels.values : v));
+  MUSIC_CHECK(labels.values < Labels::kUnknown, "[attributes] {} values",
+              labels.values);
+  std::vector<std::uint16_t> out(labels.of.begin(), labels.of.end());
+  std::ranges::replace(out, Labels::kUnknown,
+                       static_cast<std::uint16_t>(labels.values));
   return out;
 }
 
@@ -84,7 +84,7 @@ struct DealtCounts {
   // Sum of x log x over the cells whose value is known. Leaves cells empty.
   std::int64_t sum(const PermutationProblem& problem, std::size_t s, std::size_t a,
                    const std::uint16_t* values) {
-    const std::uint16_t* codes = problem.code_columns[s].data();
+    const std::uint16_t* codes = problem.codes[s].of.data();
     const auto known = static_cast<std::size_t>(problem.attributes[a].values);
     const std::size_t width = known + 1;
     const auto rows = static_cast<std::size_t>(problem.codes[s].values);
@@ -120,7 +120,6 @@ PermutationProblem observe(std::span<const Labels> codes, std::span<const Labels
   p.codes = codes, p.attributes = attributes;
   p.n = static_cast<std::int64_t>(codes[0].of.size());
   p.x_log_x = fixed_x_log_x(p.n);
-  for (const Labels& labels : codes) p.code_columns.push_back(column(labels));
   for (const Labels& labels : attributes) p.value_columns.push_back(column(labels));
   const std::size_t pairs = codes.size() * attributes.size();
   p.statistics.resize(pairs), p.sums.resize(pairs), p.observed.resize(pairs);
@@ -132,7 +131,7 @@ PermutationProblem observe(std::span<const Labels> codes, std::span<const Labels
       const std::size_t s = pair / attributes.size(), a = pair % attributes.size();
       Contingency table(codes[s].values, attributes[a].values);
       for (std::size_t i = 0; i < codes[s].of.size(); ++i)
-        if (attributes[a].of[i] >= 0)
+        if (attributes[a].of[i] != Labels::kUnknown)
           table.add(codes[s].of[i], attributes[a].of[i]);
       p.statistics[pair] = Statistic(table);
       p.sums[pair] = scratch.sum(p, s, a, p.value_columns[a].data());
