@@ -231,9 +231,6 @@ void check(std::span<const Attribute> attributes, std::int64_t images,
       throw error(ExitCode::kData, "[attributes] {} has {} values, expected {} at most",
                   in_quotes(attribute.name), attribute.values.size(),
                   Labels::kUnknown - 1);
-  if (attributes.empty())
-    throw error(ExitCode::kData,
-                "[attributes] no attribute, expected one of two values or more");
 }
 
 AttributeResult describe(const Attribute& attribute) {
@@ -252,7 +249,7 @@ AttributeResult describe(const Attribute& attribute) {
 
 AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                                      const Segments& segments,
-                                     std::span<const Attribute> attributes,
+                                     std::span<const Attribute> given,
                                      const AttributeSpec& spec) {
   AttributeAnalysis out;
   for (std::int64_t s = 0; s < segments.count(); ++s) {
@@ -264,14 +261,24 @@ AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
   out.images = std::ssize(codes) / segments.count();
   out.permutations = spec.permutations;
   out.level = spec.level, out.seed = spec.seed;
-  check(attributes, out.images, spec);
-  for (const Attribute& attribute : attributes) {
-    out.attributes.push_back(describe(attribute));
-    if (out.attributes.back().entropy == 0)
-      throw error(ExitCode::kData,
-                  "[attributes] {} has one value, expected two or more",
-                  in_quotes(attribute.name));
+  check(given, out.images, spec);
+  std::vector<Attribute> attributes;
+  for (const Attribute& attribute : given) {
+    AttributeResult result = describe(attribute);
+    if (result.entropy > 0) {
+      out.attributes.push_back(std::move(result));
+      attributes.push_back(attribute);
+    } else {
+      out.notes.push_back(fmt::format("{} left out: it has one value or none in {}",
+                                      in_quotes(attribute.name),
+                                      counted(out.images, "image")));
+    }
   }
+  if (attributes.empty())
+    throw error(ExitCode::kData,
+                "[attributes] none of {} has two values in {}, expected one that has",
+                counted(std::ssize(given), "attribute"),
+                counted(out.images, "image"));
 
   const CodeColumns all = columns_of(codes, segments, attributes);
   auto order = drawn_order(out.images, spec.seed, 0, 1);
