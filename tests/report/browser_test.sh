@@ -8,9 +8,9 @@ here=$(dirname "${BASH_SOURCE[0]}")
 source "$here/../eval/common.sh"
 source "$here/made_run.sh"
 
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
-  { echo "[skipped] no chromium"; exit 77; }
 command -v python3 >/dev/null || { echo "[skipped] no python3"; exit 77; }
+PYTHONDONTWRITEBYTECODE=1 python3 -c "import sys; sys.path.insert(0, '$here'); import browser; sys.exit(not browser.find())" ||
+  { echo "[skipped] no chromium"; exit 77; }
 
 hostile="$work/<script>hostile=1<\\script>\"'&amp;"
 made_run "$hostile" 400 -3
@@ -18,5 +18,5 @@ made_run "$work/other" 300 -2
 "$build/music_report" "$hostile" "$work/other" --out "$work/page.html" >/dev/null 2>&1 ||
   fail "no report"
 (($# > 1)) && mkdir -p "$2"
-python3 "$here/browser.py" "$chromium" "$work/page.html" "${@:2:1}" || fail "see above"
+PYTHONDONTWRITEBYTECODE=1 python3 "$here/report_page.py" "$work/page.html" "${@:2:1}" || fail "see above"
 exit $((failures > 0))
