@@ -174,8 +174,6 @@ music/eval/i.cpp <utf8proc.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"
-music/codes/a.h "music/report/html.h"
-music/report/a.h "music/train/trainer.h"
 music/files/f.h <nlohmann/json.hpp>
 music/model/g.cpp <oneapi/dnnl/dnnl.hpp>
 music/eval/a.h "music/codes/code_statistics.h"

@@ -29,6 +29,7 @@ int report_main(int argc, char** argv) {
   app.add_option("--title", options.title, "heading (default: the names of the runs)");
   if (!parse(app, argc, argv)) return 0;
   setup_logging("info");
+  data::require_extension("--out", out, "HTML", {"html", "htm"});
   const std::vector<fs::path> runs(names.begin(), names.end());
   std::vector<std::string> problems;
   const std::string html = run_report(runs, options, problems);
