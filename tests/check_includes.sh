@@ -63,7 +63,8 @@ check() {
       may("music/eval", "music/config music/model music/detect")
       may("music/formats", "music/files")
       may("music/train", "music/files music/plan music/eval")
-      may("tools", "music/train music/formats engine/cpu engine/cuda")
+      may("music/report", "music/codes music/files music/plan")
+      may("tools", "music/train music/formats music/report engine/cpu engine/cuda")
       may("tests", "tools")
       # Bodies for a device, known to what stands to the right of their room.
       n = split("loss/cpu loss/cuda files/cpu eval/cpu", bodies, " ")
@@ -172,6 +173,7 @@ music/eval/i.cpp <utf8proc.h>
 music/config/e.cpp <CLI/CLI.hpp>
 music/files/e.cpp <onnx/onnx_pb.h>
 music/formats/a.h "music/train/trainer.h"
+music/report/a.h "music/train/trainer.h"
 music/files/f.h <nlohmann/json.hpp>
 music/model/g.cpp <oneapi/dnnl/dnnl.hpp>
 END
