@@ -64,7 +64,8 @@ check() {
       may("music/formats", "music/files")
       may("music/train", "music/files music/plan music/eval")
       may("music/report", "music/codes music/files music/plan")
-      may("tools", "music/train music/formats music/report engine/cpu engine/cuda")
+      may("music/paper", "music/report")
+      may("tools", "music/train music/formats music/paper engine/cpu engine/cuda")
       may("tests", "tools")
       # Bodies for a device, known to what stands to the right of their room.
       n = split("loss/cpu loss/cuda files/cpu eval/cpu", bodies, " ")

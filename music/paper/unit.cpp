@@ -151,7 +151,7 @@ PaperUnit make_unit(const PaperTable& table, const PaperRow& row,
   unit.run = (std::filesystem::path(place.out) / "runs" / unit.identity).string();
   std::vector<std::string> flags;
   for (const auto& [key, value] : settings) {
-    flags.push_back(key == "train.preset" ? "--preset" : "--" + key);
+    flags.push_back(key == "train.preset" ? "--preset" : fmt::format("--{}", key));
     flags.push_back(value);
   }
   const auto path = place.data.find(family.data);
@@ -178,7 +178,8 @@ std::string PaperScoring::log() const {
 PaperScoring make_scoring(const std::string& evaluation, const PaperRow& row,
                           const PaperScale& scale, const PaperUnit& unit,
                           const PaperPlace& place) {
-  PaperScoring scoring{.name = evaluation};
+  PaperScoring scoring;
+  scoring.name = evaluation;
   const auto it = scale.evaluations.find(evaluation);
   if (it == scale.evaluations.end()) {
     scoring.missing =
@@ -190,8 +191,8 @@ PaperScoring make_scoring(const std::string& evaluation, const PaperRow& row,
   // Of what is to be run, wherever its files lie.
   Xxh3 hash;
   std::string all = e.program;
-  for (const std::string& word : e.arguments) all += '\0' + word;
-  if (all.find("{row}") != std::string::npos) all += '\0' + row.id;
+  for (const std::string& word : e.arguments) (all += '\0') += word;
+  if (all.find("{row}") != std::string::npos) (all += '\0') += row.id;
   hash.update(std::as_bytes(std::span(all.data(), all.size())));
   const std::string stem = fmt::format("{}-{}-{}", unit.identity, evaluation,
                                        hash.digest().xxh3_128.substr(0, 8));
@@ -209,7 +210,7 @@ PaperScoring make_scoring(const std::string& evaluation, const PaperRow& row,
   scoring.command = {e.program};
   for (const std::string& word : e.arguments)
     scoring.command.push_back(
-        filled(word == "{data}" ? "{" + unit.role + "}" : word, values,
+        filled(word == "{data}" ? fmt::format("{{{}}}", unit.role) : word, values,
                place.data, scoring.missing));
   scoring.command.push_back("--json");
   for (std::size_t i = 0; i < e.arguments.size(); ++i) {

@@ -39,6 +39,7 @@ struct PaperUnit {
 
   std::string log() const { return run + ".log"; }
   std::string measured() const { return run + ".measured.json"; }
+  std::string planned() const { return run + ".plan.json"; }
 };
 
 PaperUnit make_unit(const PaperTable& table, const PaperRow& row,
