@@ -50,8 +50,8 @@ std::string policy(const HtmlPage& page,
                    const std::vector<std::string_view>& styles) {
   std::string script = "script-src", style = "style-src",
               image = "img-src data:";
-  for (const auto& text : page.scripts) script += " " + hash_source(text);
-  for (const auto& text : styles) style += " " + hash_source(text);
+  for (const auto& text : page.scripts) script.append(" ").append(hash_source(text));
+  for (const auto& text : styles) style.append(" ").append(hash_source(text));
   if (page.local_files) {
     script += " 'self' file:";
     image += " blob: 'self' file:";
@@ -155,7 +155,8 @@ std::string to_html(const HtmlPage& page) {
 std::string HtmlTable::html(std::string_view caption) const {
   const auto cell = [](const Cell& cell, std::string_view tag,
                        std::string_view scope) {
-    std::string out = "<" + std::string(tag);
+    std::string out("<");
+    out += tag;
     if (!scope.empty()) out.append(" scope=\"").append(scope).append("\"");
     if (cell.number) out += " class=\"number\"";
     return out + ">" + cell.html + "</" + std::string(tag) + ">";
