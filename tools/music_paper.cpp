@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <set>
 
 #include "engine/core/error.h"
 #include "engine/io/file.h"
 #include "music/config/config_keys.h"
 #include "music/files/run_directory.h"
+#include "music/paper/row_state.h"
 #include "music/paper/table_text.h"
 #include "tools/cli.h"
 #include "tools/paper_jobs.h"
@@ -117,6 +119,21 @@ void write_text(const fs::path& path, const std::string& text) {
   file.commit();
 }
 
+// Nothing has run and nothing can.
+[[noreturn]] void nothing_to_run(const PaperFailures& failures, const Paper& paper,
+                                 const PaperScale& scale) {
+  std::set<std::string> wanted;
+  for (const auto& [role, expects] : paper.roles)
+    for (const auto& [of, reason] : failures)
+      if (reason.find(fmt::format("--data {}=", role)) != std::string::npos)
+        wanted.insert(fmt::format("--data {}=PATH ({})", role, expects));
+  if (wanted.empty())
+    throw error(ExitCode::kUsage, "[paper] nothing here can be run at scale {}",
+                scale.name);
+  throw error(ExitCode::kUsage, "[paper] scale {} has no images; expected {}",
+              scale.name, fmt::join(wanted, ", "));
+}
+
 int paper_main(int argc, char** argv) {
   CLI::App app(
       "Runs the tables of the paper again, and stands our numbers beside its own.");
@@ -172,6 +189,21 @@ int paper_main(int argc, char** argv) {
                                        : mpirun_jobs(remaining(steps), o.processes, place.out));
     return 0;
   }
+  if (o.processes > 1)
+    throw error(ExitCode::kUsage, "[paper] --np is of --print-jobs: here programs "
+                "run one after another, in one process each");
+  if (steps.empty() && !fs::exists(fs::path(place.out) / "paper.json"))
+    nothing_to_run(failures, paper, scale);
+  open_results(place.out, scale);
+  std::map<std::string, std::string> changed;
+  for (const PaperTable* t : tables)
+    for (const PaperRow* row : rows_of(*t, o.rows)) {
+      const std::string changes = changes_of(*t, *row, scale, place);
+      if (changes.empty()) continue;
+      changed[t->name() + row->id] = changes;
+      fmt::print(stderr, "{} {} is declared otherwise than when it ran: {}\n",
+                 t->name(), row->id, changes);
+    }
   const int signal = run_steps(steps, place.out, failures);
 
   std::vector<PaperTableResult> results;
@@ -182,10 +214,14 @@ int paper_main(int argc, char** argv) {
     if (rows.empty()) continue;
     results.push_back(
         read_table_result(*t, scale, rows, o.seeds, place, failures));
-    const PaperTableResult& r = results.back();
-    for (const PaperRowResult& row : r.rows) {
+    PaperTableResult& r = results.back();
+    for (PaperRowResult& row : r.rows) {
       ++all;
       failed += row.failed;
+      if (const auto it = changed.find(t->name() + row.row->id); it != changed.end())
+        row.notes.push_back(
+            fmt::format("declared otherwise than before: {}", it->second));
+      write_row(r, row, place);
     }
     const fs::path base = fs::path(place.out) / t->name();
     write_text(base.string() + ".md", to_markdown(r));

@@ -15,7 +15,7 @@ namespace {
 std::string line_of(const PaperStep& step, const std::string& launcher) {
   std::vector<std::string> command = step.command;
   command.front() = program_folder() + "/" + command.front();
-  // A plan and an evaluation of files are no jobs of many processes.
+  // What reads other programs' files is no job of many processes.
   const bool many = step.what == "pre-training" || !step.after.empty();
   const auto quoted = [](const std::string& path) { return command_line({path}); };
   std::string line = (many ? launcher : "") + command_line(command);
@@ -39,7 +39,8 @@ std::vector<PaperStep> remaining(const std::vector<PaperStep>& steps) {
   std::vector<PaperStep> left;
   std::set<std::string> seen;
   for (const PaperStep& step : steps)
-    if (seen.insert(step.result).second && !is_done(step)) left.push_back(step);
+    if (step.what != "plan" && seen.insert(step.result).second && !is_done(step))
+      left.push_back(step);
   return left;
 }
 

@@ -8,7 +8,7 @@
 
 namespace music {
 
-// Those without a result, each once.
+// Those without a result, each once; without plans, which are for here.
 std::vector<PaperStep> remaining(const std::vector<PaperStep>& steps);
 
 // Lines for a shell: a pre-training and what scores it each on its own line, in

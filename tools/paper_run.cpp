@@ -116,18 +116,20 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
         needs_run = needs_run || s.needs_run;
         scorings.push_back({name, evaluation, s.record, s.record, s.record,
                             s.log(), s.command, s.needs_run ? unit.run : "",
-                            nullptr});
+                            nullptr, ""});
       }
       const std::string no_data = missing_data(unit.role, place);
       if ((needs_run || measures) && no_data.empty())
         steps.push_back({name, "pre-training", unit.run,
                          unit.run + "/encoder.safetensors", "", unit.log(),
-                         unit.command, "", &unit});
+                         unit.command, "", &unit, ""});
       else if (!no_data.empty())
         failures[unit.run] = no_data;
-      if (measures && !no_data.empty() && !unit.plan.empty() && seed == 0)
+      // Where it could not be trained, as on a machine that does not hold it.
+      if (measures && !unit.plan.empty() && seed == 0)
         steps.push_back({name, "plan", unit.planned(), unit.planned(),
-                         unit.planned(), unit.log(), unit.plan, "", nullptr});
+                         unit.planned(), unit.log(), unit.plan, "", nullptr,
+                         unit.run + "/encoder.safetensors"});
       steps.insert(steps.end(), scorings.begin(), scorings.end());
     }
   }
@@ -135,6 +137,7 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
 }
 
 bool is_done(const PaperStep& step) {
+  if (!step.unless.empty() && fs::is_regular_file(step.unless)) return true;
   if (step.what == "pre-training" || step.what == "plan")
     return fs::is_regular_file(step.result) && fs::file_size(step.result) > 0;
   return has_record(step.result);
@@ -142,8 +145,6 @@ bool is_done(const PaperStep& step) {
 
 int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
               PaperFailures& failures) {
-  for (const char* folder : {"runs", "scores", "rows"})
-    fs::create_directories(fs::path(out) / folder);
   const Lock lock(out);
   std::set<std::string> seen;
   std::vector<const PaperStep*> left;
@@ -153,6 +154,7 @@ int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
   const InterruptGuard guard;
   for (const PaperStep* step : left) {
     ++number;
+    if (is_done(*step)) continue;  // a plan whose run is there by now
     if (!step->after.empty() &&
         !fs::is_regular_file(fs::path(step->after) / "encoder.safetensors"))
       continue;  // why, the failure of its run says

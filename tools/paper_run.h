@@ -21,6 +21,7 @@ struct PaperStep {
   std::vector<std::string> command;
   std::string after;   // the run whose encoder it reads; "" = none
   const PaperUnit* unit = nullptr;  // of pre-trainings
+  std::string unless;  // a plan is not needed where this file is there
 };
 
 // What a table's rows need, in their order, each program once; `units` keeps
@@ -34,7 +35,7 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
 // Whether its result is there.
 bool is_done(const PaperStep& step);
 
-// Runs those that are not, with a line each on standard error. A failure is
+// Runs those that are not, in a folder of open_results(), with a line each on standard error. A failure is
 // noted, and the next is run. Returns the signal that ended it, 0 for none.
 int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
               PaperFailures& failures);

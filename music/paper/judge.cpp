@@ -43,7 +43,7 @@ void judge(PaperCell& cell, const PaperScale& scale) {
     cell.verdict = "not comparable";
     cell.band = "the order of rows";
     cell.why = cell.ours.how == "planned"
-                   ? "a plan of the paper's machines, not a run"
+                   ? "a plan by the limits of the machine (music_plan), not a run"
                    : "another machine and another model than the paper's";
     return;
   }
@@ -74,6 +74,7 @@ void judge(PaperCell& cell, const PaperScale& scale) {
 PaperClaimResult judge(const PaperClaim& claim, const PaperTableResult& table) {
   PaperClaimResult result{&claim, "", ""};
   int pairs = 0, held = 0, against = 0;
+  bool planned = false;
   double least = std::numeric_limits<double>::infinity();
   for (const std::string& over : claim.over)
     for (const std::string& under : claim.under) {
@@ -84,6 +85,7 @@ PaperClaimResult judge(const PaperClaim& claim, const PaperTableResult& table) {
         result.verdict = "not run";
         return result;
       }
+      planned = planned || a->ours.how == "planned";
       const double difference = a->ours.mean() - b->ours.mean();
       const double least_said = noise(*a, *b, *table.scale);
       ++pairs;
@@ -93,6 +95,7 @@ PaperClaimResult judge(const PaperClaim& claim, const PaperTableResult& table) {
     }
   result.detail = fmt::format("{} of {} pairs, {} against; least difference {:+.3g}",
                               held, pairs, against, least);
+  if (planned) result.detail += ", planned";
   result.verdict = against > 0      ? "contradicted"
                    : held == pairs  ? "holds"
                                     : "undecided";

@@ -86,6 +86,19 @@ PaperNumber measured(const PaperColumn& column, const PaperUnit& unit) {
   return n;
 }
 
+// A run on a machine of its own keeps at least a core busy.
+constexpr double kBusy = 0.8;
+
+// Of the runs that music_paper has seen, in cores.
+double least_share(const std::vector<PaperUnit>& units) {
+  double least = 1e9;
+  for (const PaperUnit& unit : units) {
+    const PaperUsage u = read_usage(unit);
+    if (u.seconds > 0) least = std::min(least, u.processor_seconds / u.seconds);
+  }
+  return least;
+}
+
 PaperNumber scored(const PaperColumn& column, const PaperRow& row,
                    const std::string& path) {
   PaperNumber n;
@@ -200,7 +213,8 @@ PaperTableResult read_table_result(const PaperTable& table,
   PaperTableResult result{&table, &scale, seeds, {}, {}, {}};
   std::map<std::string, std::string> images;  // by evaluation
   for (const PaperRow* row : rows) {
-    PaperRowResult r{row, {}, {}, {}, false};
+    PaperRowResult r;
+    r.row = row;
     std::vector<PaperUnit> units;
     for (int seed = 0; seed < seeds && row->reason.empty(); ++seed) {
       units.push_back(make_unit(table, *row, scale, static_cast<std::uint64_t>(seed), place));
@@ -208,11 +222,17 @@ PaperTableResult read_table_result(const PaperTable& table,
       r.failed = r.failed || failures.contains("failed " + units.back().run);
     }
     if (!row->note.empty()) r.notes.push_back(row->note);
+    r.busy = least_share(units);
     for (const PaperColumn& column : table.columns) {
       if (!row->numbers.contains(column.name)) continue;
       r.cells.push_back(
           make_cell(column, *row, scale, units, place, failures));
       const PaperCell& cell = r.cells.back();
+      if (column.evaluation == "time" && cell.ours.how == "measured" &&
+          r.busy < kBusy)
+        r.notes.push_back(
+            fmt::format("measured on a busy machine: the run had {:.0f} % of a "
+                        "core", 100 * r.busy));
       if (cell.ours.there() && !cell.ours.reason.empty())
         r.notes.push_back(fmt::format("{}: {} of {} seeds; {}", column.name,
                                       cell.ours.values.size(), seeds,

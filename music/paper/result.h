@@ -38,6 +38,7 @@ struct PaperRowResult {
   std::vector<std::string> units;  // identities, one a seed
   std::vector<std::string> notes;  // what a reader must know
   bool failed = false;
+  double busy = 0;  // least share of a core that one of its runs had
 };
 
 struct PaperClaimResult {

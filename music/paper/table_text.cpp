@@ -83,13 +83,17 @@ std::vector<std::string> notes_of(const PaperTableResult& table) {
     notes.push_back({note, {row}});
   };
   for (const PaperRowResult& row : table.rows) {
-    for (const PaperCell& cell : row.cells)
-      if (!cell.ours.there())
-        add(row.row->reason.empty()
-                ? fmt::format("{}: {}", cell.column->name, cell.ours.reason)
-                : cell.ours.reason, row.row->label);
-      else if (!cell.why.empty())
-        add(fmt::format("{}: {}", cell.column->name, cell.why), row.row->label);
+    std::vector<std::pair<std::string, std::vector<std::string>>> reasons;
+    for (const PaperCell& cell : row.cells) {
+      const std::string& why = cell.ours.there() ? cell.why : cell.ours.reason;
+      if (why.empty()) continue;
+      if (reasons.empty() || reasons.back().first != why) reasons.push_back({why, {}});
+      reasons.back().second.push_back(cell.column->name);
+    }
+    for (const auto& [why, columns] : reasons)
+      add(columns.size() == row.cells.size()
+              ? why
+              : fmt::format("{}: {}", fmt::join(columns, ", "), why), row.row->label);
     for (const std::string& note : row.notes) add(note, row.row->label);
   }
   std::vector<std::string> all = table.notes;
