@@ -30,6 +30,10 @@ target_link_libraries(Music3rdParty::utf8proc INTERFACE ${MUSIC_UTF8PROC})
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp>=1.2 libwebpdemux>=1.2)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy>=1.0.3)
 find_path(MUSIC_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
+if(NOT CMAKE_FIND_PACKAGE_NAME)  # installed libraries hold what they need of it
+  find_path(MUSIC_DYGRAPHS dygraph.min.js PATHS /usr/share/javascript/dygraphs REQUIRED)
+  mark_as_advanced(MUSIC_DYGRAPHS)
+endif()
 # MUSIC_MPI: AUTO, ON or OFF. The C interface is used, found as C++ because
 # the project has no C.
 set(MPI_CXX_SKIP_MPICXX TRUE)

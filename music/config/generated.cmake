@@ -60,3 +60,32 @@ const BuildInfo& build_info() {
 }  // namespace music
 ]])
 endfunction()
+
+# Writes ${output}: the scripts and style sheets of music/report/embedded.h.
+# Repeated when one of them changes.
+function(music_embed_web output)
+  set(web ${PROJECT_SOURCE_DIR}/music/report/web)
+  set(dygraphs_licence ${PROJECT_SOURCE_DIR}/third_party/dygraphs-licence.txt)
+  set(dygraphs_js ${MUSIC_DYGRAPHS}/dygraph.min.js)
+  set(dygraphs_css ${MUSIC_DYGRAPHS}/dygraph.min.css)
+  set(charts_js ${web}/charts.js)
+  set(charts_css ${web}/charts.css)
+  set(entries "")
+  foreach(name dygraphs_licence dygraphs_js dygraphs_css charts_js charts_css)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${${name}})
+    file(READ ${${name}} text)
+    # Where the sources of a smaller script lie: a page would ask for that file.
+    string(REGEX REPLACE "\n(//|/\\*)# sourceMappingURL=[^\n]*" "" text "${text}")
+    string(APPEND entries
+      "const std::string_view embedded_${name} = R\"embedded(${text})embedded\";\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${output} @ONLY CONTENT [[
+// Generated from music/report/web/, third_party/ and the package of dygraphs.
+#include "music/report/embedded.h"
+
+namespace music {
+
+@entries@
+}  // namespace music
+]])
+endfunction()
