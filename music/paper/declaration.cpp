@@ -1,13 +1,10 @@
 #include "music/paper/declaration.h"
 
-#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <list>
 #include <set>
-#include <sstream>
 
 #include "engine/core/error.h"
 #include "music/config/config_keys.h"
@@ -23,7 +20,7 @@ std::string place(const std::string& file, const toml::node& node) {
 class TomlReader {
  public:
   TomlReader(const toml::table& table, std::string file)
-      : table_(table), file_(std::move(file)) {}
+      : table_(&table), file_(std::move(file)) {}
 
   std::string text(const char* key, bool required = true);
   double number(const char* key, double otherwise);
@@ -43,7 +40,7 @@ class TomlReader {
  private:
   const toml::node* find(const char* key);
   const toml::table* table(const char* key);
-  const toml::table& table_;
+  const toml::table* table_;
   std::string file_;
   std::set<std::string> read_;
 };
@@ -67,12 +64,12 @@ std::string text_of(const toml::node& node, const std::string& where) {
 }
 
 void TomlReader::fail(const std::string& message) const {
-  throw error(ExitCode::kUsage, "[paper] {}: {}", place(file_, table_), message);
+  throw error(ExitCode::kUsage, "[paper] {}: {}", place(file_, *table_), message);
 }
 
 const toml::node* TomlReader::find(const char* key) {
   read_.insert(key);
-  return table_.get(key);
+  return table_->get(key);
 }
 
 const toml::table* TomlReader::table(const char* key) {
@@ -185,7 +182,7 @@ std::vector<TomlReader> TomlReader::list(const char* key) {
 }
 
 void TomlReader::done() const {
-  for (const auto& [name, node] : table_)
+  for (const auto& [name, node] : *table_)
     if (!read_.contains(std::string(name.str())))
       throw error(ExitCode::kUsage, "[paper] {}: unknown key {}",
                   place(file_, node), name.str());
@@ -267,6 +264,17 @@ PaperTable read_table(const std::string& name, const toml::table& toml) {
   return t;
 }
 
+// What `over` has in place of what `table` has, tables key by key.
+void merge(toml::table& table, const toml::table& over) {
+  for (const auto& [key, node] : over) {
+    toml::table* below = table.get_as<toml::table>(key.str());
+    if (below && node.as_table())
+      merge(*below, *node.as_table());
+    else
+      table.insert_or_assign(key.str(), node);
+  }
+}
+
 PaperFamily read_family(TomlReader from) {
   PaperFamily f;
   f.data = from.text("data");
@@ -316,27 +324,6 @@ PaperScale read_scale(const std::string& name, TomlReader from) {
 
 }  // namespace
 
-std::string PaperTable::name() const { return fmt::format("table{:02}", number); }
-
-const PaperTable& Paper::table(int number) const {
-  for (const PaperTable& t : tables)
-    if (t.number == number) return t;
-  std::vector<int> known;
-  for (const PaperTable& t : tables) known.push_back(t.number);
-  throw error(ExitCode::kUsage, "[paper] no table {}; expected {} or all",
-              number, fmt::join(known, ", "));
-}
-
-const PaperScale& Paper::scale(const std::string& name) const {
-  std::vector<std::string> known;
-  for (const PaperScale& s : scales) {
-    if (s.name == name) return s;
-    known.push_back(s.name);
-  }
-  throw error(ExitCode::kUsage, "[paper] unknown scale \"{}\"{}; expected one of {}",
-              name, suggestion(name, known), fmt::join(known, ", "));
-}
-
 Paper parse_paper(const std::map<std::string, std::string>& texts) {
   Paper paper;
   for (const auto& [name, text] : texts) {
@@ -348,8 +335,19 @@ Paper parse_paper(const std::map<std::string, std::string>& texts) {
     TomlReader file(toml, "scales.toml");
     paper.roles = file.map("roles");
     const std::vector<std::string> order = file.texts("scales");
-    for (const std::string& scale : order)
-      paper.scales.push_back(read_scale(scale, file.within(scale)));
+    std::list<toml::table> merged;
+    for (const std::string& scale : order) {
+      TomlReader from = file.within(scale);
+      const std::string base = from.text("from", false);
+      if (!base.empty()) {
+        file.within(base);
+        merged.push_back(*toml.get_as<toml::table>(base));
+        merge(merged.back(), *toml.get_as<toml::table>(scale));
+        from = TomlReader(merged.back(), "scales.toml");
+        from.text("from");
+      }
+      paper.scales.push_back(read_scale(scale, from));
+    }
     file.done();
   }
   if (paper.scales.empty())
@@ -359,24 +357,6 @@ Paper parse_paper(const std::map<std::string, std::string>& texts) {
               return a.number < b.number;
             });
   return paper;
-}
-
-std::map<std::string, std::string> read_paper(const std::string& folder) {
-  std::map<std::string, std::string> texts;
-  std::error_code failed;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(folder, failed)) {
-    if (entry.path().extension() != ".toml") continue;
-    std::ifstream file(entry.path());
-    std::stringstream text;
-    text << file.rdbuf();
-    texts[entry.path().stem().string()] = text.str();
-  }
-  if (failed || texts.empty())
-    throw error(ExitCode::kUsage,
-                "[paper] {}: expected a folder with scales.toml and tables",
-                folder);
-  return texts;
 }
 
 }  // namespace music
