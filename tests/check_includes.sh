@@ -65,7 +65,8 @@ check() {
       may("music/report", "music/codes music/files music/plan")
       may("music/formats", "music/files")
       may("music/train", "music/files music/plan music/eval")
-      may("tools", "music/train music/report music/formats engine/cpu engine/cuda")
+      may("music/paper", "music/report")
+      may("tools", "music/train music/paper music/formats engine/cpu engine/cuda")
       may("tests", "tools")
       # Bodies for a device, known to what stands to the right of their room.
       n = split("loss/cpu loss/cuda files/cpu eval/cpu", bodies, " ")

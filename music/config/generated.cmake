@@ -1,10 +1,9 @@
 # Sources written when the build is configured.
 
-# Writes ${output}: a C++ source that holds presets/*.toml, so that --preset
-# works wherever the program runs. Repeated when a preset changes, comes or
-# goes.
-function(music_embed_presets output)
-  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/presets/*.toml)
+# Writes ${output}: a C++ source in which `function`, declared in `header`, gives
+# the texts of ${folder}/*.toml by name. Repeated when one changes, comes or goes.
+function(music_embed_toml output folder header function)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.toml)
   set(entries "")
   foreach(file ${files})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
@@ -13,15 +12,15 @@ function(music_embed_presets output)
     string(APPEND entries "      {\"${name}\", R\"preset(${text})preset\"},\n")
   endforeach()
   file(CONFIGURE OUTPUT ${output} @ONLY CONTENT [[
-// Generated from presets/*.toml.
-#include "music/config/presets.h"
+// Generated from @folder@/*.toml.
+#include "@header@"
 
 namespace music {
 
-const std::map<std::string, std::string>& embedded_presets() {
-  static const std::map<std::string, std::string> presets = {
+const std::map<std::string, std::string>& @function@() {
+  static const std::map<std::string, std::string> texts = {
 @entries@  };
-  return presets;
+  return texts;
 }
 
 }  // namespace music
