@@ -21,7 +21,9 @@ import tempfile
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
+import our_draws
 import twin
 from check_torchvision import read_safetensors
 
@@ -109,6 +111,46 @@ def check_knn():
     check('points of the kNN goldens', error, 1e-9)
 
 
+# ---- what the twin draws by itself ------------------------------------------
+
+def largest_step(a, b):
+    """Kolmogorov's and Smirnov's distance of two samples, beside that which chance
+    exceeds once in a thousand times."""
+    both = np.sort(np.concatenate([a, b]))
+    apart = np.abs(np.searchsorted(np.sort(a), both, 'right') / len(a) -
+                   np.searchsorted(np.sort(b), both, 'right') / len(b)).max()
+    return apart / (1.95 * np.sqrt(1 / len(a) + 1 / len(b)))
+
+
+def check_views(spec):
+    """torchvision's views of an image against those by our draws."""
+    rng = np.random.default_rng(3)
+    small = torch.from_numpy(rng.normal(size=(1, 3, 6, 6)) * 60 + 120)
+    image = Image.fromarray(F.interpolate(small, (32, 32), mode='bicubic')[0].permute(
+        1, 2, 0).clamp(0, 255).byte().numpy())
+    count = 3000
+    worst = 0.0
+    for view in (0, 1):
+        torch.manual_seed(view)
+        make = twin.make_transform(spec, view)
+        theirs = np.stack([np.asarray(make(image)) for _ in range(count)])
+        mine = our_draws.make_views([image] * count, np.arange(count), spec, 0, 0, view,
+                                    twin.mode_of(spec))
+        for name, measure in {
+                'mean': lambda v: v.mean((1, 2, 3)), 'red': lambda v: v[..., 0].mean((1, 2)),
+                'blue': lambda v: v[..., 2].mean((1, 2)), 'contrast': lambda v: v.std((1, 2, 3)),
+                'colour': lambda v: (v.max(3) - v.min(3)).mean((1, 2)),
+                'left': lambda v: v[:, :, :16].mean((1, 2, 3)) - v[:, :, 16:].mean((1, 2, 3)),
+                'top': lambda v: v[:, :16].mean((1, 2, 3)) - v[:, 16:].mean((1, 2, 3)),
+                'edges': lambda v: np.abs(np.diff(v, axis=2)).mean((1, 2, 3))}.items():
+            apart = largest_step(measure(mine.astype(np.float32)),
+                                 measure(theirs.astype(np.float32)))
+            if apart > 1:
+                print(f'view {view}, {name}: {apart:.2f}')
+            worst = max(worst, apart)
+    check('views of torchvision, distance from ours in 16 respects, of chance\'s', worst, 1)
+
+
 # ---- a run of ours, and the twin's -----------------------------------------
 
 def write_images(folder):
@@ -185,6 +227,19 @@ def beginning(after):
     return tensors
 
 
+def check_initialisation(kind, run, tensors):
+    """Of every tensor of 100 numbers or more."""
+    worst = 0.0
+    for name, p in run.model.named_parameters():
+        value = tensors['value/' + name]
+        if p.numel() >= 100 and p.std() > 0:
+            worst = max(worst, largest_step(p.detach().flatten().numpy(),
+                                            value.flatten().numpy()))
+        elif p.std() == 0:
+            worst = max(worst, 2.0 * (value != p).any().item())
+    check(f'{kind}: initial values, distance from ours, of chance\'s', worst, 1.2)
+
+
 def compare(build, data, work, kind, flags):
     out = work / kind
     subprocess.run([
@@ -199,6 +254,8 @@ def compare(build, data, work, kind, flags):
     states = [read_safetensors(path)[0] for path in
               sorted(out.glob('ckpt/step_*/rank-0000.safetensors'))]
     states.insert(0, beginning(states[0]))
+    check_initialisation(kind, run, states[0])
+    check_views(config['augment'])
     ours = [json.loads(line) for line in open(out / 'metrics.jsonl')][1:]
     scores = {s['epoch']: s for s in map(
         json.loads, open(out / 'eval/knn_during_training.jsonl'))}
