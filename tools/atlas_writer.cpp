@@ -7,12 +7,14 @@
 
 #include "engine/core/counted.h"
 #include "engine/io/npy.h"
+#include "music/codes/attribute_file.h"
 #include "music/codes/code_index.h"
 #include "music/codes/soft_codes.h"
 #include "music/codes/soft_index.h"
 #include "music/codes/unit_table.h"
 #include "music/eval/row_neighbours.h"
 #include "music/report/atlas_page.h"
+#include "music/report/attribute_section.h"
 #include "music/report/sprites.h"
 #include "tools/feature_files.h"
 #include "tools/progress.h"
@@ -53,6 +55,38 @@ class Display {
   Progress display_;
   ProgressState state_;
 };
+
+// What the encoder saw of a batch, as tiles: where those are larger than its crop,
+// the same part of the image as it is stored.
+void add_thumbnails(const FeatureRows& rows, const data::Dataset& dataset,
+                    const data::EvalSpec& eval, Thumbnails& thumbnails) {
+  const int tile = thumbnails.tile(), size = eval.size;
+  std::vector<std::vector<std::uint8_t>> tiles(static_cast<std::size_t>(rows.n));
+#pragma omp parallel
+  {
+    data::Resizer resizer;
+    data::Image image;
+#pragma omp for schedule(dynamic)
+    for (std::int64_t i = 0; i < rows.n; ++i) {
+      data::Box square{0, 0, size, size};
+      image.borrow(rows.pixels + i * 3 * size * size, size, size);
+      if (tile > size) {
+        try {
+          data::Image whole;
+          dataset.read(rows.samples[static_cast<std::size_t>(i)], whole);
+          const int side = std::min(whole.width(), whole.height()) * size / eval.resize;
+          if (side > size) {
+            square = {(whole.width() - side) / 2, (whole.height() - side) / 2, side, side};
+            image = std::move(whole);
+          }
+        } catch (const Error&) {  // gone since: what was seen serves
+        }
+      }
+      scale_to_tile(resizer, image, square, tile, tiles[static_cast<std::size_t>(i)]);
+    }
+  }
+  for (const auto& t : tiles) thumbnails.add(t.data());
+}
 
 // What a pass over the embeddings leaves.
 struct Tables {
@@ -252,38 +286,10 @@ std::string about(const Json& info, const Segments& segments, std::int64_t image
 
 }  // namespace
 
-WholeFolder::WholeFolder(const fs::path& place) : place_(place) {
-  if (!place_.has_filename()) place_ = place_.parent_path();
-  if (fs::exists(place_) && (!fs::is_directory(place_) ||
-                             (!fs::is_empty(place_) && !fs::exists(place_ / "units.json"))))
-    throw error(ExitCode::kUsage, "[atlas] {} is there and no atlas: expected a new "
-                "folder, or an atlas to replace", place_.string());
-  part_ = place_;
-  part_ += ".part";
-  std::error_code ignored;
-  fs::remove_all(part_, ignored);  // of a run that was killed
-  make(part_);
-}
-
-WholeFolder::~WholeFolder() {
-  std::error_code ignored;
-  if (!part_.empty()) fs::remove_all(part_, ignored);
-}
-
-void WholeFolder::commit() {
-  fs::path old = place_;
-  old += ".old";
-  std::error_code ignored;
-  fs::remove_all(old, ignored);
-  if (fs::exists(place_)) rename_path(place_, old);
-  rename_path(part_, place_);
-  part_.clear();
-  fs::remove_all(old, ignored);
-}
-
 Json write_atlas(const fs::path& folder, const AtlasSpec& spec,
                  const data::Dataset& dataset, const OpenedEncoder& encoder,
-                 const OpenedHead& head, const CodeRule& rule, Json info) {
+                 const OpenedHead& head, const CodeRule& rule,
+                 const AtlasAttributes& attributes, Json info) {
   const auto start = std::chrono::steady_clock::now();
   const Segments& segments = rule.segments;
   Display display(spec.progress);
@@ -303,9 +309,7 @@ Json write_atlas(const fs::path& folder, const AtlasSpec& spec,
       stream_features(*head.model, dataset, features, [&](const FeatureRows& rows) {
         files.add(rows, dataset);
         pass.add(rows);
-        const int size = features.eval.size;
-        for (std::int64_t i = 0; thumbnails && i < rows.n; ++i)
-          thumbnails->add(rows.pixels + i * 3 * size * size, size);
+        if (thumbnails) add_thumbnails(rows, dataset, features.eval, *thumbnails);
         display.add(rows.n);
       });
   for (const data::BadSample& bad : summary.bad) {
@@ -330,6 +334,10 @@ Json write_atlas(const fs::path& folder, const AtlasSpec& spec,
     write_npy<std::int32_t>(folder / "neighbours.npy", {3, n, k}, near.images);
     write_npy<float>(folder / "neighbour_scores.npy", {3, n, k}, near.scores);
   }
+  display.start("attributes", 100);
+  const std::optional<AttributeAnalysis> analysis = attributes.analyse(
+      tables.codes, tables.samples, [&](double d) { display.share(d); });
+  if (analysis) write_attributes(*analysis, folder / "attributes.json");
   std::vector<std::int64_t> sizes;
   for (std::int64_t s = 0; s < segments.count(); ++s) sizes.push_back(segments.size(s));
   info["images"] = n;
@@ -357,6 +365,10 @@ Json write_atlas(const fs::path& folder, const AtlasSpec& spec,
     page.k = k;
     page.neighbours = near.images;
     page.neighbour_scores = near.scores;
+    if (analysis) {
+      page.attributes = attribute_section(*analysis);
+      page.attribute_styles = attribute_styles();
+    }
     write_atlas_page(folder, page, tables.codes, tables.units);
   }
   info["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() -

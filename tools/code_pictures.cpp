@@ -67,7 +67,7 @@ CodePicture information_picture(const CodeStatistics& statistics) {
       "diagonal is left out", counted(statistics.images(), "image"), largest,
       pairs > 0 ? sum / static_cast<double>(pairs) : 0);
   if (statistics.images() < kImagesPerCell * cells)
-    caption += fmt::format(". Too high: {} cells a pair want at least {} images",
+    caption += fmt::format(". May be too high: {} cells a pair want at least {} images",
                            cells, kImagesPerCell * cells);
   return {heat_map(values, segments.count(), spec), caption};
 }

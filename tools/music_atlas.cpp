@@ -8,6 +8,7 @@
 #include "engine/core/log.h"
 #include "tools/atlas_search.h"
 #include "tools/atlas_writer.h"
+#include "tools/whole_folder.h"
 
 namespace {
 
@@ -19,7 +20,8 @@ struct Options {
   HeadOptions head;
   AtlasSpec atlas;
   AtlasQuestion question;
-  std::string out, search;
+  AttributeOptions attributes;
+  std::string data, out, search;
   std::int64_t limit = 0;
   std::uint64_t seed = 0;
   bool json = false;
@@ -28,14 +30,14 @@ struct Options {
 void add_options(CLI::App& app, Options& o) {
   o.encoder.add_to(app);
   app.get_option("encoder")->required(false);
-  app.add_option("data", o.atlas.data,
+  app.add_option("data", o.data,
                  "images: a folder, a list, shards, CIFAR or STL-10");
   app.add_option("--split", o.atlas.split,
                  "train (default), test or pretrain (what music_train learns from)")
       ->check(CLI::IsMember({"train", "test", "pretrain"}));
   o.head.add_to(app);
   app.add_option("--limit", o.limit, "so many images only, drawn by --seed");
-  app.add_option("--seed", o.seed, "of --limit");
+  app.add_option("--seed", o.seed, "of --limit, and of what attributes are tested by");
   app.add_option("--batch", o.atlas.batch, "images that pass the network at once")
       ->check(CLI::Range(1, 65536))->capture_default_str();
   app.add_option("--bad-images", o.atlas.bad_images,
@@ -47,6 +49,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--thumbnail", o.atlas.thumbnail,
                  "side of the page's pictures; 0: neither pictures nor page")
       ->check(CLI::Range(0, 512))->capture_default_str();
+  o.attributes.add_to(app);
   app.add_option("--out", o.out, "folder to write (default: RUN/atlas)");
   app.add_option("--progress", o.atlas.progress, "auto, bar, plain or none")
       ->check(CLI::IsMember({"auto", "bar", "plain", "none"}));
@@ -56,7 +59,7 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void write(const Options& o) {
-  if (o.encoder.encoder.empty() || o.atlas.data.empty())
+  if (o.encoder.encoder.empty() || o.data.empty())
     throw error(ExitCode::kUsage, "[atlas] no {}: expected music_atlas RUN DATA, or "
                 "--search ATLAS", o.encoder.encoder.empty() ? "run" : "data");
   if (o.out.empty() && !o.encoder.is_run())
@@ -68,7 +71,7 @@ void write(const Options& o) {
   const fs::path out = o.out.empty() ? fs::path(o.encoder.encoder) / "atlas"
                                      : fs::path(o.out);
   const auto dataset = data::subset(
-      data::open_dataset(o.atlas.data, data::DatasetFormat::kAuto,
+      data::open_dataset(o.data, data::DatasetFormat::kAuto,
                          o.atlas.split == "test"    ? data::Split::kTest
                          : o.atlas.split == "train" ? data::Split::kTrain
                                                     : data::Split::kPretrain),
@@ -76,16 +79,19 @@ void write(const Options& o) {
   const OpenedEncoder encoder = open_encoder(o.encoder);
   const OpenedHead head = open_head(o.head, o.encoder, encoder, "codes");
   const CodeRule rule = code_rule(o.head, o.encoder, run_config(o.encoder), head.units);
-  WholeFolder folder(out);
+  AttributeOptions known = o.attributes;
+  known.seed = o.seed;
+  const AtlasAttributes attributes(known, *dataset);
+  WholeFolder folder(out, "units.json");
   Json info = {{"version", 1},
                {"run", o.encoder.encoder},
                {"encoder", describe_encoder(encoder.weights)},
                {"projector", {{"path", head.path.string()}, {"hash", head.hash}}},
-               {"data", describe_data(*dataset, o.atlas.data)},
+               {"data", describe_data(*dataset, o.data)},
                {"split", o.atlas.split},
                {"compute", describe(encoder.compute)}};
   info = write_atlas(folder.path(), o.atlas, *dataset, encoder, head, rule,
-                     std::move(info));
+                     attributes, std::move(info));
   folder.commit();
   if (o.json) {
     info["out"] = out.string();

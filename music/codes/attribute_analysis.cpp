@@ -19,8 +19,8 @@ constexpr std::int64_t kFewest = 20;  // images: ten a half
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 // Codes and attributes, a column each, of all images or of one half.
-struct Columns {
-  std::vector<std::vector<std::int32_t>> codes, attributes;
+struct CodeColumns {
+  std::vector<std::vector<std::uint16_t>> codes, attributes;
   std::vector<std::int64_t> units, values;  // how many each of them has
 
   std::int64_t segments() const { return static_cast<std::int64_t>(codes.size()); }
@@ -35,18 +35,19 @@ struct Columns {
     return count(codes[at(s)], units[at(s)], codes[at(t)], units[at(t)]);
   }
   // The images of these numbers.
-  Columns pick(std::span<const std::uint32_t> chosen) const {
-    Columns out = *this;
+  CodeColumns pick(std::span<const std::uint32_t> chosen) const {
+    CodeColumns out = *this;
     for (auto* columns : {&out.codes, &out.attributes})
       for (auto& column : *columns) {
-        std::vector<std::int32_t> picked;
+        std::vector<std::uint16_t> picked;
+        picked.reserve(chosen.size());
         for (const std::uint32_t i : chosen) picked.push_back(column[i]);
         column = std::move(picked);
       }
     return out;
   }
   static std::vector<Labels> labels(
-      const std::vector<std::vector<std::int32_t>>& columns,
+      const std::vector<std::vector<std::uint16_t>>& columns,
       const std::vector<std::int64_t>& sizes) {
     std::vector<Labels> out;
     for (std::size_t i = 0; i < columns.size(); ++i)
@@ -55,25 +56,25 @@ struct Columns {
   }
 
  private:
-  static Contingency count(const std::vector<std::int32_t>& a, std::int64_t rows,
-                           const std::vector<std::int32_t>& b,
+  static Contingency count(const std::vector<std::uint16_t>& a, std::int64_t rows,
+                           const std::vector<std::uint16_t>& b,
                            std::int64_t columns) {
     Contingency table(rows, columns);
     for (std::size_t i = 0; i < a.size(); ++i)
-      if (b[i] >= 0) table.add(a[i], b[i]);
+      if (b[i] != Labels::kUnknown) table.add(a[i], b[i]);
     return table;
   }
 };
 
-Columns columns_of(std::span<const std::uint16_t> codes, const Segments& segments,
+CodeColumns columns_of(std::span<const std::uint16_t> codes, const Segments& segments,
                    std::span<const Attribute> attributes) {
-  Columns out;
+  CodeColumns out;
   const std::size_t count = at(segments.count()), n = codes.size() / count;
   out.codes.resize(count);
   for (std::size_t s = 0; s < count; ++s) {
     out.units.push_back(segments.size(static_cast<std::int64_t>(s)));
     for (std::size_t i = 0; i < n; ++i) {
-      const std::int32_t code = codes[i * count + s];
+      const std::uint16_t code = codes[i * count + s];
       MUSIC_CHECK(code < out.units[s], "[attributes] code {} of {} units", code,
                   out.units[s]);
       out.codes[s].push_back(code);
@@ -82,7 +83,9 @@ Columns columns_of(std::span<const std::uint16_t> codes, const Segments& segment
   for (const Attribute& attribute : attributes) {
     MUSIC_CHECK(attribute.rows.size() == n, "[attributes] {} rows of {} images",
                 attribute.rows.size(), n);
-    out.attributes.push_back(attribute.rows);
+    auto& column = out.attributes.emplace_back();
+    for (const std::int32_t v : attribute.rows)
+      column.push_back(v < 0 ? Labels::kUnknown : static_cast<std::uint16_t>(v));
     out.values.push_back(static_cast<std::int64_t>(attribute.values.size()));
   }
   return out;
@@ -95,7 +98,7 @@ void for_each(std::int64_t n, const F& f) {
   for (std::int64_t i = 0; i < n; ++i) f(i);
 }
 
-std::vector<Association> associations(const Columns& columns) {
+std::vector<Association> associations(const CodeColumns& columns) {
   const std::int64_t attributes = columns.known_attributes();
   std::vector<Association> out(at(columns.segments() * attributes));
   for_each(static_cast<std::int64_t>(out.size()), [&](std::int64_t i) {
@@ -105,11 +108,11 @@ std::vector<Association> associations(const Columns& columns) {
 }
 
 // The half that chooses and the half that reports.
-struct Halves {
-  Columns first, second;
+struct ImageHalves {
+  CodeColumns first, second;
 };
 
-void choose_segments(const Halves& halves, std::int64_t best,
+void choose_segments(const ImageHalves& halves, std::int64_t best,
                      std::vector<AttributeResult>& results) {
   const auto shares = associations(halves.first);
   const std::size_t count = results.size();
@@ -138,16 +141,16 @@ double surplus(std::int64_t hits, std::int64_t images, double base) {
   return n * (rate * std::log(rate / base) + other);
 }
 
-struct Candidate {
+struct NameCandidate {
   double surplus = 0;
   UnitName name;
 };
 
 // The surest value of each unit, and the surest unit of each value, by the first
 // half; [units] and, one attribute after the other, [values].
-void choose_names(const Columns& half, const Segments& segments,
-                  std::vector<Candidate>& units,
-                  std::vector<std::vector<Candidate>>& values) {
+void choose_names(const CodeColumns& half, const Segments& segments,
+                  std::vector<NameCandidate>& units,
+                  std::vector<std::vector<NameCandidate>>& values) {
   for (std::int64_t s = 0; s < half.segments(); ++s)
     for (std::int64_t a = 0; a < half.known_attributes(); ++a) {
       const Contingency table = half.table(s, a);
@@ -155,7 +158,7 @@ void choose_names(const Columns& half, const Segments& segments,
         for (std::int64_t v = 0; v < table.columns; ++v) {
           const double base = static_cast<double>(table.column_sums[at(v)]) /
                               static_cast<double>(std::max<std::int64_t>(table.total, 1));
-          const Candidate found{
+          const NameCandidate found{
               surplus(table.cells[at(d * table.columns + v)],
                       table.row_sums[at(d)], base),
               {.segment = s, .place = d, .attribute = a, .value = v}};
@@ -168,7 +171,7 @@ void choose_names(const Columns& half, const Segments& segments,
 }
 
 // Counts of chosen names on the second half, and which hold there (Holm, 1979).
-void report_names(const Columns& half, double level, std::vector<UnitName>& names) {
+void report_names(const CodeColumns& half, double level, std::vector<UnitName>& names) {
   for (UnitName& name : names) {
     const Contingency table = half.table(name.segment, name.attribute);
     name.images = table.row_sums[at(name.place)];
@@ -188,7 +191,7 @@ void report_names(const Columns& half, double level, std::vector<UnitName>& name
   }
 }
 
-std::vector<double> redundancy(const Columns& half) {
+std::vector<double> redundancy(const CodeColumns& half) {
   const std::int64_t count = half.segments();
   std::vector<double> shared(at(count * count), 1);
   for_each(count * count, [&](std::int64_t i) {
@@ -223,9 +226,11 @@ void check(std::span<const Attribute> attributes, std::int64_t images,
   if (images < kFewest)
     throw error(ExitCode::kData, "[attributes] {}, expected {} at least",
                 counted(images, "image"), kFewest);
-  if (attributes.empty())
-    throw error(ExitCode::kData,
-                "[attributes] no attribute, expected one of two values or more");
+  for (const Attribute& attribute : attributes)
+    if (std::ssize(attribute.values) >= Labels::kUnknown)
+      throw error(ExitCode::kData, "[attributes] {} has {} values, expected {} at most",
+                  in_quotes(attribute.name), attribute.values.size(),
+                  Labels::kUnknown - 1);
 }
 
 AttributeResult describe(const Attribute& attribute) {
@@ -244,34 +249,48 @@ AttributeResult describe(const Attribute& attribute) {
 
 AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                                      const Segments& segments,
-                                     std::span<const Attribute> attributes,
+                                     std::span<const Attribute> given,
                                      const AttributeSpec& spec) {
   AttributeAnalysis out;
-  for (std::int64_t s = 0; s < segments.count(); ++s)
+  for (std::int64_t s = 0; s < segments.count(); ++s) {
     out.sizes.push_back(segments.size(s));
+    if (out.sizes.back() >= Labels::kUnknown)
+      throw error(ExitCode::kUsage, "[attributes] a segment of {} units, expected {} "
+                  "at most", out.sizes.back(), Labels::kUnknown - 1);
+  }
   out.images = std::ssize(codes) / segments.count();
   out.permutations = spec.permutations;
   out.level = spec.level, out.seed = spec.seed;
-  check(attributes, out.images, spec);
-  for (const Attribute& attribute : attributes) {
-    out.attributes.push_back(describe(attribute));
-    if (out.attributes.back().entropy == 0)
-      throw error(ExitCode::kData,
-                  "[attributes] {} has one value, expected two or more",
-                  in_quotes(attribute.name));
+  check(given, out.images, spec);
+  std::vector<Attribute> attributes;
+  for (const Attribute& attribute : given) {
+    AttributeResult result = describe(attribute);
+    if (result.entropy > 0) {
+      out.attributes.push_back(std::move(result));
+      attributes.push_back(attribute);
+    } else {
+      out.notes.push_back(fmt::format("{} left out: it has one value or none in {}",
+                                      in_quotes(attribute.name),
+                                      counted(out.images, "image")));
+    }
   }
+  if (attributes.empty())
+    throw error(ExitCode::kData,
+                "[attributes] none of {} has two values in {}, expected one that has",
+                counted(std::ssize(given), "attribute"),
+                counted(out.images, "image"));
 
-  const Columns all = columns_of(codes, segments, attributes);
+  const CodeColumns all = columns_of(codes, segments, attributes);
   auto order = drawn_order(out.images, spec.seed, 0, 1);
   const auto middle = order.begin() + std::ssize(order) / 2;
   std::sort(order.begin(), middle), std::sort(middle, order.end());
-  const Halves halves{all.pick({order.begin(), middle}),
+  const ImageHalves halves{all.pick({order.begin(), middle}),
                       all.pick({middle, order.end()})};
 
   const auto told = associations(all);
   const auto tested = permutation_test(
-      Columns::labels(all.codes, all.units),
-      Columns::labels(all.attributes, all.values),
+      CodeColumns::labels(all.codes, all.units),
+      CodeColumns::labels(all.attributes, all.values),
       {.permutations = spec.permutations, .seed = spec.seed, .done = spec.done});
   const auto q = benjamini_hochberg(tested.p);
   std::size_t unsure = 0;
@@ -286,15 +305,15 @@ AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
         unsure, told.size()));
 
   choose_segments(halves, spec.best, out.attributes);
-  std::vector<Candidate> units(at(segments.units()));
-  std::vector<std::vector<Candidate>> values;
+  std::vector<NameCandidate> units(at(segments.units()));
+  std::vector<std::vector<NameCandidate>> values;
   for (const Attribute& attribute : attributes)
     values.emplace_back(attribute.values.size());
   choose_names(halves.first, segments, units, values);
-  for (const Candidate& unit : units)
+  for (const NameCandidate& unit : units)
     if (unit.surplus > 0) out.names.push_back(unit.name);
   for (const auto& attribute : values)
-    for (const Candidate& value : attribute)
+    for (const NameCandidate& value : attribute)
       if (value.surplus > 0) out.values.push_back(value.name);
   report_names(halves.second, spec.level, out.names);
   report_names(halves.second, spec.level, out.values);

@@ -102,7 +102,8 @@ struct AttributeAnalysis {
 
 // codes [n, segments.count()]: place of the unit in its segment. Throws kUsage for
 // settings that make no test (a level that so few permutations cannot reach), kData
-// for fewer than 20 images or no attribute with two values.
+// for fewer than 20 images or no attribute with two values. Attributes with one are
+// left out, with a note.
 AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                                      const Segments& segments,
                                      std::span<const Attribute> attributes,

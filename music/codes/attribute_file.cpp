@@ -11,14 +11,15 @@ namespace music {
 namespace {
 
 using nlohmann::json;
-constexpr int kVersion = 1;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+constexpr int kAttributesVersion = 1;
+constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 
 // What is said of each pair, a matrix [segments, attributes] each.
-const struct {
+struct PairMatrix {
   const char* key;
   double& (*of)(Telling&);
-} kMatrices[] = {
+};
+const PairMatrix kMatrices[] = {
     {"information", [](Telling& t) -> double& { return t.association.information; }},
     {"chance", [](Telling& t) -> double& { return t.association.chance; }},
     {"corrected", [](Telling& t) -> double& { return t.association.corrected; }},
@@ -39,6 +40,24 @@ Association read_association(const json& j) {
   return {.information = j.at("information"), .chance = j.at("chance"),
           .corrected = j.at("corrected"),     .enough = j.at("enough"),
           .share = j.at("share"),             .adjusted = j.at("adjusted_information")};
+}
+
+// Numbers that JSON may also write as 1e40.
+std::int64_t whole(const json& j) {
+  if (!j.is_number_integer())
+    throw error(ExitCode::kData, "{}, expected a whole number", j.dump());
+  return j.get<std::int64_t>();
+}
+
+std::vector<std::int64_t> wholes(const json& j, std::int64_t least,
+                                 std::int64_t most) {
+  std::vector<std::int64_t> out;
+  for (const json& element : j) {
+    out.push_back(whole(element));
+    if (out.back() < least || out.back() > most)
+      throw error(ExitCode::kData, "{}, expected {} to {}", out.back(), least, most);
+  }
+  return out;
 }
 
 json matrix(std::int64_t rows, std::int64_t columns, const auto& value) {
@@ -88,10 +107,12 @@ std::vector<UnitName> read_names(const json& j, const char* key,
   std::vector<UnitName> out;
   for (const json& row : j.at(key).at("rows")) {
     UnitName u;
-    u.segment = row.at(0), u.place = row.at(1), u.attribute = row.at(2);
-    u.value = row.at(3), u.images = row.at(4), u.hits = row.at(5);
-    u.with_value = row.at(6), u.known = row.at(7), u.p = row.at(8);
-    u.holds = row.at(9);
+    std::int64_t* const numbers[] = {&u.segment, &u.place, &u.attribute,
+                                     &u.value,   &u.images, &u.hits,
+                                     &u.with_value, &u.known};
+    for (std::size_t i = 0; i < std::size(numbers); ++i)
+      *numbers[i] = whole(row.at(i));
+    u.p = row.at(8), u.holds = row.at(9);
     below(u.segment, analysis.segments());
     below(u.place, analysis.sizes[static_cast<std::size_t>(u.segment)]);
     below(u.attribute, std::ssize(analysis.attributes));
@@ -103,25 +124,27 @@ std::vector<UnitName> read_names(const json& j, const char* key,
 }
 
 AttributeAnalysis read(const json& j) {
-  if (const int version = j.at("version"); version != kVersion)
-    throw error(ExitCode::kData, "version {}, expected {}", version, kVersion);
+  if (const std::int64_t version = whole(j.at("version")); version != kAttributesVersion)
+    throw error(ExitCode::kData, "version {}, expected {}", version, kAttributesVersion);
   AttributeAnalysis out;
-  out.images = j.at("images");
-  out.sizes = j.at("segments").get<std::vector<std::int64_t>>();
-  out.permutations = j.at("permutations");
-  out.level = j.at("level"), out.seed = j.at("seed");
+  constexpr std::int64_t kMostImages = std::int64_t{1} << 32;
+  out.images = whole(j.at("images"));
+  out.sizes = wholes(j.at("segments"), 1, 65536);
+  out.permutations = wholes({j.at("permutations")}, 1, kMostImages)[0];
+  out.level = j.at("level");
+  out.seed = static_cast<std::uint64_t>(whole(j.at("seed")));
   for (const json& a : j.at("attributes")) {
     AttributeResult result;
     result.name = a.at("name"), result.bins = a.at("bins");
     result.values = a.at("values").get<std::vector<std::string>>();
-    result.counts = a.at("counts").get<std::vector<std::int64_t>>();
-    result.known = a.at("known"), result.entropy = a.at("entropy");
+    result.counts = wholes(a.at("counts"), 0, kMostImages);
+    result.known = whole(a.at("known")), result.entropy = a.at("entropy");
     if (result.counts.size() != result.values.size())
       throw error(ExitCode::kData, "{} counts of {} values", result.counts.size(),
                   result.values.size());
     for (const json& b : a.at("best")) {
       result.best.push_back(
-          {b.at("segment"), b.at("chosen_share"), read_association(b)});
+          {whole(b.at("segment")), b.at("chosen_share"), read_association(b)});
       if (const std::int64_t s = result.best.back().segment;
           s < 0 || s >= out.segments())
         throw error(ExitCode::kData, "segment {} of {}", s, out.segments());
@@ -137,9 +160,9 @@ AttributeAnalysis read(const json& j) {
   out.tells.resize(static_cast<std::size_t>(segments * columns));
   read_matrix(tells, "enough", segments, columns,
               [&](auto s, auto a, const json& v) { cell(s, a).association.enough = v; });
-  for (const auto& [key, of] : kMatrices)
-    read_matrix(tells, key, segments, columns,
-                [&](auto s, auto a, const json& v) { of(cell(s, a)) = v; });
+  for (const PairMatrix& m : kMatrices)
+    read_matrix(tells, m.key, segments, columns,
+                [&](auto s, auto a, const json& v) { m.of(cell(s, a)) = v; });
   out.names = read_names(j, "units", out);
   out.values = read_names(j, "values", out);
   read_matrix(j, "redundancy", segments, segments,
@@ -167,16 +190,16 @@ std::string to_json(const AttributeAnalysis& analysis) {
                           {"entropy", a.entropy}, {"best", std::move(best)}});
   }
   json tells;
-  for (const auto& [key, of] : kMatrices)
-    tells[key] = matrix(segments, columns, [&](auto s, auto a) {
+  for (const PairMatrix& m : kMatrices)
+    tells[m.key] = matrix(segments, columns, [&](auto s, auto a) {
       Telling copy = analysis.tell(s, a);
-      return of(copy);
+      return m.of(copy);
     });
   tells["enough"] = matrix(segments, columns, [&](auto s, auto a) {
     return analysis.tell(s, a).association.enough;
   });
   const json out = {
-      {"version", kVersion}, {"images", analysis.images},
+      {"version", kAttributesVersion}, {"images", analysis.images},
       {"segments", analysis.sizes}, {"permutations", analysis.permutations},
       {"level", analysis.level}, {"seed", analysis.seed},
       {"attributes", std::move(attributes)}, {"tells", std::move(tells)},
@@ -210,7 +233,7 @@ void write_attributes(const AttributeAnalysis& analysis,
 
 AttributeAnalysis read_attributes(const std::filesystem::path& path) {
   std::vector<std::uint8_t> bytes;
-  read_file(path.string(), kMostBytes, bytes);
+  read_file(path.string(), kMostFileBytes, bytes);
   return attributes_from_json(
       {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }

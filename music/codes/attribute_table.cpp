@@ -19,13 +19,13 @@
 namespace music {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMostTableBytes = std::uint64_t{1} << 30;
 constexpr std::size_t kCategories = 10;   // numbers taken as they are
 constexpr int kBins = 5;
 constexpr std::size_t kMostValues = 4096;
 constexpr std::size_t kImagesPerValue = 5;
 
-std::string lower(std::string_view text) {
+std::string in_lower_case(std::string_view text) {
   std::string out(text);
   for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -33,7 +33,7 @@ std::string lower(std::string_view text) {
 }
 
 bool is_missing(std::string_view field) {
-  const std::string text = lower(field);
+  const std::string text = in_lower_case(field);
   return text.empty() || text == "na" || text == "n/a" || text == "nan" ||
          text == "null";
 }
@@ -50,7 +50,7 @@ std::optional<double> number(std::string_view text) {
 }
 
 // A column as it was read: each different field once.
-struct Column {
+struct TableColumn {
   std::string name;
   std::map<std::string, std::int32_t, std::less<>> numbers;
   std::vector<std::int32_t> rows;
@@ -70,7 +70,7 @@ std::size_t name_column(std::span<const std::string> header,
       "image_path", "image_name", "image_file", "image_id", "img", "name"};
   for (const std::string_view title : known)
     for (std::size_t c = 0; c < header.size(); ++c)
-      if (lower(header[c]) == title) return c;
+      if (in_lower_case(header[c]) == title) return c;
   std::string titles;
   for (const std::string& title : header.first(std::min<std::size_t>(header.size(), 5)))
     titles += (titles.empty() ? "" : ", ") + in_quotes(title);
@@ -99,8 +99,7 @@ void set_bins(std::vector<double> known, Attribute& attribute,
     if (edge < known.back() && (edges.empty() || edges.back() < edge))
       edges.push_back(edge);
   }
-  attribute.bins = fmt::format("numbers cut at quantiles: {}",
-                               counted(std::ssize(edges) + 1, "bin"));
+  attribute.bins = counted(std::ssize(edges) + 1, "quantile bin");
   for (std::size_t k = 0; k <= edges.size(); ++k)
     attribute.values.push_back(
         k == 0 ? fmt::format("up to {:.4g}", edges.empty() ? known.back() : edges[0])
@@ -110,7 +109,7 @@ void set_bins(std::vector<double> known, Attribute& attribute,
 
 // The column as an attribute of the images, rows[i] the row of image i or -1; or a
 // note why it is none.
-void take(const Column& column, std::span<const std::int64_t> rows,
+void take(const TableColumn& column, std::span<const std::int64_t> rows,
           AttributeTable& out) {
   std::vector<const std::string*> texts(column.numbers.size());
   for (const auto& [text, place] : column.numbers)
@@ -168,7 +167,7 @@ void take(const Column& column, std::span<const std::int64_t> rows,
 
 AttributeTable parse_attribute_table(std::string_view csv, const std::string& name,
                                      std::span<const std::string> files) {
-  std::vector<Column> columns;
+  std::vector<TableColumn> columns;
   std::vector<std::string> names;
   std::size_t file = 0;
   bool header = true;
@@ -177,7 +176,7 @@ AttributeTable parse_attribute_table(std::string_view csv, const std::string& na
       header = false;
       file = name_column(fields, name);
       for (const std::string& title : fields) {
-        if (!title.empty() && std::ranges::count(columns, title, &Column::name) > 0)
+        if (!title.empty() && std::ranges::count(columns, title, &TableColumn::name) > 0)
           throw error(ExitCode::kData, "[attributes] {}: two columns are called {}",
                       name, in_quotes(title));
         columns.push_back({.name = title, .numbers = {}, .rows = {}});
@@ -201,7 +200,7 @@ AttributeTable parse_attribute_table(std::string_view csv, const std::string& na
 AttributeTable read_attribute_table(const std::string& path,
                                     std::span<const std::string> files) {
   std::vector<std::uint8_t> bytes;
-  read_file(path, kMostBytes, bytes);
+  read_file(path, kMostTableBytes, bytes);
   return parse_attribute_table(
       {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, files);
 }

@@ -15,7 +15,7 @@ namespace {
 constexpr double kDeadShare = 0.05;  // of a unit's fair share, as in training's health
 constexpr std::int64_t kUnitsAtOnce = 64;  // that a thread sums
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+std::size_t to_size(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 bool surer(const SurestImage& a, const SurestImage& b) {
   return a.q != b.q ? a.q > b.q : a.sample < b.sample;
@@ -48,13 +48,13 @@ CodeStatistics::CodeStatistics(CodeStatisticsSpec spec)
     if (unit < 0 || unit >= segments.units())
       throw error(ExitCode::kUsage, "[codes] unit {}, expected one of 0 to {}", unit,
                   segments.units() - 1);
-  sums_.resize(at(segments.units()));
-  wins_.resize(at(segments.units()));
+  sums_.resize(to_size(segments.units()));
+  wins_.resize(to_size(segments.units()));
   std::size_t cells = 0;
   for (std::int64_t s = 0; s < segments.count(); ++s)
     for (std::int64_t t = s + 1; t < segments.count(); ++t) {
       pair_at_.push_back(cells);
-      cells += at(segments.size(s) * segments.size(t));
+      cells += to_size(segments.size(s) * segments.size(t));
     }
   pairs_.resize(cells);
 }
@@ -63,23 +63,23 @@ void CodeStatistics::add(const float* z, std::span<const std::int64_t> samples) 
   const Segments& segments = spec_.segments;
   const std::int64_t n = std::ssize(samples), units = segments.units();
   const std::int64_t count = segments.count();
-  q_.resize(at(n * units));
+  q_.resize(to_size(n * units));
   soft_codes(z, n, segments, spec_.temperature, q_.data());
   images_ += n;
 #pragma omp parallel for schedule(static)
   for (std::int64_t begin = 0; begin < units; begin += kUnitsAtOnce)
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t d = begin; d < std::min(begin + kUnitsAtOnce, units); ++d)
-        sums_[at(d)] += static_cast<double>(q_[at(i * units + d)]);
-  codes_.resize(at(n * count));
-  std::vector<std::uint16_t> code(at(count));
+        sums_[to_size(d)] += static_cast<double>(q_[to_size(i * units + d)]);
+  codes_.resize(to_size(n * count));
+  std::vector<std::uint16_t> code(to_size(count));
   for (std::int64_t i = 0; i < n; ++i) {
     segment_codes(z + i * units, segments, code.data());
     for (std::int64_t s = 0; s < count; ++s) {
-      codes_[at(s * n + i)] = code[at(s)];
-      ++wins_[at(segments.begin(s) + code[at(s)])];
+      codes_[to_size(s * n + i)] = code[to_size(s)];
+      ++wins_[to_size(segments.begin(s) + code[to_size(s)])];
     }
-    keep_surest(q_.data() + i * units, samples[at(i)]);
+    keep_surest(q_.data() + i * units, samples[to_size(i)]);
   }
   count_pairs(n);
 }
@@ -106,11 +106,11 @@ void CodeStatistics::count_pairs(std::int64_t n) {
 #pragma omp parallel for schedule(dynamic)
   for (std::int64_t s = 0; s < count - 1; ++s) {
     // Pairs (s, t) stand behind those of the segments before s.
-    std::size_t pair = at(s * count - s * (s + 1) / 2);
+    std::size_t pair = to_size(s * count - s * (s + 1) / 2);
     for (std::int64_t t = s + 1; t < count; ++t, ++pair) {
       std::uint32_t* cells = pairs_.data() + pair_at_[pair];
       const std::uint16_t *a = codes_.data() + s * n, *b = codes_.data() + t * n;
-      const std::size_t columns = at(segments.size(t));
+      const std::size_t columns = to_size(segments.size(t));
       for (std::int64_t i = 0; i < n; ++i) ++cells[a[i] * columns + b[i]];
     }
   }
@@ -129,7 +129,7 @@ double CodeStatistics::usage(std::int64_t s) const {
   const Segments& segments = spec_.segments;
   double sum = 0, sum_log = 0;
   for (std::int64_t d = segments.begin(s); d < segments.begin(s + 1); ++d) {
-    const double p = sums_[at(d)];
+    const double p = sums_[to_size(d)];
     sum += p;
     if (p > 0) sum_log += p * std::log(p);
   }
@@ -148,7 +148,7 @@ std::int64_t CodeStatistics::dead_units(std::int64_t s) const {
 
 double CodeStatistics::share(std::int64_t unit) const {
   MUSIC_CHECK(images_ > 0, "[codes] statistics of no image");
-  return static_cast<double>(wins_[at(unit)]) / static_cast<double>(images_);
+  return static_cast<double>(wins_[to_size(unit)]) / static_cast<double>(images_);
 }
 
 std::vector<double> CodeStatistics::information(bool corrected) const {
@@ -158,21 +158,23 @@ std::vector<double> CodeStatistics::information(bool corrected) const {
   const auto n = static_cast<double>(images_);
   std::vector<CellEntropy> alone;
   for (std::int64_t s = 0; s < segment_count; ++s)
-    alone.push_back(cell_entropy(std::span(wins_).subspan(at(segments.begin(s)),
-                                                   at(segments.size(s))), n));
-  std::vector<double> result(at(segment_count * segment_count),
+    alone.push_back(cell_entropy(
+        std::span(wins_).subspan(to_size(segments.begin(s)),
+                                 to_size(segments.size(s))), n));
+  std::vector<double> result(to_size(segment_count * segment_count),
                              std::numeric_limits<double>::quiet_NaN());
   std::size_t pair = 0;
   for (std::int64_t s = 0; s < segment_count; ++s)
     for (std::int64_t t = s + 1; t < segment_count; ++t, ++pair) {
       const CellEntropy both = cell_entropy(
           std::span(pairs_).subspan(pair_at_[pair],
-                                    at(segments.size(s) * segments.size(t))), n);
-      const CellEntropy &a = alone[at(s)], &b = alone[at(t)];
+                                    to_size(segments.size(s) * segments.size(t))),
+          n);
+      const CellEntropy &a = alone[to_size(s)], &b = alone[to_size(t)];
       double nats = a.entropy + b.entropy - both.entropy;
       if (corrected)
         nats += static_cast<double>(a.cells + b.cells - both.cells - 1) / (2 * n);
-      result[at(s * segment_count + t)] = result[at(t * segment_count + s)] =
+      result[to_size(s * segment_count + t)] = result[to_size(t * segment_count + s)] =
           nats / std::log(static_cast<double>(
                      std::min(segments.size(s), segments.size(t))));
     }

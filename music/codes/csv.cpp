@@ -9,7 +9,7 @@
 namespace music {
 namespace {
 
-constexpr std::string_view kMark = "\xEF\xBB\xBF";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 char separator_of(std::string_view text) {
   std::int64_t commas = 0, semicolons = 0, tabs = 0;
@@ -24,9 +24,9 @@ char separator_of(std::string_view text) {
   return tabs > commas ? '\t' : ',';
 }
 
-class Reader {
+class CsvReader {
  public:
-  Reader(std::string_view text, const std::string& name)
+  CsvReader(std::string_view text, const std::string& name)
       : text_(text), name_(name), separator_(separator_of(text)) {}
 
   // The next row, or false at the end. Empty lines are passed over.
@@ -103,11 +103,11 @@ class Reader {
 }  // namespace
 
 void read_csv(std::string_view text, const std::string& name, const CsvRow& row) {
-  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (text.find('\0') != text.npos)
     throw error(ExitCode::kData,
                 "[csv] {} has bytes that are no text, expected UTF-8", name);
-  Reader reader(text, name);
+  CsvReader reader(text, name);
   std::vector<std::string> fields;
   std::size_t expected = 0;
   while (reader.next(fields)) {

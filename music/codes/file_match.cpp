@@ -13,7 +13,7 @@
 namespace music {
 namespace {
 
-using Index = std::unordered_map<std::string_view, std::int64_t>;
+using NameIndex = std::unordered_map<std::string_view, std::int64_t>;
 constexpr std::int64_t kSeveral = -2;
 
 std::string plain(std::string_view name) {
@@ -35,12 +35,12 @@ std::string_view shorter(std::string_view name) {
   return slash == name.npos ? std::string_view() : name.substr(slash + 1);
 }
 
-std::string_view last_part(std::string_view name) {
+std::string_view file_name(std::string_view name) {
   return name.substr(name.rfind('/') + 1);
 }
 
 // Place of the longest of these names that `name` ends in, or -1.
-std::int64_t longest(const Index& names, std::string_view name) {
+std::int64_t longest(const NameIndex& names, std::string_view name) {
   for (; !name.empty(); name = shorter(name))
     if (const auto at = names.find(name); at != names.end()) return at->second;
   return -1;
@@ -60,18 +60,18 @@ std::string first_names(std::span<const std::string> names, const Chosen& chosen
   return out;
 }
 
-Index index_of(const std::vector<std::string>& names) {
-  Index out;
+NameIndex index_of(const std::vector<std::string>& names) {
+  NameIndex out;
   for (std::size_t i = 0; i < names.size(); ++i)
     out.try_emplace(names[i], static_cast<std::int64_t>(i));
   return out;
 }
 
-Index last_parts(const std::vector<std::string>& names) {
-  Index out;
+NameIndex file_names(const std::vector<std::string>& names) {
+  NameIndex out;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto place = static_cast<std::int64_t>(i);
-    const auto [at, first] = out.try_emplace(last_part(names[i]), place);
+    const auto [at, first] = out.try_emplace(file_name(names[i]), place);
     if (!first && names[static_cast<std::size_t>(std::max<std::int64_t>(
                       at->second, 0))] != names[i])
       at->second = kSeveral;
@@ -79,10 +79,10 @@ Index last_parts(const std::vector<std::string>& names) {
   return out;
 }
 
-// Links made so far.
-class Links {
+// RowLinks made so far.
+class RowLinks {
  public:
-  Links(std::vector<std::string> rows, std::vector<std::string> images,
+  RowLinks(std::vector<std::string> rows, std::vector<std::string> images,
         const std::string& table)
       : rows_(std::move(rows)), images_(std::move(images)), table_(table),
         row_of_(images_.size(), -1), image_of_(rows_.size(), -1) {}
@@ -125,14 +125,14 @@ std::vector<std::int64_t> match_files(std::span<const std::string> rows,
                                       const std::string& table,
                                       std::vector<std::string>& notes) {
   const auto row_names = plain(rows), image_names = plain(images);
-  const Index by_row = index_of(row_names), by_image = index_of(image_names);
+  const NameIndex by_row = index_of(row_names), by_image = index_of(image_names);
   if (by_row.size() < row_names.size()) {
     std::size_t r = 0;
     while (by_row.at(row_names[r]) == static_cast<std::int64_t>(r)) ++r;
     throw error(ExitCode::kData, "[attributes] {}: {} has two rows ({} and {})",
                 table, in_quotes(rows[r]), by_row.at(row_names[r]) + 1, r + 1);
   }
-  Links links(row_names, image_names, table);
+  RowLinks links(row_names, image_names, table);
   for (std::size_t i = 0; i < image_names.size(); ++i)
     if (const std::int64_t r = longest(by_row, image_names[i]); r >= 0)
       links.join(r, static_cast<std::int64_t>(i));
@@ -146,7 +146,7 @@ std::vector<std::int64_t> match_files(std::span<const std::string> rows,
     if (i >= 0 && !exact[static_cast<std::size_t>(i)])
       links.join(static_cast<std::int64_t>(r), i);
   }
-  const Index row_ends = last_parts(row_names), image_ends = last_parts(image_names);
+  const NameIndex row_ends = file_names(row_names), image_ends = file_names(image_names);
   for (const auto& [end, r] : row_ends) {
     const auto at = image_ends.find(end);
     if (r < 0 || at == image_ends.end() || at->second < 0) continue;

@@ -57,10 +57,10 @@ class Statistic {
   double chance_ = 0, n_ = 0, entropies_ = 0, mean_ = 0, deviation_ = 0;
 };
 
-struct Problem {
+struct PermutationProblem {
   std::int64_t n = 0;
   std::span<const Labels> codes, attributes;
-  std::vector<std::vector<std::uint16_t>> code_columns, value_columns;
+  std::vector<std::vector<std::uint16_t>> value_columns;  // not known: one value more
   std::vector<std::int64_t> x_log_x;
   std::vector<Statistic> statistics;  // [codes, attributes]
   std::vector<std::int64_t> sums;     // as observed
@@ -68,23 +68,23 @@ struct Problem {
 };
 
 std::vector<std::uint16_t> column(const Labels& labels) {
-  MUSIC_CHECK(labels.values < 65536, "[attributes] {} values", labels.values);
-  std::vector<std::uint16_t> out;
-  out.reserve(labels.of.size());
-  for (const std::int32_t v : labels.of)  // those not known are one value more
-    out.push_back(static_cast<std::uint16_t>(v < 0 ? labels.values : v));
+  MUSIC_CHECK(labels.values < Labels::kUnknown, "[attributes] {} values",
+              labels.values);
+  std::vector<std::uint16_t> out(labels.of.begin(), labels.of.end());
+  std::ranges::replace(out, Labels::kUnknown,
+                       static_cast<std::uint16_t>(labels.values));
   return out;
 }
 
 // What a thread counts with.
-struct Scratch {
+struct DealtCounts {
   std::vector<std::uint32_t> cells;
   std::vector<std::uint16_t> dealt;
 
   // Sum of x log x over the cells whose value is known. Leaves cells empty.
-  std::int64_t sum(const Problem& problem, std::size_t s, std::size_t a,
+  std::int64_t sum(const PermutationProblem& problem, std::size_t s, std::size_t a,
                    const std::uint16_t* values) {
-    const std::uint16_t* codes = problem.code_columns[s].data();
+    const std::uint16_t* codes = problem.codes[s].of.data();
     const auto known = static_cast<std::size_t>(problem.attributes[a].values);
     const std::size_t width = known + 1;
     const auto rows = static_cast<std::size_t>(problem.codes[s].values);
@@ -100,7 +100,7 @@ struct Scratch {
   }
 
   // The values of attribute a, in the images' order, dealt in `order`.
-  const std::uint16_t* deal(const Problem& problem, std::size_t a,
+  const std::uint16_t* deal(const PermutationProblem& problem, std::size_t a,
                             std::span<const std::uint32_t> order) {
     const auto& values = problem.value_columns[a];
     const auto unknown = static_cast<std::uint16_t>(problem.attributes[a].values);
@@ -115,24 +115,23 @@ struct Scratch {
   }
 };
 
-Problem observe(std::span<const Labels> codes, std::span<const Labels> attributes) {
-  Problem p;
+PermutationProblem observe(std::span<const Labels> codes, std::span<const Labels> attributes) {
+  PermutationProblem p;
   p.codes = codes, p.attributes = attributes;
   p.n = static_cast<std::int64_t>(codes[0].of.size());
   p.x_log_x = fixed_x_log_x(p.n);
-  for (const Labels& labels : codes) p.code_columns.push_back(column(labels));
   for (const Labels& labels : attributes) p.value_columns.push_back(column(labels));
   const std::size_t pairs = codes.size() * attributes.size();
   p.statistics.resize(pairs), p.sums.resize(pairs), p.observed.resize(pairs);
 #pragma omp parallel
   {
-    Scratch scratch;
+    DealtCounts scratch;
 #pragma omp for schedule(dynamic)
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       const std::size_t s = pair / attributes.size(), a = pair % attributes.size();
       Contingency table(codes[s].values, attributes[a].values);
       for (std::size_t i = 0; i < codes[s].of.size(); ++i)
-        if (attributes[a].of[i] >= 0)
+        if (attributes[a].of[i] != Labels::kUnknown)
           table.add(codes[s].of[i], attributes[a].of[i]);
       p.statistics[pair] = Statistic(table);
       p.sums[pair] = scratch.sum(p, s, a, p.value_columns[a].data());
@@ -157,7 +156,7 @@ std::vector<std::uint32_t> drawn_order(std::int64_t n, std::uint64_t seed,
 PermutationResult permutation_test(std::span<const Labels> codes,
                                    std::span<const Labels> attributes,
                                    const PermutationSpec& spec) {
-  const Problem problem = observe(codes, attributes);
+  const PermutationProblem problem = observe(codes, attributes);
   const std::size_t pairs = problem.sums.size();
   const auto count = static_cast<std::size_t>(spec.permutations);
   std::vector<std::int64_t> as_large(pairs);
@@ -168,7 +167,7 @@ PermutationResult permutation_test(std::span<const Labels> codes,
     const std::size_t end = std::min(count, begin + batch);
 #pragma omp parallel
     {
-      Scratch scratch;
+      DealtCounts scratch;
       std::vector<std::int64_t> mine(pairs);
 #pragma omp for schedule(dynamic)
       for (std::size_t b = begin; b < end; ++b) {

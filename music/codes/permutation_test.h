@@ -11,10 +11,11 @@
 
 namespace music {
 
-// A categorical variable of n images: of[i] in [0, values), or -1: not known.
+// A categorical variable of n images: of[i] in [0, values), or kUnknown.
 struct Labels {
+  static constexpr std::uint16_t kUnknown = 0xFFFF;
   std::int64_t values = 0;
-  std::span<const std::int32_t> of;
+  std::span<const std::uint16_t> of;
 };
 
 struct PermutationSpec {

@@ -25,7 +25,8 @@ double log_chance(const float* a, const float* b, std::int64_t n) {
 ViewStatistics::ViewStatistics(const Segments& segments, double temperature,
                                std::int64_t first)
     : segments_(segments), temperature_(temperature),
-      first_(std::min(first, segments.units())), joint_(static_cast<std::size_t>(first_ * first_)) {
+      first_(std::min(first, segments.units())),
+      joint_(static_cast<std::size_t>(first_ * first_)) {
   MUSIC_CHECK(first >= 1, "[codes] P of the first {} units", first);
 }
 

@@ -155,13 +155,13 @@ void write_atlas_page(const fs::path& folder, const AtlasPage& page,
   html.title = page.title;
   html.local_files = true;
   html.styles = {std::string(kAtlasStyle)};
+  if (!page.attribute_styles.empty()) html.styles.push_back(page.attribute_styles);
   html.scripts = {std::string(kAtlasData) + std::string(kAtlasViews) +
                   std::string(kAtlasPage)};
   html.body = fmt::format(
       "<header><h1>{}</h1><p class=\"note\">{}</p></header>\n<div id=\"app\"></div>\n",
       html_escape(page.title), html_escape(page.about));
-  if (!page.attributes.empty())
-    html.body += fmt::format("<section id=\"attributes\">{}</section>\n", page.attributes);
+  html.body += page.attributes;
   html.body += fmt::format(
       "<noscript>{}</noscript>\n<script src=\"page/core.js\"></script>\n",
       tables(page, codes.segments(), units));

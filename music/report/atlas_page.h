@@ -31,7 +31,8 @@ struct AtlasPage {
   std::int64_t k = 0;                             // neighbours, 0: none
   std::span<const std::int32_t> neighbours;       // [3, n, k]
   std::span<const float> neighbour_scores;        // [3, n, k]
-  std::string attributes;  // HTML of a section, may be empty
+  // HTML of a section of the id "attributes", and its style sheet; may be empty.
+  std::string attributes, attribute_styles;
 };
 
 // Writes index.html and page/ into the folder.

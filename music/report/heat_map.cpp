@@ -65,8 +65,8 @@ data::Image heat_map(std::span<const float> values, std::int64_t columns,
   std::uint8_t* pixels = new_picture(image, "a heat map", x.back(), y.back());
   std::memset(pixels, kBorder[0], image.bytes());
   for (std::int64_t r = 0; r < rows; ++r) {
-    std::uint8_t* line =
-        pixels + image.stride() * static_cast<std::size_t>(y[static_cast<std::size_t>(r)]);
+    const std::int64_t top = y[static_cast<std::size_t>(r)];
+    std::uint8_t* line = pixels + image.stride() * static_cast<std::size_t>(top);
     for (std::int64_t c = 0; c < columns; ++c) {
       const auto value =
           static_cast<double>(values[static_cast<std::size_t>(r * columns + c)]);

@@ -35,6 +35,13 @@ void SpriteSheet::write(const fs::path& file) const {
   writer.commit();
 }
 
+void scale_to_tile(data::Resizer& resizer, const data::Image& image,
+                   const data::Box& square, int tile, std::vector<std::uint8_t>& out) {
+  out.resize(static_cast<std::size_t>(3 * tile * tile) + data::Image::kSlack);
+  resizer.run(image, square, tile, tile, {0, 0, tile, tile}, false,
+              data::Interpolation::kBicubic, out.data());
+}
+
 Thumbnails::Thumbnails(const fs::path& folder, int tile)
     : folder_(folder), tile_(tile), sheet_(tile, kColumns, kColumns) {
   const fs::path file = folder_ / "all.tmp";
@@ -43,16 +50,7 @@ Thumbnails::Thumbnails(const fs::path& folder, int tile)
   fs::remove(file);  // gone with the process, whatever becomes of it
 }
 
-void Thumbnails::add(const std::uint8_t* pixels, int size) {
-  const std::uint8_t* tile = pixels;
-  if (size != tile_) {
-    data::Image image;
-    image.borrow(pixels, size, size);
-    scaled_.resize(static_cast<std::size_t>(3 * tile_ * tile_) + data::Image::kSlack);
-    resizer_.run(image, {0, 0, size, size}, tile_, tile_, {0, 0, tile_, tile_}, false,
-                 data::Interpolation::kBicubic, scaled_.data());
-    tile = scaled_.data();
-  }
+void Thumbnails::add(const std::uint8_t* tile) {
   const auto bytes = static_cast<std::size_t>(3 * tile_ * tile_);
   for (std::size_t c = 0; c < 3; ++c) {
     std::int64_t sum = 0;

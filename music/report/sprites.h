@@ -2,10 +2,8 @@
 // Small pictures of many images, as few files: sheets of tiles in rows, JPEG.
 
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "data/image.h"
@@ -30,6 +28,10 @@ class SpriteSheet {
   std::uint8_t* pixels_;
 };
 
+// A square of an image, scaled to a tile.
+void scale_to_tile(data::Resizer& resizer, const data::Image& image,
+                   const data::Box& square, int tile, std::vector<std::uint8_t>& out);
+
 // The thumbnails of a data set, image after image: sheets of kColumns x kColumns
 // as FOLDER/00000.jpg and so on, and all of them for a second look in a file
 // without a name, which takes 3 tile^2 bytes an image on the disk of FOLDER.
@@ -39,8 +41,8 @@ class Thumbnails {
 
   Thumbnails(const std::filesystem::path& folder, int tile);
 
-  // The next image, size x size, scaled to the tile.
-  void add(const std::uint8_t* pixels, int size);
+  // The next image's tile.
+  void add(const std::uint8_t* tile);
   // The last sheet. Returns how many there are.
   std::int64_t finish();
 
@@ -57,9 +59,8 @@ class Thumbnails {
   std::filesystem::path folder_;
   int tile_;
   std::int64_t count_ = 0, sheets_ = 0;
-  std::vector<std::uint8_t> colours_, scaled_;
+  std::vector<std::uint8_t> colours_;
   SpriteSheet sheet_;
-  data::Resizer resizer_;
   std::FILE* all_ = nullptr;
   struct Close {
     std::FILE*& file;

@@ -48,12 +48,17 @@ Column random_column(std::uint32_t seed, std::size_t n, std::uint32_t values) {
 PermutationResult permute(const std::vector<Column>& codes,
                           const std::vector<Column>& attributes,
                           std::int64_t permutations, std::uint64_t seed = 0) {
-  const auto labels = [](const std::vector<Column>& columns) {
-    std::vector<Labels> out;
-    for (const Column& c : columns) out.push_back({std::ranges::max(c) + 1, c});
-    return out;
-  };
-  return permutation_test(labels(codes), labels(attributes),
+  std::vector<std::vector<std::uint16_t>> kept(codes.size() + attributes.size());
+  std::vector<Labels> labels;
+  for (std::size_t c = 0; c < kept.size(); ++c) {
+    const Column& column =
+        c < codes.size() ? codes[c] : attributes[c - codes.size()];
+    for (const int v : column)
+      kept[c].push_back(v < 0 ? Labels::kUnknown : static_cast<std::uint16_t>(v));
+    labels.push_back({std::ranges::max(column) + 1, kept[c]});
+  }
+  return permutation_test(std::span(labels).first(codes.size()),
+                          std::span(labels).subspan(codes.size()),
                           {.permutations = permutations, .seed = seed, .done = {}});
 }
 

@@ -200,13 +200,21 @@ TEST_SUITE("attribute_analysis") {
     CHECK(message([&] {
             analyse_attributes(example.codes, example.segments, {}, {});
           }, ExitCode::kData) ==
-          "[attributes] no attribute, expected one of two values or more");
+          "[attributes] none of 0 attributes has two values in 600 images, expected "
+          "one that has");
     Attribute one{.name = "o\nne", .values = {"a"}, .rows = {}, .bins = {}};
     one.rows.assign(kImages, 0);
     CHECK(message([&] {
             analyse_attributes(example.codes, example.segments, {&one, 1}, {});
           }, ExitCode::kData) ==
-          "[attributes] 'o\\x0ane' has one value, expected two or more");
+          "[attributes] none of 1 attribute has two values in 600 images, expected one "
+          "that has");
+    std::vector<Attribute> two{one, example.attributes[0]};
+    const auto found = analyse_attributes(example.codes, example.segments, two, {});
+    CHECK(found.attributes.size() == 1);
+    CHECK(found.notes == std::vector<std::string>{
+                             "'o\\x0ane' left out: it has one value or none in 600 "
+                             "images"});
     CHECK(message([&] {
             analyse_attributes(std::span(example.codes).first(6 * 19),
                                example.segments, example.attributes, {});

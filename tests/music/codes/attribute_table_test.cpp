@@ -171,7 +171,7 @@ TEST_SUITE("attribute_table") {
     const auto many = parse(column(50, [](int i) {
                               return i == 7 ? "nan" : std::to_string(i) + "e-1";
                             }), images(50)).attributes.at(0);
-    CHECK(many.bins == "numbers cut at quantiles: 5 bins");
+    CHECK(many.bins == "5 quantile bins");
     CHECK(many.values == Fields{"up to 1", "1 to 2", "2 to 3", "3 to 4",
                                 "above 4"});
     CHECK(many.rows[7] == -1);

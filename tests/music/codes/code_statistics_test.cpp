@@ -141,6 +141,16 @@ TEST_SUITE("code_statistics") {
     CHECK(near(information[2] - plug_in[2], -9 / (2.0 * n) / std::log(4.0), 1e-12));
   }
 
+  TEST_CASE("a unit is dead below a twentieth of its share") {
+    // Of 1000 images: unit 1 has 13, unit 2 has 12; 12.5 would be a twentieth.
+    std::vector<float> z(4000, 0.0f);
+    for (std::size_t i = 0; i < 1000; ++i)
+      z[4 * i + (i < 13 ? 1 : i < 25 ? 2 : i % 2 * 3)] = 60;
+    const CodeStatistics statistics = counted({Segments::equal(4, 4), 1, {}}, z, 300);
+    CHECK(statistics.dead_units(0) == 1);
+    CHECK(statistics.share(1) == 0.013);
+  }
+
   TEST_CASE("the correction takes away what chance shows") {
     // Independent segments: the plug-in estimate is above 0 throughout.
     const Segments segments = Segments::equal(24, 6);

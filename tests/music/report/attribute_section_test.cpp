@@ -62,6 +62,10 @@ TEST_SUITE("attribute_section") {
     CHECK(refusal(json::array()).starts_with("[attributes] a.json cannot be read: "));
     CHECK(changed("/version", 2) ==
           "[attributes] a.json cannot be read: version 2, expected 1");
+    CHECK(changed("/images", 1e40) ==
+          "[attributes] a.json cannot be read: 1e+40, expected a whole number");
+    CHECK(changed("/segments/1", 0) ==
+          "[attributes] a.json cannot be read: 0, expected 1 to 65536");
     CHECK(changed("/tells/p", json::array()) ==
           "[attributes] a.json cannot be read: p is not [3, 2]");
     CHECK(changed("/redundancy/0/1", "x").starts_with("[attributes]"));
