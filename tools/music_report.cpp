@@ -35,7 +35,7 @@ int report_main(int argc, char** argv) {
     const auto first = std::ranges::find_if(runs, looks_like_run);
     if (first != runs.end()) out = (*first / "report.html").string();
   }
-  options.folder = fs::absolute(out).parent_path();
+  if (!out.empty()) options.folder = fs::absolute(out).parent_path();
   std::vector<std::string> problems;
   const std::string html = run_report(runs, options, problems);
   for (const std::string& problem : problems)
