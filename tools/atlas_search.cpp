@@ -64,11 +64,15 @@ class WholeRows {
   WholeRows(const Atlas& atlas, const char* name, std::int64_t width)
       : file_(atlas.path / name), bytes_(code_width(atlas.segments) == CodeWidth::kU8 ? 1 : 2),
         width_(width) {
-    // The header is as long as NpyWriter makes it: the data are what ends the file.
-    const auto data = static_cast<std::uint64_t>(atlas.images() * width * bytes_);
-    if (file_.size() < data) damaged(file_.path(), "is too short");
-    begin_ = file_.size() - data;
-    if (begin_ > 256 || begin_ < 64) damaged(file_.path(), "has another shape");
+    // u16, which NpyReader does not take, may stand here: the header's length is
+    // enough to know that the file is whole.
+    std::uint8_t front[10] = {};
+    if (file_.size() >= sizeof front)
+      file_.read(0, std::as_writable_bytes(std::span(front)));
+    begin_ = sizeof front + front[8] + 256u * front[9];
+    if (front[0] != 0x93 || front[1] != 'N' ||
+        file_.size() != begin_ + static_cast<std::uint64_t>(atlas.images() * width * bytes_))
+      damaged(file_.path(), fmt::format("is not {} rows of {}", atlas.images(), width));
   }
   void read(std::int64_t row, std::vector<std::uint16_t>& out) {
     if (row < first_ || row >= first_ + kRows) load(row / kRows * kRows);

@@ -1,4 +1,5 @@
-// What the codes of a run say: figures/figures.json, which music_figures writes.
+// What the codes of a run say: figures/figures.json, which music_figures writes,
+// and atlas/attributes.json of music_atlas.
 
 #include <fmt/format.h>
 
@@ -9,7 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "music/codes/attribute_file.h"
+#include "music/report/attribute_section.h"
 #include "music/report/html.h"
 #include "music/report/sections.h"
 
@@ -206,13 +210,42 @@ std::string figures(const RunSummary& run, std::size_t& left,
   return out + shared_pairs(json) + galleries(json, pictures);
 }
 
+// A link where the page lies in the run.
+std::string atlas(const RunSummary& run, const fs::path& folder) {
+  std::error_code failure;
+  const fs::path page = run.path / "atlas" / "index.html";
+  if (!fs::exists(page, failure)) return "";
+  const bool beside = !folder.empty() && fs::equivalent(folder, run.path, failure);
+  return "<p>The images by their codes: " +
+         (beside ? std::string("<a href=\"atlas/index.html\">atlas</a>")
+                 : "<code>" + html_escape(page.string()) + "</code>") + "</p>\n";
+}
+
 }  // namespace
 
-std::string code_pictures(const Runs& runs, std::vector<std::string>& problems) {
+std::string attributes(const Runs& runs, std::vector<std::string>& problems) {
+  std::string out;
+  for (const RunSummary& run : runs) {
+    const fs::path file = run.path / "atlas" / "attributes.json";
+    std::error_code failure;
+    if (!fs::exists(file, failure)) continue;
+    try {
+      const std::string found = attribute_section(read_attributes(file));
+      if (runs.size() > 1) out += "<h3>" + html_escape(run.label) + "</h3>\n";
+      out += found;
+    } catch (const Error& e) {
+      problems.push_back(std::string(e.what()) + ": left out");
+    }
+  }
+  return out;
+}
+
+std::string code_pictures(const Runs& runs, const fs::path& folder,
+                          std::vector<std::string>& problems) {
   std::size_t left = std::size_t{64} << 20;
   std::string out;
   for (const RunSummary& run : runs) {
-    const std::string body = figures(run, left, problems);
+    const std::string body = figures(run, left, problems) + atlas(run, folder);
     if (body.empty()) continue;
     if (runs.size() > 1) out += "<h3>" + html_escape(run.label) + "</h3>\n";
     out += body;

@@ -36,6 +36,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .9rem; }
 .good { color: var(--good); } .fair { color: var(--fair); } .bad { color: var(--bad); }
 .scroll { overflow-x: auto; margin: .35rem 0 .75rem; max-width: 100%; }
 table { border-collapse: collapse; font-size: .875rem; background: var(--card); }
+caption { text-align: left; color: var(--quiet); padding-bottom: .35rem; }
 th, td { padding: .3rem .75rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 500; }

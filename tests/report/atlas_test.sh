@@ -170,7 +170,7 @@ done
 make_atlas "$work/run" "$hostile" --out "$work/page" >/dev/null || fail "hostile names"
 grep -q '<script>alert\|<img src=x' "$work/page/index.html" && fail "names are markup"
 if command -v python3 >/dev/null; then
-  python3 "$here/atlas_browser.py" "$work/page"
+  PYTHONDONTWRITEBYTECODE=1 python3 "$here/atlas_browser.py" "$work/page"
   status=$?
   ((status == 77)) && echo "[skipped] the page: no chromium"
   ((status == 0 || status == 77)) || fail "the page in a browser"

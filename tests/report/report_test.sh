@@ -29,6 +29,7 @@ run=$work/run
   --out "$run" 2>/dev/null || fail "training"
 "$build/music_knn" "$run" --train "$work/data/train" --test "$work/data/test" \
   >/dev/null 2>&1 || fail "music_knn"
+has "$run/report.html" "finished: 2 epochs, 12 steps" "no score yet"  # by music_train
 report "$run" >"$work/stdout" 2>"$work/stderr" || fail "exit $?"
 [[ $(<"$work/stdout") == "$run/report.html" ]] || fail "said $(<"$work/stdout")"
 [[ -s $work/stderr ]] && fail "complains of a whole run: $(<"$work/stderr")"
@@ -82,6 +83,14 @@ fresh; mkdir "$work/broken/figures"; echo '{"version":1,"files":{"p":"../x.png"}
 broken 'expected a name in that folder'
 expect 0 'data: no run: expected' report "$work/data" "$work/a/run" --out "$work/broken.html"
 [[ -e $work/data/report.html ]] && fail "a report in a folder that is no run"
+
+fresh; mkdir "$work/broken/atlas"; echo '{}' >"$work/broken/atlas/attributes.json"; broken 'attributes.json'
+
+# What an atlas says.
+mkdir "$work/a/run/atlas"
+echo >"$work/a/run/atlas/index.html"
+report "$work/a/run" >/dev/null || fail "a"
+has "$work/a/run/report.html" 'href="atlas/index.html"'
 
 # Where there is nothing to show, or no place for it.
 expect 3 'no run: expected metrics.jsonl' report "$work/data"
