@@ -180,6 +180,13 @@ if (attributes) attributes.remove(), attributes.hidden = false;
 document.body.classList.add('atlas');
 read_address();
 render();
+// Of a few thousand images all sheets are fetched while nothing else is to be done.
+const fetch_on = i => {
+  if (i >= Math.min(atlas.n, 20000)) return;
+  sprites.ahead(i);
+  setTimeout(() => fetch_on(i + 256), 30);
+};
+setTimeout(() => fetch_on(0), 500);
 atlas.load('page/names.js').then(names => {
   atlas.names = names;
   detail_of = shown_segment = -1;

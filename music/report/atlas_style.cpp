@@ -25,6 +25,7 @@ aside { overflow: auto; overscroll-behavior: contain; background: var(--card); }
 .tile { padding: 0; border: 0; border-radius: 5px; background-repeat: no-repeat; cursor: pointer; overflow: hidden; }
 .tile::after, .picture::after { content: ""; position: absolute; inset: 0; border-radius: inherit; box-shadow: inset 0 0 0 1px rgb(128 128 128 / .22); pointer-events: none; }
 .bar button, .bar select, .bar input { font-size: .9rem; }
+#attributes caption { min-width: min(36rem, 80vw); } #view > section > h2:first-child { margin-top: .25rem; }
 .dead-units { margin-top: 1rem; font-size: .9rem; }
 .tile:hover, .tile:focus-visible { outline: 3px solid var(--accent); outline-offset: 0; z-index: 1; }
 .tile.open { outline: 3px solid var(--ink); outline-offset: 0; }
