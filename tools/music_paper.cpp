@@ -124,7 +124,7 @@ void write_text(const fs::path& path, const std::string& text) {
                                  const PaperScale& scale) {
   std::set<std::string> wanted;
   for (const auto& [role, expects] : paper.roles)
-    for (const auto& [of, reason] : failures)
+    for (const auto& [of, reason] : failures.reasons)
       if (reason.find(fmt::format("--data {}=", role)) != std::string::npos)
         wanted.insert(fmt::format("--data {}=PATH ({})", role, expects));
   if (wanted.empty())

@@ -110,7 +110,7 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
       for (const std::string& evaluation : evaluations_of(table, *row)) {
         const PaperScoring s = make_scoring(evaluation, *row, scale, unit, place);
         if (!s.missing.empty()) {
-          failures[s.record] = s.missing;
+          failures.reasons[s.record] = s.missing;
           continue;
         }
         needs_run = needs_run || s.needs_run;
@@ -124,7 +124,7 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
                          unit.run + "/encoder.safetensors", "", unit.log(),
                          unit.command, "", &unit, ""});
       else if (!no_data.empty())
-        failures[unit.run] = no_data;
+        failures.reasons[unit.run] = no_data;
       // Where it could not be trained, as on a machine that does not hold it.
       if (measures && !unit.plan.empty() && seed == 0)
         steps.push_back({name, "plan", unit.planned(), unit.planned(),
@@ -164,8 +164,8 @@ int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
     int signal = 0;
     const std::string failed = run_step(*step, out, signal);
     if (!failed.empty() && signal == 0) {
-      failures[step->key] = failed;
-      failures["failed " + step->key] = failed;
+      failures.reasons[step->key] = failed;
+      failures.failed.insert(step->key);
       fmt::print(stderr, "  {}\n", failed);
     }
     if (signal == 0) signal = InterruptGuard::pending();

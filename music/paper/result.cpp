@@ -127,11 +127,12 @@ PaperCell make_cell(const PaperColumn& column, const PaperRow& row,
                     const PaperScale& scale,
                     const std::vector<PaperUnit>& units, const PaperPlace& place,
                     const PaperFailures& failures) {
-  PaperCell cell{&column, row.numbers.at(column.name), {}, "", "", ""};
+  PaperCell cell{&column, row.numbers.at(column.name), {}, "", "", "", false};
   cell.ours.reason = row.reason;
   const auto failure = [&](const std::string& of) {
-    const auto it = failures.find(of);
-    return it == failures.end() ? std::string() : it->second;
+    cell.failed = cell.failed || failures.failed.contains(of);
+    const auto it = failures.reasons.find(of);
+    return it == failures.reasons.end() ? std::string() : it->second;
   };
   for (const PaperUnit& unit : units) {
     PaperNumber one;
@@ -219,7 +220,6 @@ PaperTableResult read_table_result(const PaperTable& table,
     for (int seed = 0; seed < seeds && row->reason.empty(); ++seed) {
       units.push_back(make_unit(table, *row, scale, static_cast<std::uint64_t>(seed), place));
       r.units.push_back(units.back().identity);
-      r.failed = r.failed || failures.contains("failed " + units.back().run);
     }
     if (!row->note.empty()) r.notes.push_back(row->note);
     r.busy = least_share(units);
@@ -228,6 +228,7 @@ PaperTableResult read_table_result(const PaperTable& table,
       r.cells.push_back(
           make_cell(column, *row, scale, units, place, failures));
       const PaperCell& cell = r.cells.back();
+      r.failed = r.failed || (cell.failed && !cell.ours.there());
       if (column.evaluation == "time" && cell.ours.how == "measured" &&
           r.busy < kBusy)
         r.notes.push_back(

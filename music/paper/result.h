@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct PaperCell {
   std::string band;     // what is expected here
   std::string verdict;  // "inside", "outside", "not comparable", "no number"
   std::string why;      // of "not comparable"
+  bool failed = false;  // a program that it needs has failed
 };
 
 struct PaperRowResult {
@@ -58,7 +60,10 @@ struct PaperTableResult {
 
 // Why a unit or an evaluation, by its files' path, has no result: failures of
 // this call, and what was not run.
-using PaperFailures = std::map<std::string, std::string>;
+struct PaperFailures {
+  std::map<std::string, std::string> reasons;
+  std::set<std::string> failed;  // those of them that were run
+};
 
 PaperTableResult read_table_result(const PaperTable& table,
                                    const PaperScale& scale,

@@ -116,6 +116,12 @@ said "$work/table" 'note: PIRL: PIRL is not a method of this engine'
 said "$work/table" 'MUSIC +top-1 +73\.6 +[0-9]'
 said "$work/log" 'music_paper: \[paper\] 1 of 3 rows have no number because a program failed'
 
+# So is an evaluation's.
+sed -i 's/"--cached", /"--cached", "--wd", "0", /' "$own/scales.toml"
+"${tiny[@]}" 8 --rows de-oe >"$work/table" 2>"$work/log"
+(($? == 3)) || fail "a failed evaluation's exit code: $(cat "$work/log")"
+said "$work/table" 'note: DE\+OE: music_linear ended with exit code [0-9]+: '
+
 # Stopped and killed, the run goes on from its checkpoint, to the same weights.
 scales 400
 long=$work/long
