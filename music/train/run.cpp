@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <numeric>
 #include <optional>
 #include <thread>
@@ -310,7 +309,6 @@ std::map<std::string, std::string> Run::provenance() const {
 
 int Run::train() {
   start_logs();
-  InterruptGuard interrupts;
   start_ = Clock::now();
   if (files_) resume();
   trainer_.follow_first_rank();
@@ -334,6 +332,7 @@ int Run::train() {
   progress.legend = method.legend();
   score_what_lacks();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
+  InterruptGuard interrupts;
   while (!trainer_.done()) {
     trace.next_step();
     const Clock::time_point before = Clock::now();
@@ -372,10 +371,8 @@ int Run::train() {
       communicator_.activity().stage("checkpoint");
       if (files_) save();
       spdlog::info("[run] {}: saved after step {}; the same command goes on "
-                   "from there", signal == SIGUSR1 ? "SIGUSR1" : "interrupted",
-                   trainer_.steps_done());
-      return signal == SIGUSR1 ? static_cast<int>(ExitCode::kPreempted)
-                               : 128 + signal;
+                   "from there", signal_name(signal), trainer_.steps_done());
+      return exit_code_of(signal);
     }
   }
   trace.finish();
