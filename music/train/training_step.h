@@ -23,6 +23,7 @@
 #include "dist/gradient_reducer.h"
 #include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
+#include "engine/optim/kept_buffers.h"
 #include "engine/optim/optimizer.h"
 #include "music/model/model.h"
 #include "music/model/step_spec.h"
@@ -66,8 +67,8 @@ class TrainingStep {
     submit(knobs);
   }
   // Waits for it. All processes end up with the same weights. A loss or gradient
-  // that is not finite leaves weights and momentum alone (running statistics
-  // have moved).
+  // that is not finite leaves weights, momentum, running statistics and queues
+  // as they were.
   StepOutcome finish();
   // Whether stage() before finish() gains anything.
   bool copies_ahead() const { return device_ == Device::kCuda; }
@@ -124,6 +125,7 @@ class TrainingStep {
   Buffer arena_, workspace_, rows_;
   Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<KeptBuffers> kept_;
   std::unique_ptr<Gpu> gpu_;
   const void* staged_ = nullptr;
   const int* staged_labels_ = nullptr;
