@@ -22,6 +22,10 @@ class KeptBuffers {
   void keep(void* stream);
   // state: where the parameters are, of the update of this step.
   void restore(const UpdateState* state, void* stream);
+  // What was kept of a buffer.
+  Tensor kept(const ParameterInfo& buffer) const {
+    return {kept_.as<float>() + buffer.offset, buffer.shape, DType::kF32};
+  }
 
  private:
   Device device_;

@@ -214,8 +214,10 @@ void TrainingStep::queue(Prepared& p, bool update) {
   const Tensor total = p.body->numbers()[0].second;
   if (!gpu_) {
     if (update) kept_->keep(nullptr);
+    if (update && still_) still_(true);
     p.body->run(nullptr);
     if (!update) return;
+    if (still_) still_(false);
     const dist::Timeline::Scope scope(
         timeline_, dist::Timeline::Lane::kCompute, "optimizer", "optimizer");
     optimizer_->step(state_.as<UpdateState>(), total.f32(), nullptr);

@@ -14,6 +14,7 @@
 //   }
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -93,6 +94,11 @@ class TrainingStep {
   Memory memory() const {
     return {arena_.bytes(), workspace_.bytes(), rows_.bytes()};
   }
+  // On the CPU: called with true when forward and backward begin, until which
+  // nothing of the step has been written but what kept() has, and with false
+  // behind them.
+  void when_still(std::function<void(bool)> call) { still_ = std::move(call); }
+  const KeptBuffers& kept() const { return *kept_; }
   // Where the nodes of each step on the CPU are recorded; null: nowhere.
   void trace(dist::Timeline* timeline);
   // The executable of a batch size, for profiles.
@@ -126,6 +132,7 @@ class TrainingStep {
   Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<KeptBuffers> kept_;
+  std::function<void(bool)> still_;
   std::unique_ptr<Gpu> gpu_;
   const void* staged_ = nullptr;
   const int* staged_labels_ = nullptr;
