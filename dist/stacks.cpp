@@ -1,6 +1,7 @@
 #include "dist/stacks.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -13,6 +14,8 @@
 #include <cstring>
 #include <ctime>
 #include <initializer_list>
+
+#include "engine/core/memory_limit.h"
 
 namespace music::dist {
 namespace {
@@ -44,6 +47,15 @@ void on_request(int) {
 }
 
 void on_crash(int number) {
+  // A library that does not look whether it was given memory.
+  if (number == SIGSEGV && memory_limit().near()) {
+    char line[240], what[160];
+    describe_memory_limit(what, sizeof what);
+    std::snprintf(line, sizeof line, "%s: rank %d: %s\n",
+                  program_invocation_short_name, rank_, what);
+    write_text(STDERR_FILENO, line);
+    _exit(static_cast<int>(kMemory));
+  }
   // The library's name of a signal is not safe to ask for here.
   char line[96];
   std::snprintf(line, sizeof line, "\n[crash] rank %d: signal %d (%s)\n", rank_,

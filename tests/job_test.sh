@@ -4,7 +4,8 @@
 #   job_test.sh BUILD_DIR runs|methods|agreement|failures [TRIALS]
 # runs       the same job twice: the same bytes; the first steps are those of one
 #            process; SIGUSR1 stops all ranks after the same step, and the job
-#            goes on to the same bytes, or on another number of processes
+#            goes on to the same bytes, or on another number of processes; other
+#            signals to mpirun
 # methods    every method on one, two and three processes: the same first steps
 # agreement  processes that differ in configuration or data are named
 # failures   SIGKILL, SIGSEGV, SIGABRT or SIGSTOP to a random rank: exit code not
@@ -117,6 +118,22 @@ runs() {
   local status=$?
   ((status == 16)) || fail "SIGUSR1: exit $status, expected 16"
   cp -r "$work/d" "$work/e"
+  # What mpirun forwards, and what it makes of the others.
+  local signal step
+  for signal in USR2:16 XCPU:16 TERM:1 HUP:1; do
+    rm -rf "$work/f"
+    start_job 2 --out "$work/f" --epochs 100000 --train.checkpoint_every 1000000 \
+      2>/dev/null
+    pid=$!
+    wait_for_step "$work/f" 6 "$pid"
+    step=$(($(steps "$work/f") - 1))
+    kill -"${signal%:*}" "$pid"
+    wait "$pid"
+    status=$?
+    ((status == ${signal#*:})) || fail "SIG${signal%:*}: exit $status, expected ${signal#*:}"
+    newest=$(basename "$work"/f/ckpt/step_*)
+    ((10#${newest#step_} >= step)) || fail "SIG${signal%:*} after $step steps saved $newest"
+  done
   job 2 --out "$work/d" || fail "going on"
   [[ $(weights "$work/d") == $(weights "$work/a") ]] || fail "the resumed job differs"
   job 3 --out "$work/e" || fail "going on with three processes"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include <new>
 #include <regex>
 #include <sstream>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "dist/launch.h"
 #include "engine/core/error.h"
 #include "engine/core/log.h"
+#include "engine/core/memory_limit.h"
 #include "engine/core/text.h"
 #include "engine/core/wait_policy.h"
 #include "music/config/config_keys.h"
@@ -125,17 +128,40 @@ void complain(char** argv, std::string message) {
                one_line(message).c_str());
 }
 
+namespace {
+
+int out_of_memory(char** argv) {
+  char text[160];
+  describe_memory_limit(text, sizeof text);
+  complain(argv, text);
+  return static_cast<int>(kMemory);
+}
+
+// OpenMP says in a line of its own that it cannot start a thread, and exits with 1.
+void exit_of_a_library(int status, void*) {
+  if (status == EXIT_FAILURE && memory_limit().near())
+    _exit(static_cast<int>(kMemory));
+}
+
+}  // namespace
+
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {
   settle_wait_policy(argv);
   std::signal(SIGPIPE, SIG_IGN);
+  on_exit(exit_of_a_library, nullptr);
   try {
     return body(argc, argv);
   } catch (const Error& e) {
     complain(argv, e.what());
     return static_cast<int>(e.code());
   } catch (const std::bad_alloc&) {
-    complain(argv, "out of memory");
+    return out_of_memory(argv);
+  } catch (const std::system_error& e) {  // of a thread that cannot be started
+    if (e.code() == std::errc::resource_unavailable_try_again ||
+        e.code() == std::errc::not_enough_memory)
+      return out_of_memory(argv);
+    complain(argv, fmt::format("internal error: {}", e.what()));
   } catch (const std::exception& e) {
     complain(argv, fmt::format("internal error: {}", e.what()));
   }

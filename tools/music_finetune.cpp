@@ -262,5 +262,5 @@ int finetune_main(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return music::run_main(argc, argv, finetune_main);
+  return music::run_training_main(argc, argv, finetune_main);
 }

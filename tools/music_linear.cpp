@@ -388,5 +388,5 @@ int linear_main(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return music::run_main(argc, argv, linear_main);
+  return music::run_training_main(argc, argv, linear_main);
 }

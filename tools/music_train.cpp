@@ -44,5 +44,5 @@ int train_main(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return music::run_main(argc, argv, train_main);
+  return music::run_training_main(argc, argv, train_main);
 }

@@ -30,7 +30,7 @@ srun --mpi=pmix --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" \
   {}
 code=$?
 # The same command goes on from the last checkpoint.
-if [ $code -eq 16 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+if [ $code -eq 16 ] || [ $code -eq 21 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit $code
 )", command_line(command));
 }

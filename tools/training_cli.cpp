@@ -5,11 +5,21 @@
 #include "engine/core/error.h"
 #include "engine/core/log.h"
 #include "music/config/config_keys.h"
+#include "music/train/interrupt.h"
 #include "music/train/run.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
 
 namespace music {
+
+int run_training_main(int argc, char** argv,
+                      const std::function<int(int, char**)>& body) {
+  hold_signals();
+  return run_main(argc, argv, [&](int count, char** words) {
+    end_on_signals(dist::launch_from_environment().rank == 0);
+    return body(count, words);
+  });
+}
 
 int run_processes(char** argv,
                   const std::function<int(dist::Communicator&)>& body) {

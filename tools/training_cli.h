@@ -16,6 +16,11 @@
 
 namespace music {
 
+// run_main() of a program that trains. Signals that ask a run to save and stop
+// (interrupt.h) have their exit codes from its first moment on.
+int run_training_main(int argc, char** argv,
+                      const std::function<int(int, char**)>& body);
+
 // Joins the job's processes and runs body on each. An Error that one of several
 // meets is printed and ends the others too, which must not wait for it. Returns
 // the exit code.

@@ -26,6 +26,7 @@
 #include "engine/ops/sinkhorn.h"
 #include "engine/ops/soft_cross_entropy.h"
 #include "engine/ops/top_hits.h"
+#include "engine/optim/kept_buffers.h"
 #include "engine/optim/optimizer.h"
 
 namespace music::cuda {
@@ -82,5 +83,8 @@ std::unique_ptr<Optimizer> make_optimizer(Parameters&, const OptimizerSpec&,
   throw error(ExitCode::kUsage,
               "[optimizer] this build has no CUDA: use the cpu device");
 }
+
+void restore_buffers(float*, const float*, std::int64_t, const UpdateState*,
+                     void*) {}  // of a device that is not there
 
 }  // namespace music::cuda

@@ -7,6 +7,7 @@
 #include "engine/cuda/block_reduce.h"
 #include "engine/cuda/elements.h"
 #include "engine/cuda/launch.h"
+#include "engine/optim/kept_buffers.h"
 #include "engine/optim/update.h"
 
 namespace music::cuda {
@@ -132,6 +133,16 @@ __global__ void finish(UpdateState* state, int* failed, LossScaleSpec scale) {
   *failed = 0;
 }
 
+__global__ void __launch_bounds__(kThreads)
+    restore_unless_applied(float* __restrict__ to, const float* __restrict__ from,
+                           std::int64_t n, const UpdateState* state) {
+  if (state->applied) return;
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+       i < n; i += stride)
+    to[i] = from[i];
+}
+
 // A copy of a table in device memory.
 template <typename T>
 Buffer device_table(const std::vector<T>& table) {
@@ -200,6 +211,11 @@ class CudaOptimizer final : public Optimizer {
 };
 
 }  // namespace
+
+void restore_buffers(float* to, const float* from, std::int64_t n,
+                     const UpdateState* state, void* stream) {
+  launch(restore_unless_applied, grid_stride(n), stream, to, from, n, state);
+}
 
 std::unique_ptr<Optimizer> make_optimizer(Parameters& parameters,
                                           const OptimizerSpec& spec,

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/core/error.h"
+#include "engine/io/outage.h"
 
 namespace music {
 namespace fs = std::filesystem;
@@ -39,12 +40,21 @@ auto retry(Call call) {
   return result;
 }
 
+int open_to_read(const char* path) {
+  return retry([&] { return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+}
+
 // A descriptor of a regular file, and its size. Never blocks on a FIFO or a
 // device.
-int open_regular(const char* path, std::uint64_t& size) {
-  const int descriptor =
-      retry([&] { return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
-  if (descriptor < 0) throw_read_error(path, errno);
+int open_regular(const char* path, std::uint64_t& size, bool image) {
+  int descriptor;
+  {
+    Attempts attempts(path, image);
+    while ((descriptor = open_to_read(path)) < 0)
+      if (const int number = errno; !attempts.again(number))
+        throw_read_error(path, number);
+    attempts.succeeded();
+  }
   struct stat status;
   const int result = fstat(descriptor, &status);
   const int number = errno;
@@ -57,21 +67,32 @@ int open_regular(const char* path, std::uint64_t& size) {
   throw error(ExitCode::kData, "[io] {} is not a regular file", path);
 }
 
-// Fills `out` from `offset`; path is for errors.
+// Fills `out` from `offset`. What a descriptor was opened as may have become
+// stale: after an error it is opened anew under the same number.
 void read_at(int descriptor, const char* path, std::uint64_t offset,
-             std::span<std::byte> out) {
+             std::span<std::byte> out, bool image) {
+  Attempts attempts(path, image);
   while (!out.empty()) {
     const ssize_t n = retry([&] {
       return pread(descriptor, out.data(), std::min(out.size(), kPiece),
                    static_cast<off_t>(offset));
     });
-    if (n < 0) throw_read_error(path, errno);
+    if (n < 0) {
+      if (const int number = errno; !attempts.again(number))
+        throw_read_error(path, number);
+      const int fresh = open_to_read(path);
+      if (fresh < 0) continue;
+      dup3(fresh, descriptor, O_CLOEXEC);
+      close(fresh);
+      continue;
+    }
     if (n == 0)
       throw error(ExitCode::kData, "[io] {} ends at byte {}, {} more expected",
                   path, offset, out.size());
     offset += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
   }
+  attempts.succeeded();
 }
 
 }  // namespace
@@ -79,9 +100,12 @@ void read_at(int descriptor, const char* path, std::uint64_t offset,
 void throw_write_error(const fs::path& path, int number) {
   const bool device = number == ENOSPC || number == EDQUOT || number == EIO ||
                       number == EFBIG;
-  throw error(device ? ExitCode::kDiskFull : ExitCode::kUsage,
-              "[io] cannot write {}: {}", path.string(),
-              std::strerror(number));
+  throw StorageError(device             ? ExitCode::kDiskFull
+                     : may_pass(number) ? kUnavailable
+                                        : ExitCode::kUsage,
+                     fmt::format("[io] cannot write {}: {}", path.string(),
+                                 std::strerror(number)),
+                     number);
 }
 
 Xxh3::Xxh3() : state_(XXH3_createState()) {
@@ -166,13 +190,13 @@ FileDigest FileWriter::commit() {
 }
 
 FileReader::FileReader(fs::path path) : path_(std::move(path)) {
-  descriptor_ = open_regular(path_.c_str(), size_);
+  descriptor_ = open_regular(path_.c_str(), size_, false);
 }
 
 FileReader::~FileReader() { close(descriptor_); }
 
 void FileReader::read(std::uint64_t offset, std::span<std::byte> out) const {
-  read_at(descriptor_, path_.c_str(), offset, out);
+  read_at(descriptor_, path_.c_str(), offset, out, false);
 }
 
 void read_file(const std::string& path, std::uint64_t limit,
@@ -182,16 +206,31 @@ void read_file(const std::string& path, std::uint64_t limit,
     ~Descriptor() { close(value); }
   };
   std::uint64_t size = 0;
-  const Descriptor file{open_regular(path.c_str(), size)};
+  const Descriptor file{open_regular(path.c_str(), size, true)};
   if (size > limit)
     throw error(ExitCode::kData, "[io] {} is {} bytes, limit {}", path, size,
                 limit);
   bytes.resize(size);
-  read_at(file.value, path.c_str(), 0, std::as_writable_bytes(std::span(bytes)));
+  read_at(file.value, path.c_str(), 0, std::as_writable_bytes(std::span(bytes)),
+          true);
+  note_image_read(path.c_str());
 }
 
 void rename_path(const fs::path& from, const fs::path& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) throw_write_error(to, errno);
+}
+
+void create_durably(const fs::path& path) {
+  std::vector<fs::path> changed;  // directories that get a new entry
+  std::error_code failure;
+  for (fs::path p = path; !p.empty() && !fs::exists(p, failure);
+       p = directory_of(p)) {
+    changed.push_back(directory_of(p));
+    if (p == directory_of(p)) break;
+  }
+  fs::create_directories(path, failure);
+  if (failure) throw_write_error(path, failure.value());
+  for (const fs::path& p : changed) sync_directory(p);
 }
 
 void sync_directory(const fs::path& path) {

@@ -4,7 +4,8 @@
 // POSIX call is retried on EINTR and on short counts.
 //
 // Errors: a device that cannot hold the data (ENOSPC, EDQUOT, EIO, EFBIG) is
-// ExitCode::kDiskFull, another failure to write kUsage, to read kData.
+// ExitCode::kDiskFull, another failure to write kUsage, to read kData; storage
+// that is away kUnavailable, which reads wait for first (outage.h).
 
 #include <cstddef>
 #include <cstdint>
@@ -92,6 +93,10 @@ void rename_path(const std::filesystem::path& from,
 
 // Makes the entries of a directory durable.
 void sync_directory(const std::filesystem::path& path);
+
+// Makes a directory and those above it that are missing; they outlive a loss of
+// power as what is committed in them does.
+void create_durably(const std::filesystem::path& path);
 
 // The error for a failed write of `path` with this errno, by the rule above.
 [[noreturn]] void throw_write_error(const std::filesystem::path& path,

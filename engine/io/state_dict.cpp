@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/core/half.h"
+#include "engine/io/finite.h"
 
 namespace music {
 namespace {
@@ -144,6 +145,8 @@ void import_state(Parameters& parameters, const std::string& prefix,
                   file_name, name, name_of(entry->dtype),
                   fmt::join(entry->shape, ","),
                   fmt::join(file_shape(t.shape), ","));
+    if (const auto bad = not_finite({entry, 1}))
+      throw error(ExitCode::kData, "[weights] {}: {}", file_name, *bad);
     set_from_file_order(t, float_values(*entry, file_name));
   });
   if (missing > 0 || !unexpected.empty())

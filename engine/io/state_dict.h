@@ -40,8 +40,8 @@ void set_from_file_order(const Tensor& out, std::span<const float> values);
 
 // Fills every parameter and buffer under the prefix from the file, of whatever
 // floating type; keys under `ignore` (as "fc.") may stand in the file unused.
-// Throws kData naming the first key that is missing, unexpected or of another
-// shape, with counts.
+// Throws kData naming the first key that is missing, unexpected, of another
+// shape or not finite, with counts.
 void import_state(Parameters& parameters, const std::string& prefix,
                   const SafetensorsFile& file, const std::string& file_name,
                   const std::vector<std::string>& ignore = {"fc."});

@@ -342,6 +342,36 @@ void validate(ResolvedConfig& config) {
   check_schedule(config);
 }
 
+// Of variables that are nearly one which the programs read, and are not.
+void warn_of_variables(
+    const std::vector<std::pair<std::string, std::string>>& environment,
+    std::vector<std::string>& warnings) {
+  constexpr std::string_view kPrefix = "MUSIC_";
+  // Beside those of the keys.
+  std::vector<std::string> known = {"CHECK_COLLECTIVES", "CHECK_NAN", "CONV_1X1",
+                                    "CUDA_GRAPH", "INDEX_CACHE", "NVTX", "PLANNER",
+                                    "STARTED_ANEW", "TUNE", "WINOGRAD"};
+  std::vector<std::string> keys;
+  for (const ConfigKey& key : config_keys())
+    keys.push_back(key.variable().substr(kPrefix.size()));
+  for (const auto& [name, text] : environment) {
+    std::string upper = name;
+    std::ranges::transform(upper, upper.begin(), [](unsigned char c) {
+      return static_cast<char>(std::toupper(c));
+    });
+    if (!upper.starts_with(kPrefix)) continue;
+    const std::string word = upper.substr(kPrefix.size());
+    const bool is_key = std::ranges::count(keys, word) > 0;
+    const bool spelt = name == upper;
+    if (spelt && (is_key || std::ranges::count(known, word) > 0)) continue;
+    std::string near = suggestion(word, known, std::string(kPrefix));
+    if (is_key) near = fmt::format(" (did you mean {}?)", upper);
+    if (!near.empty())
+      warnings.push_back(fmt::format("the environment variable {} is not read{}",
+                                     name, near));
+  }
+}
+
 ResolvedConfig resolve_sources(const ConfigSources& sources) {
   std::vector<Entry> entries;
   for (const auto& [name, text, origin] : sources.known) {
@@ -387,6 +417,7 @@ ResolvedConfig resolve_sources(const ConfigSources& sources) {
   config.value.optim.schedule.batch = config.value.train.batch;
   validate(config);
   refuse_inert_keys(config, written);
+  warn_of_variables(sources.environment, config.warnings);
   return config;
 }
 
@@ -405,7 +436,7 @@ std::vector<std::pair<std::string, std::string>> music_environment() {
   for (char** e = environ; e && *e; ++e) {
     const std::string s = *e;
     const std::size_t equals = s.find('=');
-    if (s.rfind("MUSIC_", 0) == 0 && equals != std::string::npos)
+    if (equals != std::string::npos && strncasecmp(s.c_str(), "MUSIC_", 6) == 0)
       out.emplace_back(s.substr(0, equals), s.substr(equals + 1));
   }
   return out;

@@ -66,6 +66,8 @@ struct TrainConfig {
   int threads = 0;                     // compute threads; 0 = share of cores
   std::int64_t checkpoint_every = 0;   // steps; 0 = each epoch
   int keep = 3;                        // checkpoints kept
+  double outage = 60;      // seconds that storage which is away is waited for
+  bool unlocked = false;   // go on where the file system has no locks
   double watchdog = 600;   // seconds without progress; 0 = off
   double log_every = 30;               // seconds between progress lines
   std::int64_t knn_every = 0;          // epochs; 0 = off

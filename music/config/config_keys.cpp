@@ -312,6 +312,13 @@ std::vector<ConfigKey> common_keys() {
        .help = "go on from the newest checkpoint: if there is one, never, or "
                "fail without; extend goes on to more epochs than the run was "
                "started with", .decides = false, .aliases = {"resume"}},
+      {.name = "train.outage", .field = FIELD(train.outage),
+       .help = "seconds that images are waited for which storage has stopped to "
+               "give; then a checkpoint, and exit code 21", .min = 0,
+       .decides = false},
+      {.name = "train.unlocked", .field = FIELD(train.unlocked),
+       .help = "train also where the file system of train.out has no locks: "
+               "nobody else may then write to it", .decides = false},
       {.name = "train.watchdog", .field = FIELD(train.watchdog),
        .help = "seconds without progress until a job of several processes ends "
                "with exit code 18; 0 = never", .min = 0, .decides = false,

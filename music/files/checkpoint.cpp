@@ -13,6 +13,8 @@
 #include "engine/core/error.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
+#include "engine/io/finite.h"
+#include "engine/io/outage.h"
 #include "music/files/checkpoint_manifest.h"
 
 namespace music {
@@ -34,8 +36,26 @@ std::string step_name(std::int64_t step) {
   return fmt::format("step_{:012}", step);
 }
 
-std::string staging_name(std::int64_t step, const std::string& run_id) {
-  return fmt::format(".tmp-{}-{}", step, run_id);
+std::string staging_name(std::int64_t step, const std::string& run_id,
+                         const CheckpointOwner& owner) {
+  return fmt::format(".tmp-{}-{}{}{}", step, run_id,
+                     owner.token.empty() ? "" : ".", owner.token);
+}
+
+// Whether this start may remove it: its own, or of a start that is over.
+bool is_staging_of(const std::string& name, const std::string& run_id,
+                   const CheckpointOwner& owner) {
+  constexpr std::size_t kBegin = 5, kToken = 16;  // ".tmp-", digits of a token
+  const std::size_t dash = name.find('-', kBegin);
+  if (!name.starts_with(".tmp-") || dash == std::string::npos ||
+      !all_digits(std::string_view(name).substr(kBegin, dash - kBegin)))
+    return false;
+  const std::string_view rest = std::string_view(name).substr(dash + 1);
+  if (!rest.starts_with(run_id)) return false;
+  const std::string_view start = rest.substr(run_id.size());
+  if (start.empty()) return owner.sole;
+  return start.size() == kToken + 1 && start[0] == '.' &&
+         (owner.sole || start.substr(1) == owner.token);
 }
 
 // <root>/step_<step>, or with old <root>/.old-<step>-<run>.<n>.
@@ -69,8 +89,10 @@ std::vector<fs::path> entries_of(const fs::path& directory) {
   for (; !failure && it != end; it.increment(failure))
     paths.push_back(it->path());
   if (failure && failure != std::errc::no_such_file_or_directory)
-    throw error(ExitCode::kData, "[checkpoint] cannot list {}: {}",
-                directory.string(), failure.message());
+    throw StorageError(may_pass(failure.value()) ? kUnavailable : ExitCode::kData,
+                       fmt::format("[checkpoint] cannot list {}: {}",
+                                   directory.string(), failure.message()),
+                       failure.value());
   return paths;
 }
 
@@ -134,42 +156,51 @@ void remove_staging(const fs::path& staging) noexcept try {
 // Deletes a checkpoint whose manifest was read and is this run's. The rename
 // takes it out of the loader's sight before the first file goes.
 void remove_checkpoint(const fs::path& root, const fs::path& directory,
-                       const CheckpointState& state) {
+                       const CheckpointState& state,
+                       const CheckpointOwner& owner) {
   for (const fs::path& path : entries_of(directory))
     if (!is_our_file(path)) {
       spdlog::warn("[checkpoint] {} stays: it holds {}", directory.string(),
                    in_quotes(path.filename().string()));
       return;
     }
-  const fs::path staging = root / staging_name(state.step, state.run_id);
+  const fs::path staging = root / staging_name(state.step, state.run_id, owner);
   rename_path(directory, staging);
   remove_staging(staging);
 }
 
-// The run id of a directory's manifest; "" when it cannot be read.
-std::string run_id_of(const fs::path& directory) {
+// What a directory's manifest says; an empty run id when it cannot be read.
+CheckpointState state_in(const fs::path& directory) {
   try {
-    return CheckpointManifest::read(directory).state.run_id;
+    return CheckpointManifest::read(directory).state;
   } catch (const Error&) {
-    return "";
+    return {};
   }
+}
+
+std::string run_id_of(const fs::path& directory) {
+  return state_in(directory).run_id;
 }
 
 // Keeps `keep` of this run up to `state.step`, which has just been committed.
 // Later steps stay: they are another future of the run, each replaced when the
 // run gets there. Failing to delete never fails the save.
 void apply_retention(const fs::path& root, const CheckpointState& state,
-                     int keep) try {
+                     int keep, const CheckpointOwner& owner) try {
   int kept = 0;
+  bool healthy = false;  // one of those kept
   for (const Candidate& candidate : candidates_in(root)) {
     if (candidate.step > state.step && !candidate.old) continue;
-    if (fs::is_symlink(candidate.path) ||
-        run_id_of(candidate.path) != state.run_id)
+    if (fs::is_symlink(candidate.path)) continue;
+    const CheckpointState there = state_in(candidate.path);
+    if (there.run_id != state.run_id) continue;
+    if (!candidate.old && (kept++ < keep || (!healthy && is_healthy(there)))) {
+      healthy = healthy || is_healthy(there);
       continue;
-    if (!candidate.old && kept++ < keep) continue;
+    }
     CheckpointState removed = state;
     removed.step = candidate.step;
-    remove_checkpoint(root, candidate.path, removed);
+    remove_checkpoint(root, candidate.path, removed, owner);
   }
 } catch (const std::exception& e) {
   spdlog::warn("[checkpoint] old checkpoints stay: {}", e.what());
@@ -178,7 +209,8 @@ void apply_retention(const fs::path& root, const CheckpointState& state,
 // Makes way for the link where a copy has left a folder. It becomes the
 // checkpoint that it is a copy of, unless that is there; what is not surely of
 // this run is put aside.
-void clear_latest(const fs::path& root, const std::string& run_id) {
+void clear_latest(const fs::path& root, const std::string& run_id,
+                  const CheckpointOwner& owner) {
   const auto copied = copied_latest(root);
   if (!copied) return;
   const bool ours = run_id_of(copied->path) == run_id &&
@@ -186,7 +218,7 @@ void clear_latest(const fs::path& root, const std::string& run_id) {
   if (ours && is_taken(root / step_name(copied->step))) {
     CheckpointState removed;
     removed.step = copied->step, removed.run_id = run_id;
-    remove_checkpoint(root, copied->path, removed);
+    remove_checkpoint(root, copied->path, removed, owner);
   }
   if (!copied_latest(root)) return;
   fs::path aside = root / (ours ? step_name(copied->step) : "latest.copy");
@@ -199,8 +231,8 @@ void clear_latest(const fs::path& root, const std::string& run_id) {
 
 // A hint for people. Where links cannot be made it is a file with the name.
 void point_latest(const fs::path& root, const fs::path& target,
-                  const std::string& run_id) try {
-  clear_latest(root, run_id);
+                  const std::string& run_id, const CheckpointOwner& owner) try {
+  clear_latest(root, run_id, owner);
   const fs::path link = root / fmt::format(".latest.tmp-{}", getpid());
   std::error_code failure;
   fs::remove(link, failure);
@@ -236,6 +268,11 @@ void commit(const fs::path& root, const fs::path& staging,
 
 }  // namespace
 
+bool is_healthy(const CheckpointState& state) {
+  const auto skipped = state.extra.find("skipped_in_a_row");
+  return skipped == state.extra.end() || skipped->second == "0";
+}
+
 const TensorEntry* Checkpoint::find(std::string_view name) const {
   for (const SafetensorsFile& shard : shards)
     if (const TensorEntry* tensor = shard.find(name)) return tensor;
@@ -243,23 +280,22 @@ const TensorEntry* Checkpoint::find(std::string_view name) const {
 }
 
 fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
-                         std::span<const TensorEntry> tensors, int keep) {
+                         std::span<const TensorEntry> tensors, int keep,
+                         const CheckpointOwner& owner) {
   MUSIC_CHECK(state.step >= 0 && keep >= 1 && is_run_id(state.run_id),
               "[checkpoint] step {}, keep {}, run id {} cannot be saved",
               state.step, keep, in_quotes(state.run_id));
-  std::error_code failure;
-  fs::create_directories(root, failure);
-  if (failure) throw_write_error(root, failure.value());
+  if (const auto bad = not_finite(tensors))
+    throw error(ExitCode::kNumerical,
+                "[checkpoint] after step {} {}: it is not saved; {} keeps those "
+                "before it", state.step, *bad, root.string());
+  const WithoutWaiting now;
+  if (owner.require) owner.require();
+  create_durably(root);
   // What a killed process of this run left; nothing ever reads it.
-  for (const fs::path& path : entries_of(root)) {
-    const std::string name = path.filename().string();
-    constexpr std::size_t kBegin = 5;  // ".tmp-"
-    const std::size_t dash = name.find('-', kBegin);
-    if (name.starts_with(".tmp-") && dash != std::string::npos &&
-        all_digits(std::string_view(name).substr(kBegin, dash - kBegin)) &&
-        name.substr(dash + 1) == state.run_id)
+  for (const fs::path& path : entries_of(root))
+    if (is_staging_of(path.filename().string(), state.run_id, owner))
       remove_staging(path);
-  }
 
   const fs::path target = root / step_name(state.step);
   if (const std::string run = run_id_of(target);
@@ -267,7 +303,7 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
     throw error(ExitCode::kUsage,
                 "[checkpoint] {} belongs to run {}, this is run {}",
                 target.string(), run, state.run_id);
-  const fs::path staging = root / staging_name(state.step, state.run_id);
+  const fs::path staging = root / staging_name(state.step, state.run_id, owner);
   if (mkdir(staging.c_str(), 0777) != 0) throw_write_error(staging, errno);
   try {
     CheckpointManifest manifest{state, {}};
@@ -282,13 +318,14 @@ fs::path save_checkpoint(const fs::path& root, const CheckpointState& state,
     FileWriter file(staging / CheckpointManifest::kName);
     file.write(manifest.text());
     file.commit();
+    if (owner.require) owner.require();
     commit(root, staging, target, state);
   } catch (...) {
     remove_staging(staging);
     throw;
   }
-  point_latest(root, target.filename(), state.run_id);
-  apply_retention(root, state, keep);
+  point_latest(root, target.filename(), state.run_id, owner);
+  apply_retention(root, state, keep, owner);
   return target;
 }
 
@@ -309,6 +346,9 @@ Checkpoint load_checkpoint(const fs::path& directory) {
                   "expected {} with {}",
                   (directory / name).string(), found.bytes, found.xxh3_128,
                   expected.bytes, in_quotes(expected.xxh3_128));
+    if (const auto bad = not_finite(checkpoint.shards.back().tensors()))
+      throw error(ExitCode::kData, "[checkpoint] {}: {}",
+                  (directory / name).string(), *bad);
   }
   return checkpoint;
 }

@@ -8,7 +8,7 @@
 //   <root>/latest -> step_...   for people; the loader does not need it. A
 //                               folder, as copies make of a link, counts as the
 //                               checkpoint it is until the next save heals it
-//   <root>/.tmp-<step>-<run>    being written, or being deleted
+//   <root>/.tmp-<step>-<run>[.<start>]  being written, or being deleted
 //   <root>/.old-<step>-<run>.<n> was step_<step> until a re-run replaced it
 //
 // A checkpoint is filled in .tmp-, made durable, and appears by one rename.
@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -42,6 +43,10 @@ struct CheckpointState {
   bool operator==(const CheckpointState&) const = default;
 };
 
+// No step before it was skipped without one applied since: its weights are not
+// those of a run that is falling apart.
+bool is_healthy(const CheckpointState& state);
+
 struct Checkpoint {
   std::filesystem::path directory;
   CheckpointState state;
@@ -50,17 +55,30 @@ struct Checkpoint {
   const TensorEntry* find(std::string_view name) const;  // nullptr: absent
 };
 
+// The start that writes: others of the same run may have been killed, or write
+// too where there are no locks.
+struct CheckpointOwner {
+  std::string token = {};  // in the names of its .tmp- directories; "": none
+  bool sole = true;        // nobody else writes: what others left is removed
+  // Throws where the root is not this start's any more; called before anything
+  // is committed.
+  std::function<void()> require = {};
+};
+
 // Writes state and tensors as <root>/step_<state.step>, replacing one of the
 // same run, then deletes the oldest of this run beyond the `keep` (>= 1) latest
-// up to this step. Returns the directory. On an error (kDiskFull for a
-// device that cannot hold it, kUsage when root cannot be written or the step
-// belongs to another run) what was committed before is intact.
+// up to this step; of those the newest healthy one stays (is_healthy). Returns
+// the directory. On an error (kDiskFull for a device that cannot hold it, kUsage
+// when root cannot be written or the step belongs to another run, kNumerical
+// for a tensor that is not finite) what was committed before is intact.
 std::filesystem::path save_checkpoint(const std::filesystem::path& root,
                                       const CheckpointState& state,
                                       std::span<const TensorEntry> tensors,
-                                      int keep);
+                                      int keep,
+                                      const CheckpointOwner& owner = {});
 
-// Reads one directory and verifies every byte of it; kData says what is wrong.
+// Reads one directory and verifies every byte of it; kData says what is wrong,
+// be it a value that is not finite.
 Checkpoint load_checkpoint(const std::filesystem::path& directory);
 
 // The newest valid checkpoint under root; one that is damaged is warned of and

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -29,6 +30,15 @@ namespace music {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Of 64 bits, from the system.
+std::string new_token() {
+  std::uint64_t bits = 0;
+  if (::getentropy(&bits, sizeof bits) != 0)
+    bits = static_cast<std::uint64_t>(std::time(nullptr)) << 20 ^
+           static_cast<std::uint64_t>(getpid());
+  return fmt::format("{:016x}", bits);
+}
 
 std::string environment_json(const ResolvedConfig& config,
                              const std::vector<std::string>& argv,
@@ -115,9 +125,8 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
                 "[run] {} is the name of a file, expected that of a folder for "
                 "the run", path_.string());
   look_at_data(path_, config.value.data.path);
-  fs::create_directories(path_, failure);
-  if (failure) throw_write_error(path_, failure.value());
-  lock();
+  create_durably(path_);
+  lock(!config.value.train.unlocked);
   try {
     compare(config);
     write_file(path_ / "config.toml", to_toml(config));
@@ -130,7 +139,7 @@ RunDirectory::RunDirectory(const ResolvedConfig& config,
 
 RunDirectory::~RunDirectory() { ::close(lock_); }
 
-void RunDirectory::lock() {
+void RunDirectory::lock(bool required) {
   const fs::path file = path_ / ".lock";
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw_write_error(file, errno);
@@ -138,9 +147,12 @@ void RunDirectory::lock() {
     const int number = errno;
     if (number == EINTR) continue;
     if (number != EWOULDBLOCK) {  // some network file systems have no locks
-      spdlog::warn("[run] cannot lock {}: {}", file.string(),
-                   std::strerror(number));
-      return;
+      if (!required) break;
+      ::close(lock_);
+      throw error(ExitCode::kUsage,
+                  "[run] cannot lock {}: {}; expected a file system with locks, or "
+                  "--train.unlocked true where no other process writes to the run",
+                  file.string(), std::strerror(number));
     }
     std::array<char, 128> holder{};
     const ssize_t n = ::read(lock_, holder.data(), holder.size() - 1);
@@ -150,15 +162,41 @@ void RunDirectory::lock() {
                 "writes to", path_.string(),
                 n > 0 ? fmt::format(" by {}", holder.data()) : "");
   }
+  locked_ = ::flock(lock_, LOCK_EX | LOCK_NB) == 0;
   utsname system{};
   uname(&system);
-  const std::string me = fmt::format("process {} on {}", getpid(),
-                                     system.nodename);
-  // For the message above only; the lock itself holds without it.
+  token_ = new_token();
+  const std::string me = fmt::format("process {} on {}, start {}", getpid(),
+                                     system.nodename, token_);
   if (::ftruncate(lock_, 0) != 0 ||
       ::pwrite(lock_, me.data(), me.size(), 0) < 0)
     spdlog::warn("[run] cannot write {}: {}", file.string(),
                  std::strerror(errno));
+}
+
+// The file that was opened at the start is the one that is there, and nobody
+// else has written to it. What cannot be looked at now is not lost for that.
+void RunDirectory::require_owned() const {
+  const fs::path file = path_ / ".lock";
+  const auto lost = [&](const std::string& what) {
+    throw error(kRunLost,
+                "[run] {}: {}; expected the folder that this process began to "
+                "write to: it saves nothing more and ends", path_.string(), what);
+  };
+  struct stat now {}, mine {};
+  if (::stat(file.c_str(), &now) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR)
+      lost("it was moved or deleted while the run wrote to it");
+    return;
+  }
+  if (::fstat(lock_, &mine) != 0) return;
+  if (mine.st_ino != now.st_ino || mine.st_dev != now.st_dev)
+    lost("it was replaced by another folder while the run wrote to it");
+  std::array<char, 256> holder{};
+  const ssize_t n = ::pread(lock_, holder.data(), holder.size() - 1, 0);
+  const std::string_view text(holder.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  if (text.find("start ") != text.npos && text.find(token_) == text.npos)
+    lost(fmt::format("{} has begun to write to it", text));
 }
 
 void RunDirectory::compare(const ResolvedConfig& config) {

@@ -14,13 +14,16 @@
 
 namespace music {
 
+// The run directory is not there any more, or not this process's.
+inline constexpr ExitCode kRunLost{22};
+
 class RunDirectory {
  public:
   // Creates config.train.out, or opens the run that is there, and writes
   // config.toml and env.json. Throws ExitCode::kUsage when another process
   // holds it, when its run has another config_hash (the keys that differ are
-  // named), when there is a run and train.resume is "never", or when it is the
-  // data's folder; ExitCode::kNoCheckpoint when there is none and train.resume is
+  // named), when there is a run and train.resume is "never", when it is the data's
+  // folder, or cannot be locked and train.unlocked is not set; ExitCode::kNoCheckpoint when there is none and train.resume is
   // "require", none with a checkpoint and it is "extend", or a result without
   // checkpoints. A folder inside the data's is warned of.
   RunDirectory(const ResolvedConfig& config,
@@ -46,14 +49,23 @@ class RunDirectory {
   std::filesystem::path quarantine() const {
     return path_ / "quarantine.jsonl";
   }
+  // kRunLost where the folder is no longer this process's: moved, deleted,
+  // replaced, or taken by another start (where there are no locks).
+  void require_owned() const;
+  // Of this start; no two have the same.
+  const std::string& token() const { return token_; }
+  // No other process can write to the run.
+  bool locked() const { return locked_; }
 
  private:
-  void lock();
+  void lock(bool required);
   void compare(const ResolvedConfig& config);
   void compare(const std::string& written, const Config& config);
 
   std::filesystem::path path_;
   int lock_ = -1;
+  bool locked_ = false;
+  std::string token_;
   bool existed_ = false, continues_ = false;
 };
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "engine/core/text.h"
+#include "engine/io/finite.h"
 #include "engine/io/state_dict.h"
 
 namespace music {
@@ -53,14 +55,19 @@ void save_weights(Model& model, const std::filesystem::path& directory,
     if (std::ranges::find(prefixes, prefix) == prefixes.end())
       prefixes.push_back(prefix);
   }
+  std::vector<std::pair<std::filesystem::path, StateDict>> files;
   for (const std::string& prefix : prefixes) {
-    const StateDict state = export_state(
-        *parameters, prefix,
-        prefix == Model::kEncoder ? batches.encoder : batches.heads);
     const std::string name = prefix == Model::kEncoder ? "encoder" : prefix;
-    write_safetensors(directory / (name + ".safetensors"), state.entries,
-                      provenance);
+    const auto& [path, state] = files.emplace_back(
+        directory / (name + ".safetensors"),
+        export_state(*parameters, prefix,
+                     prefix == Model::kEncoder ? batches.encoder : batches.heads));
+    if (const auto bad = not_finite(state.entries))
+      throw error(ExitCode::kNumerical, "[weights] {} is not written: {}",
+                  path.string(), *bad);
   }
+  for (const auto& [path, state] : files)
+    write_safetensors(path, state.entries, provenance);
 }
 
 EncoderInfo read_encoder_info(const SafetensorsFile& file,

@@ -25,8 +25,8 @@ struct TrackedBatches {
   std::int64_t encoder = 0, heads = 0;
 };
 
-// Writes the files of a trained model into the directory. `provenance` goes
-// into the metadata (config hash, version, step, epoch).
+// Writes the files of a trained model, or for a value that is not finite none
+// (kNumerical). `provenance` goes into the metadata (config hash, version, step).
 void save_weights(Model& model, const std::filesystem::path& directory,
                   const EncoderInfo& info, TrackedBatches batches,
                   std::map<std::string, std::string> provenance);

@@ -118,8 +118,10 @@ MemoryPlan plan_memory(const ModelSpec& model_spec,
   m.gradients = two_passes ? 2 * m.momentum : m.momentum;
   const std::size_t networks = p.has_target() ? 2 : 1;
   m.parameters = networks * flat * sizeof(float);
+  // Once more: what a step that does not count is undone with.
   for (const auto& b : p.buffers())
-    m.parameters += static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
+    m.parameters +=
+        2 * static_cast<std::size_t>(b.shape.elements()) * sizeof(float);
   if (compute.dtype != DType::kF32)
     m.rounded = networks * flat * size_of(compute.dtype);
   for (const Graph& g : recorded->network) {

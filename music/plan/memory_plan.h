@@ -15,7 +15,7 @@ namespace music {
 
 // Bytes of one process, on its device.
 struct MemoryPlan {
-  std::size_t parameters = 0;      // fp32 values, target, running statistics
+  std::size_t parameters = 0;      // fp32 values, target, buffers twice
   std::size_t rounded = 0;         // 16-bit copies of values and target
   std::size_t gradients = 0;       // in two passes also those of a part
   std::size_t momentum = 0;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <numeric>
 #include <optional>
 #include <thread>
@@ -13,11 +12,13 @@
 #include "dist/watchdog.h"
 #include "engine/core/counted.h"
 #include "engine/core/log.h"
-#include "engine/core/wait_policy.h"
 #include "engine/io/file.h"
+#include "engine/io/outage.h"
 #include "music/files/build_info.h"
+#include "music/train/boundary_save.h"
 #include "music/train/classifier_scores.h"
-#include "music/train/due_save.h"
+#include "music/train/content_sample.h"
+#include "music/train/describe_run.h"
 #include "music/train/frozen_encoder.h"
 #include "music/train/goes_on.h"
 #include "music/train/health_line.h"
@@ -25,6 +26,7 @@
 #include "music/train/run_files.h"
 #include "music/train/run_identity.h"
 #include "music/train/run_score.h"
+#include "music/train/saves.h"
 #include "music/train/step_trace.h"
 
 namespace music {
@@ -36,10 +38,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double mib(std::size_t bytes) {
-  return static_cast<double>(bytes) / (1 << 20);
-}
-
 class Run {
  public:
   Run(const ResolvedConfig& config, const std::vector<std::string>& argv,
@@ -49,7 +47,8 @@ class Run {
         argv_(argv),
         observe_(observe),
         communicator_(communicator),
-        dataset_(open_training_data(config_)),
+        dataset_((set_outage_limit(config_.train.outage),
+                  open_training_data(config_))),
         fingerprint_(agreed_fingerprint(config_, *dataset_, communicator_)),
         trainer_(config_, *dataset_, communicator_) {
     if (config_.train.score_every > 0)
@@ -64,12 +63,11 @@ class Run {
  private:
   void start_logs();
   void resume();
-  void describe() const;
   int share_news();
   void save_if_due();
-  void try_save();
-  void save_at_last();
-  void save();
+  CheckpointState state() const;
+  void write(const CheckpointState& state, const std::vector<TensorEntry>& tensors);
+  void save_boundary();
   void score();
   void score_classifier();
   void score_what_lacks();
@@ -83,6 +81,7 @@ class Run {
   dist::Communicator& communicator_;
   std::unique_ptr<data::Dataset> dataset_;
   std::string fingerprint_;  // of the data set
+  std::string content_;      // rank 0: of some of its images
   Trainer trainer_;
   std::optional<RunFiles> files_;     // rank 0
   std::optional<RunScore> score_;     // rank 0, where asked for
@@ -91,7 +90,10 @@ class Run {
   std::unique_ptr<dist::Watchdog> watchdog_;
   Clock::time_point start_;
   GoesOn identity_;  // rank 0
-  DueSave save_;
+  const std::string settings_ = deciding_settings(config_);
+  std::int64_t saved_step_ = -1;
+  CheckpointState boundary_;  // before the step that runs
+  Saves saves_{[this] { write(state(), trainer_.tensors()); }};
 };
 
 // Output of ranks other than 0 goes to their files; all are watched.
@@ -112,6 +114,7 @@ void Run::start_logs() {
 
 // On rank 0; the others follow.
 void Run::resume() {
+  content_ = content_sample(*dataset_);
   const auto checkpoint = load_latest_checkpoint(files_->directory.checkpoints());
   if (!checkpoint) {
     if (config_.train.resume == Resume::kRequire)
@@ -129,6 +132,8 @@ void Run::resume() {
                       config_.train.resume == Resume::kExtend ||
                           files_->directory.continues(),
                       fingerprint_, trainer_.weights());
+  if (const auto was = s.extra.find("content"); was != s.extra.end())
+    warn_of_changes(was->second, content_, *dataset_, checkpoint->directory);
   trainer_.restore(*checkpoint, files_->quarantine.samples());
   if (files_->metrics.bytes() < s.metrics_bytes)
     spdlog::warn("[run] {} has {} bytes, the checkpoint knows of {}: steps before "
@@ -141,41 +146,11 @@ void Run::resume() {
                trainer_.total_steps(), checkpoint->directory.string());
   if (identity_.epochs_before) {
     spdlog::info("[run] {}", describe_extension(identity_, trainer_));
-    try_save();  // from here on it is a run of so many epochs
+    saves_.attempt();  // from here on it is a run of so many epochs
   } else if (trainer_.done()) {
     spdlog::info("[run] has had its {}; --extend with more --epochs goes on",
                  counted(config_.train.epochs, "epoch"));
   }
-}
-
-void Run::describe() const {
-  const Parameters& p = trainer_.model().parameters();
-  const auto memory = trainer_.memory();
-  spdlog::info("[run] {}, {} an epoch, {} in all; learning rate up to {:.4g}{}",
-               counted(dataset_->size(), "image"), counted(trainer_.steps_per_epoch(), "step"),
-               counted(trainer_.total_steps(), "step"),
-               trainer_.peak_rate(),
-               communicator_.size() > 1
-                   ? fmt::format("; {} processes", communicator_.size())
-                   : "");
-  if (const std::int64_t rest = dataset_->size() % config_.train.batch;
-      rest > 0 && needs_of(config_.method).full_batches)
-    spdlog::info("[run] {} of each epoch left out, others each time: {} takes full "
-                 "batches only, and {} images are no multiple of {}",
-                 counted(rest, "image"), config_.method.name, dataset_->size(),
-                 config_.train.batch);
-  spdlog::info("[run] computes on {}", music::describe(trainer_.compute()));
-  spdlog::info("[threads] {}; while they wait they {}", trainer_.threads().why,
-               wait_policy());
-  spdlog::info("[run] {:.2f} M parameters; memory: parameters, gradients and "
-               "momentum {:.0f} MiB, activations {:.0f} MiB, workspace {:.0f} MiB{}",
-               static_cast<double>(p.count()) / 1e6,
-               mib(3 * static_cast<std::size_t>(p.flat_elements()) * sizeof(float)),
-               mib(memory.arena), mib(memory.workspace),
-               memory.rows > 0
-                   ? fmt::format("; between the two passes {:.0f} MiB",
-                                 mib(memory.rows))
-                   : "");
 }
 
 // Bad images to rank 0, and an error where all ranks have too many; the signal
@@ -209,13 +184,13 @@ void Run::save_if_due() {
   if (trainer_.done() || trainer_.steps_done() % every == 0) {
     communicator_.activity().stage("checkpoint");
     trainer_.compare_weights();
-    save_.ask();
+    saves_.ask();
   }
-  if (files_ && save_.now(Clock::now())) try_save();
+  if (files_) saves_.if_due();
 }
 
-// On rank 0.
-void Run::save() {
+// On rank 0, between steps.
+CheckpointState Run::state() const {
   CheckpointState state = trainer_.state();
   // The hash of the configuration it began with tells runs apart.
   state.run_id = identity_.run_id;
@@ -223,37 +198,37 @@ void Run::save() {
   state.metrics_bytes = files_->metrics.bytes();
   state.world_size = communicator_.size();
   state.extra["data"] = fingerprint_;
+  state.extra["content"] = content_;
   state.extra["weights"] = identity_.weights;
   if (!identity_.extended.empty()) state.extra["extended"] = identity_.extended;
-  state.extra["settings"] = deciding_settings(config_);
+  state.extra["settings"] = settings_;
   state.extra["seconds"] =
       fmt::format("{:.3f}", identity_.seconds + seconds_since(start_));
-  save_checkpoint(files_->directory.checkpoints(), state, trainer_.tensors(),
-                  config_.train.keep);
+  return state;
 }
 
-// A full disk must not end a run at once: it warns, trains on and tries again;
-// three failures in a row end it.
-void Run::try_save() {
+void Run::write(const CheckpointState& state,
+                const std::vector<TensorEntry>& tensors) {
+  const RunDirectory& directory = files_->directory;
+  const CheckpointOwner owner{.token = directory.token(),
+                              .sole = directory.locked(),
+                              .require = [&] { directory.require_owned(); }};
   try {
-    save();
-    save_.done();
-  } catch (const Error& e) {
-    if (e.code() != ExitCode::kDiskFull || !save_.failed(Clock::now())) throw;
-    spdlog::warn("{}; training goes on, next attempt in {} s", e.what(),
-                 save_.wait().count());
+    save_checkpoint(directory.checkpoints(), state, tensors, config_.train.keep,
+                    owner);
+  } catch (const StorageError&) {
+    directory.require_owned();  // that would be why
+    throw;
   }
+  saved_step_ = state.step;
 }
 
-// At the end there is nothing to do meanwhile. A signal ends the waiting.
-void Run::save_at_last() {
-  while (save_.due()) {
-    communicator_.activity().stage("checkpoint");
-    if (save_.now(Clock::now()) || InterruptGuard::pending())
-      try_save();
-    else
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+// In the middle of a step.
+void Run::save_boundary() {
+  if (boundary_.step == saved_step_) return;
+  write(boundary_, trainer_.tensors_before_step());
+  spdlog::warn("[run] saved the state after step {} while the next one runs",
+               boundary_.step);
 }
 
 // On rank 0; the others wait.
@@ -310,7 +285,6 @@ std::map<std::string, std::string> Run::provenance() const {
 
 int Run::train() {
   start_logs();
-  InterruptGuard interrupts;
   start_ = Clock::now();
   if (files_) resume();
   trainer_.follow_first_rank();
@@ -319,7 +293,7 @@ int Run::train() {
         {"the file of model.weights", trainer_.weights()}};
     dist::require_agreement(communicator_, file);
   }
-  describe();
+  describe_run(config_, *dataset_, communicator_, trainer_);
   const std::string frozen = frozen_encoder(trainer_);
   if (files_)
     files_->tensorboard = std::make_unique<TensorBoardWriter>(
@@ -334,10 +308,30 @@ int Run::train() {
   progress.legend = method.legend();
   score_what_lacks();
   StepTrace trace(config_.train.trace, trainer_, communicator_);
+  InterruptGuard interrupts;
+  std::optional<BoundarySave> in_step;
+  if (files_ && trainer_.compute().device == Device::kCpu) {
+    in_step.emplace([this] { save_boundary(); });
+    trainer_.when_still([&](bool still) {
+      if (!still) return in_step->end();
+      boundary_ = state();
+      in_step->begin();
+    });
+  }
   while (!trainer_.done()) {
     trace.next_step();
     const Clock::time_point before = Clock::now();
-    progress.step = trainer_.step();
+    try {
+      progress.step = trainer_.step();
+    } catch (const StorageError& e) {  // no images: nothing has moved
+      if (e.code() == kUnavailable && files_ && trainer_.steps_done() > 0) {
+        communicator_.activity().stage("checkpoint");
+        saves_.soon();
+        spdlog::warn("[run] saved after step {}; the same command goes on from "
+                     "there", trainer_.steps_done());
+      }
+      throw;
+    }
     const double took = seconds_since(before);
     const double waited = trainer_.loader().stats().wait_seconds;
     const std::int64_t n = progress.step.samples;
@@ -370,18 +364,20 @@ int Run::train() {
     if (classifier_due()) score_classifier();
     if (signal && !trainer_.done()) {
       communicator_.activity().stage("checkpoint");
-      if (files_) save();
+      if (files_) saves_.soon();
+      say_outages();
       spdlog::info("[run] {}: saved after step {}; the same command goes on "
-                   "from there", signal == SIGUSR1 ? "SIGUSR1" : "interrupted",
-                   trainer_.steps_done());
-      return signal == SIGUSR1 ? static_cast<int>(ExitCode::kPreempted)
-                               : 128 + signal;
+                   "from there", signal_name(signal), trainer_.steps_done());
+      return exit_code_of(signal);
     }
   }
   trace.finish();
   if (!files_) return 0;
-  save_at_last();
+  communicator_.activity().stage("checkpoint");
+  saves_.at_last();
   const auto& directory = files_->directory;
+  directory.require_owned();
+  say_outages();
   trainer_.save_weights(directory.path(), provenance());
   spdlog::info("[run] done: {}", directory.file("encoder.safetensors").string());
   return 0;

@@ -24,9 +24,8 @@ struct RunProgress {
 
 // All processes of the communicator together; rank 0 writes the files. Trains
 // until the last epoch, or goes on where an interrupted run stopped.
-// Signals, at the next step boundary after saving a checkpoint: SIGUSR1 ends
-// with ExitCode::kPreempted, SIGINT and SIGTERM with 128 + signal number; a
-// second SIGINT ends at once. Returns the exit code. Throws Error for what a
+// The signals of interrupt.h end it at the next step boundary, after saving a
+// checkpoint, with exit_code_of(signal). Returns the exit code. Throws Error for what a
 // user can mend, before anything is written where possible.
 int run_training(const ResolvedConfig& config,
                  const std::vector<std::string>& argv,

@@ -12,6 +12,7 @@
 #include "engine/core/device_runtime.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
+#include "engine/io/outage.h"
 #include "layers/projector.h"
 #include "music/files/run_directory.h"
 #include "music/model/encoder_import.h"
@@ -205,7 +206,11 @@ StepReport Trainer::step() {
   ++step_;
   if (training_step_->copies_ahead() && !done()) {
     training_step_->wait_staged();  // the loader re-uses the batch's memory
-    fetch();
+    try {
+      fetch();
+    } catch (const StorageError& e) {  // the next step says so
+      if (e.code() != kUnavailable) throw;
+    }
     communicator_.activity().stage("step");
   }
   report.outcome = training_step_->finish();
@@ -220,8 +225,9 @@ StepReport Trainer::step() {
     if (++skipped_in_a_row_ > kMostSkipped)
       throw error(ExitCode::kNumerical,
                   "[train] {} steps in a row up to step {} had a loss or "
-                  "gradient that is not finite: lower optim.base_lr (now {}) "
-                  "or lengthen the warm-up", skipped_in_a_row_, report.step,
+                  "gradient that is not finite; the checkpoints before them "
+                  "stand: lower optim.base_lr (now {}) or lengthen the warm-up, in "
+                  "a new train.out", skipped_in_a_row_, report.step,
                   config_.optim.schedule.base_lr);
   }
   return report;
@@ -279,6 +285,16 @@ std::vector<TensorEntry> Trainer::tensors() {
   for_each_state(**saved_, [&](std::string name, const Tensor& t) {
     entries.push_back(tensor_entry(std::move(name), t));
   });
+  return entries;
+}
+
+std::vector<TensorEntry> Trainer::tensors_before_step() {
+  std::vector<TensorEntry> entries = tensors();
+  for (const ParameterInfo& b : model_->parameters().buffers()) {
+    const std::string name = "buffer/" + b.name;
+    std::ranges::find(entries, name, &TensorEntry::name)->data =
+        tensor_entry(name, training_step_->kept().kept(b)).data;
+  }
   return entries;
 }
 

@@ -70,6 +70,11 @@ class Trainer {
   // byte offsets to the state. The tensors stay until the next call or step.
   CheckpointState state() const;
   std::vector<TensorEntry> tensors();
+  // On the CPU, while TrainingStep is still: those before the step that runs.
+  std::vector<TensorEntry> tensors_before_step();
+  void when_still(std::function<void(bool)> call) {
+    training_step_->when_still(std::move(call));
+  }
   // bad_images: samples this run could not read before. Throws kNoCheckpoint
   // naming a tensor that does not fit.
   void restore(const Checkpoint& checkpoint,

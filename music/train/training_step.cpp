@@ -117,6 +117,7 @@ TrainingStep::TrainingStep(Model& model, const TrainingStepSpec& spec,
   scale.dynamic = model.parameters().storage().compute == DType::kF16;
   set_update_state({.loss_scale = scale.dynamic ? scale.initial : 1.0f});
   optimizer_ = make_optimizer(model.parameters(), spec.optimizer, scale);
+  kept_.emplace(model.parameters());
   if (device_ == Device::kCpu) return;
   gpu_ = std::make_unique<Gpu>(batch, numbers);
   gpu_->capture = capture_wanted(options_) &&
@@ -212,18 +213,28 @@ void TrainingStep::submit(const UpdateKnobs& knobs, int phase) {
 void TrainingStep::queue(Prepared& p, bool update) {
   const Tensor total = p.body->numbers()[0].second;
   if (!gpu_) {
+    if (update) kept_->keep(nullptr);
+    if (update && still_) still_(true);
     p.body->run(nullptr);
     if (!update) return;
+    if (still_) still_(false);
     const dist::Timeline::Scope scope(
         timeline_, dist::Timeline::Lane::kCompute, "optimizer", "optimizer");
     optimizer_->step(state_.as<UpdateState>(), total.f32(), nullptr);
+    kept_->restore(state_.as<UpdateState>(), nullptr);
     return;
   }
   auto* state = state_.as<UpdateState>();
   StepScalars& host = gpu_->host();
-  if (update) cuda::copy(&state->knobs, &host.knobs, sizeof host.knobs, stream());
+  if (update) {
+    cuda::copy(&state->knobs, &host.knobs, sizeof host.knobs, stream());
+    kept_->keep(stream());
+  }
   p.body->run(stream());
-  if (update) optimizer_->step(state, total.f32(), stream());
+  if (update) {
+    optimizer_->step(state, total.f32(), stream());
+    kept_->restore(state, stream());
+  }
   for_each_number(*p.body, [&](const Tensor& t, std::size_t offset) {
     cuda::copy(gpu_->numbers.as<std::byte>() + offset, t.data, t.bytes(),
                stream());

@@ -14,6 +14,7 @@
 //   }
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "dist/gradient_reducer.h"
 #include "engine/core/device_runtime.h"
 #include "engine/graph/executable.h"
+#include "engine/optim/kept_buffers.h"
 #include "engine/optim/optimizer.h"
 #include "music/model/model.h"
 #include "music/model/step_spec.h"
@@ -66,8 +68,8 @@ class TrainingStep {
     submit(knobs);
   }
   // Waits for it. All processes end up with the same weights. A loss or gradient
-  // that is not finite leaves weights and momentum alone (running statistics
-  // have moved).
+  // that is not finite leaves weights, momentum, running statistics and queues
+  // as they were.
   StepOutcome finish();
   // Whether stage() before finish() gains anything.
   bool copies_ahead() const { return device_ == Device::kCuda; }
@@ -92,6 +94,11 @@ class TrainingStep {
   Memory memory() const {
     return {arena_.bytes(), workspace_.bytes(), rows_.bytes()};
   }
+  // On the CPU: called with true when forward and backward begin, until which
+  // nothing of the step has been written but what kept() has, and with false
+  // behind them.
+  void when_still(std::function<void(bool)> call) { still_ = std::move(call); }
+  const KeptBuffers& kept() const { return *kept_; }
   // Where the nodes of each step on the CPU are recorded; null: nowhere.
   void trace(dist::Timeline* timeline);
   // The executable of a batch size, for profiles.
@@ -124,6 +131,8 @@ class TrainingStep {
   Buffer arena_, workspace_, rows_;
   Buffer state_;  // UpdateState, on the device
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<KeptBuffers> kept_;
+  std::function<void(bool)> still_;
   std::unique_ptr<Gpu> gpu_;
   const void* staged_ = nullptr;
   const int* staged_labels_ = nullptr;

@@ -5,8 +5,10 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "tests/dist/world.h"
+#include "tests/support/cpus_allowed.h"
 
 namespace {
 
@@ -14,6 +16,7 @@ using namespace music;
 using dist::decide_threads;
 using dist::ThreadFacts;
 using dist::Threads;
+using test::cpus_allowed_list;
 using test::world;
 
 // A machine of `online` cores, `mask` of which this process may use, alone.
@@ -102,6 +105,8 @@ TEST_SUITE("threads") {
     cpu_set_t before;
     REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
     const int cores = CPU_COUNT(&before);
+    // The system says it in words, too, whatever the call does.
+    CHECK(allowed_cores().cpus == cpus_allowed_list());
     int first = 0;
     while (!CPU_ISSET(static_cast<std::size_t>(first), &before)) ++first;
     const std::string variable = std::getenv("OMP_NUM_THREADS")
@@ -119,6 +124,9 @@ TEST_SUITE("threads") {
     CPU_ZERO(&one);
     CPU_SET(static_cast<std::size_t>(first), &one);
     REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+    CHECK(cpus_allowed_list() == std::vector<int>{first});
+    CHECK(allowed_cores().cpus == std::vector<int>{first});
+    for (int turn = 0; turn < 1000; ++turn) REQUIRE(sched_getcpu() == first);
     CHECK(dist::choose_threads(world(), 0, 0).compute == 1);
     setenv("OMP_NUM_THREADS", "7", 1);
     const Threads t = dist::choose_threads(world(), 0, 5);

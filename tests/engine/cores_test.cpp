@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <string>
 
+#include "tests/support/cpus_allowed.h"
 #include "tests/support/scratch.h"
 
 namespace {
@@ -33,6 +34,7 @@ TEST_SUITE("cores") {
     // In a child: what is set here must not outlive the test.
     const AllowedCores before = allowed_cores();
     REQUIRE_FALSE(before.cpus.empty());
+    CHECK(before.cpus == test::cpus_allowed_list());
     CHECK(std::is_sorted(before.cpus.begin(), before.cpus.end()));
     CHECK(before.online >= static_cast<int>(before.cpus.size()));
     for (const int cpu : before.cpus) {
@@ -43,10 +45,12 @@ TEST_SUITE("cores") {
         CPU_SET(static_cast<std::size_t>(cpu), &one);
         if (sched_setaffinity(0, sizeof one, &one) != 0) _exit(2);
         const AllowedCores bound = allowed_cores();
-        _exit(bound.cpus == std::vector<int>{cpu} &&
-                      bound.online == before.online
-                  ? 0
-                  : 1);
+        bool there = test::cpus_allowed_list() == std::vector<int>{cpu};
+        for (int turn = 0; turn < 1000; ++turn) there &= sched_getcpu() == cpu;
+        _exit(!there                                       ? 3
+              : bound.cpus == std::vector<int>{cpu} &&
+                      bound.online == before.online ? 0
+                                                    : 1);
       }
       int status = -1;
       REQUIRE(waitpid(child, &status, 0) == child);

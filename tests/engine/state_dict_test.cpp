@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -173,6 +174,13 @@ TEST_SUITE("state_dict") {
               if (e.name == "bn.weight") e.dtype = DType::kI32;
           }) ==
           "[weights] w.safetensors: bn.weight is I32 [2], expected F32 [2]");
+    for (const float bad : {NAN, -NAN, INFINITY, -INFINITY})
+      CHECK(complaint([&](StateDict& s) {
+              for (std::size_t i = 0; i < s.entries.size(); ++i)
+                if (s.entries[i].name == "bn.running_mean")
+                  s.storage[i].as<float>()[1] = bad;
+            }) == "[weights] w.safetensors: bn.running_mean holds a value that "
+                  "is not finite, at element 1");
   }
 }
 

@@ -312,6 +312,20 @@ TEST_SUITE("config") {
     CHECK(contains(failure({{}, {{"MUSIC_TRAIN_WIZARD", "1"}}, {}}),
                    "unknown environment variable MUSIC_TRAIN_WIZARD"));
     CHECK(failure({{}, {{"MUSIC_SHARED", "/data"}}, {}}).empty());
+    const auto warned = [](const char* name) {
+      const auto warnings = resolve({{}, {{name, "1"}}, {}}).warnings;
+      return warnings.empty() ? std::string() : warnings.front();
+    };
+    for (const char* name : {"MUSIC_SHARED", "MUSIC_PLANNER", "MUSIC_CHECK_NAN",
+                             "MUSIC_CONV_1X1", "HOME"})
+      CHECK(warned(name) == "");
+    CHECK(warned("MUSIC_PLANER") == "the environment variable MUSIC_PLANER is not "
+                                    "read (did you mean MUSIC_PLANNER?)");
+    CHECK(contains(warned("MUSIC_CHECK_NANS"), "did you mean MUSIC_CHECK_NAN?"));
+    CHECK(contains(warned("music_optim_base_lr"),
+                   "music_optim_base_lr is not read (did you mean "
+                   "MUSIC_OPTIM_BASE_LR?)"));
+    CHECK(contains(warned("Music_Planner"), "did you mean MUSIC_PLANNER?"));
     CHECK(contains(failure({{}, {}, {{"train.preset", "papr"}}}),
                    "unknown preset \"papr\" (did you mean paper?)"));
   }

@@ -17,6 +17,7 @@
 #include <random>
 
 #include "engine/core/error.h"
+#include "engine/io/outage.h"
 #include "music/files/checkpoint.h"
 #include "tests/music/files/checkpoint_support.h"
 
@@ -41,6 +42,12 @@ struct Fault {
     return now;
   }
 } fault;
+
+std::vector<std::string>* synced = nullptr;  // where fsync() notes its paths
+
+std::string path_of(int descriptor) {
+  return fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor)).string();
+}
 }  // namespace
 
 extern "C" {
@@ -52,6 +59,7 @@ ssize_t write(int descriptor, const void* data, std::size_t size) {
   return syscall(SYS_write, descriptor, data, size);
 }
 int fsync(int descriptor) {
+  if (synced) synced->push_back(path_of(descriptor));
   if (fault.number != 0 && fault.strikes()) return -1;
   return static_cast<int>(syscall(SYS_fsync, descriptor));
 }
@@ -76,11 +84,13 @@ int mkdir(const char* path, mode_t mode) noexcept {
 
 TEST_SUITE("checkpoint_faults") {
 
-TEST_CASE("every failing call of a save leaves the old and exits 20") {
+TEST_CASE("every failing call of a save leaves the old, and is no end") {
   struct Kind { int number; bool sticky; };
   for (const bool replace : {false, true})
     for (const Kind kind : {Kind{ENOSPC, false}, {ENOSPC, true}, {EIO, false},
-                            {EINTR, false}, {0, false}}) {
+                            {EINTR, false}, {0, false}, {ESTALE, false},
+                            {EROFS, true}, {EACCES, false}, {ETIMEDOUT, true},
+                            {EMFILE, true}, {EIO, true}}) {
       long calls = 0;
       for (bool fired = true; fired; ++calls) {
         const CheckpointRoot scratch;
@@ -91,6 +101,11 @@ TEST_CASE("every failing call of a save leaves the old and exits 20") {
         int code = 0;
         try {
           save(scratch.path, step, 3, 2);
+        } catch (const StorageError& e) {  // which a run tries again
+          code = 20;
+          const bool full = kind.number == ENOSPC || kind.number == EIO;
+          CHECK(e.number() == kind.number);
+          CHECK((e.code() == ExitCode::kDiskFull) == full);
         } catch (const Error& e) {
           code = static_cast<int>(e.code());
         }
@@ -113,6 +128,20 @@ TEST_CASE("every failing call of a save leaves the old and exits 20") {
       // The test is worth nothing when the calls are not seen.
       CHECK(calls > (kind.number == 0 ? 5 : 10));
     }
+}
+
+// The folders that get an entry, up to the one that was there.
+TEST_CASE("new folders outlive a loss of power with what is in them") {
+  const CheckpointRoot scratch;
+  const fs::path run = scratch.path / "runs" / "a", root = run / "ckpt";
+  std::vector<std::string> paths;
+  synced = &paths;
+  save(root, 1, 1);
+  synced = nullptr;
+  for (const fs::path& folder : {scratch.path, scratch.path / "runs", run, root}) {
+    INFO(folder.string());
+    CHECK(std::ranges::count(paths, folder.string()) >= 1);
+  }
 }
 
 TEST_CASE("a writer killed at any microsecond costs nothing committed") {

@@ -3,11 +3,15 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <random>
 
 #include "engine/core/error.h"
+#include "engine/io/finite.h"
+#include "music/files/checkpoint_manifest.h"
 #include "tests/music/files/checkpoint_support.h"
 #include "tests/support/scratch.h"
 
@@ -211,6 +215,101 @@ TEST_CASE("none valid is an error, none there is not") {
                        doctest::Contains("cannot list"), Error);
 }
 
+// Every float type; the first and the last element, and one in the middle.
+TEST_CASE("a value that is not finite is found, and no other") {
+  const auto found = [](DType dtype, const auto& values) {
+    const TensorEntry entry{"w", dtype, {std::ssize(values)},
+                            std::as_bytes(std::span(values))};
+    return not_finite({&entry, 1}).value_or("");
+  };
+  const auto try_type = [&](DType dtype, auto finite, auto largest,
+                            const auto&... bad) {
+    std::vector<decltype(finite)> values(9001, finite);
+    values[5] = largest;
+    CHECK(found(dtype, values) == "");
+    for (const std::size_t at : {0, 4095, 4096, 9000})
+      for (const auto b : std::vector<decltype(finite)>{bad...}) {
+        auto spoilt = values;
+        spoilt[at] = b;
+        CHECK(found(dtype, spoilt) ==
+              fmt::format("w holds a value that is not finite, at element {}", at));
+      }
+  };
+  using f = std::numeric_limits<float>;
+  using d = std::numeric_limits<double>;
+  try_type(DType::kF32, -1.5f, f::max(), f::infinity(), -f::infinity(),
+           f::quiet_NaN());
+  try_type(DType::kF64, 1.5, -d::max(), d::infinity(), -d::infinity(),
+           d::quiet_NaN());
+  using u16 = std::uint16_t;
+  try_type(DType::kF16, u16{0xBC00}, u16{0x7BFF}, u16{0x7C00}, u16{0xFC00},
+           u16{0x7E00});
+  try_type(DType::kBF16, u16{0xBF80}, u16{0x7F7F}, u16{0x7F80}, u16{0xFF80},
+           u16{0x7FC0});
+  try_type(DType::kI32, 0x7F800000, -1);
+}
+
+TEST_CASE("nothing that is not finite is committed, or gone on from") {
+  const CheckpointRoot scratch;
+  save(scratch.path, 1, 1, 1);
+  for (const float bad : {NAN, INFINITY}) {
+    std::vector<float> weights(300, 7.0f);
+    weights[299] = bad;
+    const TensorEntry entry{"buffer/bn.running_mean", DType::kF32, {300},
+                            std::as_bytes(std::span(weights))};
+    try {
+      save_checkpoint(scratch.path, state_of(2, 2), {&entry, 1}, 1);
+      FAIL("it is committed");
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::kNumerical);
+      CHECK(std::string(e.what()).starts_with(
+          "[checkpoint] after step 2 buffer/bn.running_mean holds a value that is "
+          "not finite, at element 299: it is not saved"));
+    }
+    CHECK(names_in(scratch.path) ==
+          std::vector<std::string>{"latest", "step_000000000001"});
+  }
+  // As other versions wrote it: hashes hold, and it is left alone.
+  const fs::path second = save(scratch.path, 2, 2, 2);
+  {
+    auto at = std::fstream(second / kShard, std::ios::in | std::ios::out |
+                                                std::ios::binary);
+    at.seekp(-4, std::ios::end);
+    at.write("\0\0\xc0\x7f", 4);
+  }
+  const auto file = SafetensorsFile::open(second / kShard);
+  REQUIRE(not_finite(file.tensors()));
+  CheckpointManifest manifest = CheckpointManifest::read(second);
+  SafetensorsFile::open(second / kShard, &manifest.files[0].second);
+  spill(second / CheckpointManifest::kName, manifest.text());
+  const auto latest = load_latest_checkpoint(scratch.path);
+  REQUIRE(latest);
+  CHECK(value_of(*latest) == 1);
+  CHECK_THROWS_WITH_AS(load_checkpoint(second),
+                       doctest::Contains("is not finite"), Error);
+}
+
+TEST_CASE("the newest healthy checkpoint outlives those after it") {
+  const CheckpointRoot scratch;
+  const auto save_sick = [&](std::int64_t step, const char* skipped) {
+    const std::int64_t value = step;
+    const TensorEntry entry{"value", DType::kI64, {},
+                            std::as_bytes(std::span(&value, 1))};
+    CheckpointState state = state_of(step, value);
+    state.extra["skipped_in_a_row"] = skipped;
+    save_checkpoint(scratch.path, state, {&entry, 1}, 2);
+  };
+  for (int step = 1; step <= 3; ++step) save_sick(step, "0");
+  for (int step = 4; step <= 7; ++step) save_sick(step, "2");
+  CHECK(names_in(scratch.path) ==
+        std::vector<std::string>{"latest", "step_000000000003",
+                                 "step_000000000006", "step_000000000007"});
+  save_sick(8, "0");
+  CHECK(names_in(scratch.path) ==
+        std::vector<std::string>{"latest", "step_000000000007",
+                                 "step_000000000008"});
+}
+
 TEST_CASE("a re-run replaces a step, and the replaced one is a fallback") {
   const CheckpointRoot scratch;
   save(scratch.path, 5, 1);
@@ -233,6 +332,56 @@ TEST_CASE("a re-run replaces a step, and the replaced one is a fallback") {
   save(scratch.path, 5, 6);
   CHECK(value_of(*load_latest_checkpoint(scratch.path)) == 6);
   CHECK(!fs::exists(scratch.path / ".old-5-run-a.1"));
+}
+
+TEST_CASE("a start removes what no other one may be writing") {
+  const CheckpointRoot scratch;
+  const std::string mine = "0123456789abcdef", theirs = "fedcba9876543210";
+  const auto leftovers = [&] {
+    for (const std::string& name :
+         {std::string(".tmp-1-run-a"), ".tmp-2-run-a." + mine, ".tmp-3-run-a." + theirs,
+          std::string(".tmp-4-run-a.notatoken"), ".tmp-5-run-ab." + theirs})
+      fs::create_directories(scratch.path / name);
+  };
+  const auto save_as = [&](bool sole) {
+    const std::int64_t value = 1;
+    const TensorEntry entry{"value", DType::kI64, {},
+                            std::as_bytes(std::span(&value, 1))};
+    leftovers();
+    save_checkpoint(scratch.path, state_of(9, 1), {&entry, 1}, 1,
+                    {.token = mine, .sole = sole});
+    std::vector<std::string> left;
+    for (const std::string& name : names_in(scratch.path))
+      if (name.starts_with(".tmp-")) left.push_back(name);
+    return left;
+  };
+  CHECK(save_as(false) ==
+        std::vector<std::string>{".tmp-1-run-a", ".tmp-3-run-a." + theirs,
+                                 ".tmp-4-run-a.notatoken",
+                                 ".tmp-5-run-ab." + theirs});
+  CHECK(save_as(true) == std::vector<std::string>{".tmp-4-run-a.notatoken",
+                                                  ".tmp-5-run-ab." + theirs});
+}
+
+// Asked before anything is touched, and again when all is written.
+TEST_CASE("a start that owns the run no more commits nothing") {
+  for (const int at : {0, 1}) {
+    const CheckpointRoot scratch;
+    save(scratch.path, 1, 1);
+    int asked = 0;
+    const auto require = [&] {
+      if (asked++ == at) throw error(ExitCode::kUsage, "taken");
+    };
+    const std::int64_t value = 2;
+    const TensorEntry entry{"value", DType::kI64, {},
+                            std::as_bytes(std::span(&value, 1))};
+    CHECK_THROWS_WITH_AS(
+        save_checkpoint(scratch.path, state_of(2, 2), {&entry, 1}, 1,
+                        {.token = "0123456789abcdef", .require = require}),
+        "taken", Error);
+    CHECK(names_in(scratch.path) ==
+          std::vector<std::string>{"latest", "step_000000000001"});
+  }
 }
 
 TEST_CASE("only our own old checkpoints and temporaries are deleted") {

@@ -177,6 +177,42 @@ TEST_SUITE("model") {
     CHECK(message.find("(conv2d in backbone.conv1)") != std::string::npos);
   }
 
+  // Of which everything before the fault is finite again, too.
+  TEST_CASE("a step that is not finite leaves running statistics alone") {
+    for (const std::int64_t micro : {0, 3}) {
+      TrainingStepSpec spec = step_spec();
+      spec.micro_batch = micro;
+      Model model(kSpec, true);
+      TrainingStep step(model, spec, {8}, {});
+      model.parameters().initialise(1);
+      Parameters& p = model.parameters();
+      const auto buffers = [&] {
+        std::vector<float> all;
+        for (std::size_t i = 0; i < p.buffers().size(); ++i) {
+          const auto v = p.buffer(static_cast<int>(i)).span<float>();
+          all.insert(all.end(), v.begin(), v.end());
+        }
+        return all;
+      };
+      const auto x = pixels(16, 0);
+      const auto initial = buffers();
+      CHECK(step.run(x.data(), 8, 0.1).applied);
+      const auto before = buffers();
+      CHECK_FALSE(same_bits(initial, before));
+      float& weight = p.value(0).f32()[3];
+      const float healthy = weight;
+      for (const float bad : {std::numeric_limits<float>::infinity(),
+                              std::numeric_limits<float>::quiet_NaN()}) {
+        weight = bad;
+        CHECK_FALSE(step.run(x.data(), 8, 0.1).applied);
+        CHECK(same_bits(buffers(), before));
+      }
+      weight = healthy;
+      CHECK(step.run(x.data(), 8, 0.1).applied);
+      CHECK_FALSE(same_bits(buffers(), before));
+    }
+  }
+
   TEST_CASE("features: evaluation mode, one image at a time or all at once") {
     Model model(kSpec, false);
     Parameters& p = model.parameters();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/core/rng.h"
@@ -240,6 +241,7 @@ TEST_SUITE("cuda_step") {
     const float scale = t.step.update_state().loss_scale;
     t.step.set_update_state({.loss_scale = 1e30f});
     const auto x = pixels(12, 9);
+    const auto everything = t.state();
     HostParameters before(t.model.parameters());
     const StepOutcome outcome = t.step.run(x.data(), 6, 0.1);
     CHECK_FALSE(outcome.applied);
@@ -251,8 +253,32 @@ TEST_SUITE("cuda_step") {
     CHECK(std::memcmp(before->flat_values(), after->flat_values(), bytes) == 0);
     CHECK(std::memcmp(before->flat_momentum(), after->flat_momentum(), bytes) ==
           0);
+    CHECK(same_bits(t.state(), everything));
     t.step.set_update_state({.loss_scale = scale});
     CHECK(t.step.run(x.data(), 6, 0.1).applied);
+  }
+
+  // Launched for the first time, then captured, then replayed.
+  TEST_CASE("a step that is not finite leaves running statistics alone") {
+    if (!have_device()) return;
+    for (const std::int64_t micro : {0, 3}) {
+      Trained t(Device::kCuda, DType::kF32, {}, micro);
+      const auto x = pixels(12, 9);
+      const auto spoil = [&](float v) {
+        HostParameters p(t.model.parameters());
+        const float was = std::exchange(p->value(0).f32()[3], v);
+        p.write_back();
+        return was;
+      };
+      for (int round = 0; round < 3; ++round) {
+        const auto before = t.state();
+        const float healthy = spoil(std::numeric_limits<float>::quiet_NaN());
+        CHECK_FALSE(t.step.run(x.data(), 6, 0.1).applied);
+        spoil(healthy);
+        CHECK(same_bits(t.state(), before));
+      }
+      CHECK(t.step.run(x.data(), 6, 0.1).applied);
+    }
   }
 
   TEST_CASE("the NaN tracer names the node on a GPU too") {

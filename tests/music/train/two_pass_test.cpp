@@ -1,7 +1,9 @@
 // Steps in two passes against steps in one.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -321,6 +323,30 @@ TEST_SUITE("two_pass") {
       run(second, 2), run(second, 3);
       CHECK(same_bits(whole.state(), second.state()));
     }
+  }
+
+  // Queues and target networks, too.
+  TEST_CASE("a step that is not finite changes nothing") {
+    for (const std::string method : kMethods)
+      for (const std::int64_t micro : {0, 4}) {
+        CAPTURE(method);
+        const ModelSpec spec = spec_of(method, 8);
+        Trained t(spec, micro, {8});
+        const Pixels x = pixels(8, 8, 0);
+        CHECK(t.step.run(x.data(), 8, 0.1).applied);
+        float& weight = t.model.parameters().value(0).f32()[3];
+        const float healthy = weight;
+        const auto before = t.state();
+        weight = std::numeric_limits<float>::quiet_NaN();
+        CHECK_FALSE(t.step.run(x.data(), 8, 0.1).applied);
+        weight = healthy;
+        auto after = t.state();
+        // SwAV brings its prototypes to unit length before each step.
+        const Parameters& p = t.model.parameters();
+        if (method == "swav")
+          std::copy_n(before.begin(), p.flat_elements(), after.begin());
+        CHECK(same_bits(after, before));
+      }
   }
 
   TEST_CASE("steps leave nothing behind for those after them") {
