@@ -33,7 +33,7 @@ const Kind* kind_of(int number) {
 }
 
 void say(const char* text) {
-  [[maybe_unused]] const auto n = write(STDERR_FILENO, text, std::strlen(text));
+  [[maybe_unused]] const auto n = ::write(STDERR_FILENO, text, std::strlen(text));
 }
 
 extern "C" void note_signal(int number) {
