@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "data/written_name.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
-#include "data/written_name.h"
-#include "music/report/run_summary.h"
 #include "music/report/run_report.h"
+#include "music/report/run_summary.h"
 #include "tools/cli.h"
 
 namespace {
@@ -18,15 +18,19 @@ namespace fs = std::filesystem;
 
 int report_main(int argc, char** argv) {
   CLI::App app(
-      "Writes one HTML file about runs: curves, scores, configuration, pictures of the "
+      "Writes one HTML file about runs: curves, scores, configuration, "
+      "pictures of the "
       "codes, system. It opens in any browser, offline.");
   std::vector<std::string> names;
   std::string out;
   ReportOptions options;
-  app.add_option("runs", names, "folders of runs; several are laid over each other")
+  app.add_option("runs", names,
+                 "folders of runs; several are laid over each other")
       ->required();
-  app.add_option("--out", out, "the file (default: report.html in the first run)");
-  app.add_option("--title", options.title, "heading (default: the names of the runs)");
+  app.add_option("--out", out,
+                 "the file (default: report.html in the first run)");
+  app.add_option("--title", options.title,
+                 "heading (default: the names of the runs)");
   if (!parse(app, argc, argv)) return 0;
   setup_logging("info");
   data::require_extension("--out", out, "HTML", {"html", "htm"});

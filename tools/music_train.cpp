@@ -22,7 +22,8 @@ void write_page(const std::string& run) {
 }
 
 int train_main(int argc, char** argv) {
-  CLI::App app("Pre-trains an image encoder: MUSIC, or another method of --method.");
+  CLI::App app(
+      "Pre-trains an image encoder: MUSIC, or another method of --method.");
   bool slurm = false;
   app.add_flag("--slurm-template", slurm,
                "print a batch script for Slurm with this command, and exit");
@@ -36,7 +37,8 @@ int train_main(int argc, char** argv) {
   return run_processes(argv, [&](dist::Communicator& communicator) {
     const int status =
         train_with_display(*config, {argv, argv + argc}, communicator);
-    if (status == 0 && communicator.rank() == 0) write_page(config->value.train.out);
+    if (status == 0 && communicator.rank() == 0)
+      write_page(config->value.train.out);
     return status;
   });
 }

@@ -23,39 +23,54 @@ struct Known {
 
 // In the order of the page.
 constexpr Known kKnown[] = {
-    {"loss_de", "DE", "entropy within segments: lower is more evenly used units",
+    {"loss_de", "DE",
+     "entropy within segments: lower is more evenly used units",
      ChartPart::kLoss},
-    {"loss_oe", "OE", "entropy across segments: lower is more independent segments",
+    {"loss_oe", "OE",
+     "entropy across segments: lower is more independent segments",
      ChartPart::kLoss},
-    {"loss_ti", "TI", "invariance: 0 is two views of an image with the same code",
+    {"loss_ti", "TI",
+     "invariance: 0 is two views of an image with the same code",
      ChartPart::kLoss},
-    {"loss_invariance", "Invariance", "distance of the two views", ChartPart::kLoss},
-    {"loss_variance", "Variance", "hinge on the deviation of each unit", ChartPart::kLoss},
-    {"loss_covariance", "Covariance", "between different units", ChartPart::kLoss},
+    {"loss_invariance", "Invariance", "distance of the two views",
+     ChartPart::kLoss},
+    {"loss_variance", "Variance", "hinge on the deviation of each unit",
+     ChartPart::kLoss},
+    {"loss_covariance", "Covariance", "between different units",
+     ChartPart::kLoss},
     {"loss_on_diagonal", "On the diagonal", "correlation of a unit with itself",
      ChartPart::kLoss},
     {"loss_off_diagonal", "Off the diagonal", "correlation of different units",
      ChartPart::kLoss},
     {"usage_entropy", "Usage of units",
-     "1: all units of a segment are used equally, 0: one is; mean and least segment",
+     "1: all units of a segment are used equally, 0: one is; mean and least "
+     "segment",
      ChartPart::kHealth},
     {"agreement", "Agreement of views",
-     "chance that two views of an image draw the same unit", ChartPart::kHealth},
-    {"dead_units", "Dead units", "units that a batch hardly uses", ChartPart::kHealth},
-    {"redundancy", "Redundancy",
-     "how much of a segment another one tells: 0 is independent", ChartPart::kHealth},
-    {"spread", "Spread of embeddings", "0: all alike (collapse), 1: over all directions",
+     "chance that two views of an image draw the same unit",
      ChartPart::kHealth},
-    {"deviation", "Deviation of units", "0: all images alike (collapse)", ChartPart::kHealth},
-    {"still_units", "Still units", "units that do not vary over a batch", ChartPart::kHealth},
-    {"accuracy", "Accuracy of the training task", "share of the batch", ChartPart::kHealth},
+    {"dead_units", "Dead units", "units that a batch hardly uses",
+     ChartPart::kHealth},
+    {"redundancy", "Redundancy",
+     "how much of a segment another one tells: 0 is independent",
+     ChartPart::kHealth},
+    {"spread", "Spread of embeddings",
+     "0: all alike (collapse), 1: over all directions", ChartPart::kHealth},
+    {"deviation", "Deviation of units", "0: all images alike (collapse)",
+     ChartPart::kHealth},
+    {"still_units", "Still units", "units that do not vary over a batch",
+     ChartPart::kHealth},
+    {"accuracy", "Accuracy of the training task", "share of the batch",
+     ChartPart::kHealth},
     {"grad_norm", "Gradient norm", "", ChartPart::kHealth},
     {"lr", "Learning rate", "", ChartPart::kCourse},
     {"images_per_s", "Speed", "images a second", ChartPart::kCourse},
-    {"data_wait", "Waiting for images", "share of a step's time", ChartPart::kCourse},
+    {"data_wait", "Waiting for images", "share of a step's time",
+     ChartPart::kCourse},
     {"skipped_steps", "Skipped steps", "so far; loss or gradient not finite",
      ChartPart::kCourse},
-    {"bad_images", "Images that could not be read", "so far", ChartPart::kCourse},
+    {"bad_images", "Images that could not be read", "so far",
+     ChartPart::kCourse},
 };
 
 // A curve that is drawn into the chart of another.
@@ -66,30 +81,36 @@ struct Guest {
 
 // "" where it has a chart of its own.
 Guest guest(const std::string& key) {
-  if (key == "usage_entropy_min") return {"usage_entropy", "least segment", LineKind::kSecond};
+  if (key == "usage_entropy_min")
+    return {"usage_entropy", "least segment", LineKind::kSecond};
   if (key.starts_with("uniform_"))
     return {"loss_" + key.substr(8), "uniform codes", LineKind::kUniform};
-  if (key.starts_with("best_")) return {"loss_" + key.substr(5), "best", LineKind::kBest};
+  if (key.starts_with("best_"))
+    return {"loss_" + key.substr(5), "best", LineKind::kBest};
   if (key.ends_with("_floor") && key.size() > 6)
-    return {"loss_" + key.substr(0, key.size() - 6), "floor of a batch", LineKind::kFloor};
+    return {"loss_" + key.substr(0, key.size() - 6), "floor of a batch",
+            LineKind::kFloor};
   return {"", "", LineKind::kValue};
 }
 
 // Values that say nothing while they are 0.
 bool is_idle(const std::string& key, const Curve& curve) {
-  return (key == "skipped_steps" || key == "bad_images" || key == "dead_units" ||
-          key == "still_units") &&
+  return (key == "skipped_steps" || key == "bad_images" ||
+          key == "dead_units" || key == "still_units") &&
          curve.all.least == 0 && curve.all.greatest == 0;
 }
 
 ChartLine level_line(const std::vector<Place>& places, int run, LineKind kind,
                      std::string name, double value) {
-  return {.name = std::move(name), .kind = kind, .run = run,
-          .places = {places.front(), places.back()}, .mean = {value, value}};
+  return {.name = std::move(name),
+          .kind = kind,
+          .run = run,
+          .places = {places.front(), places.back()},
+          .mean = {value, value}};
 }
 
-// What a batch is compared with depends on its size, which of the last one of an
-// epoch is another: that of most.
+// What a batch is compared with depends on its size, which of the last one of
+// an epoch is another: that of most.
 double usual(const Curve& curve) {
   std::vector<double> values;
   for (const Bucket& b : curve.buckets)
@@ -120,17 +141,21 @@ Chart& chart_for(std::vector<Chart>& charts, const std::string& key) {
   if (key.starts_with("loss_")) chart.part = ChartPart::kLoss;
   for (const Known& known : kKnown)
     if (key == known.key)
-      chart.title = known.title, chart.caption = known.caption, chart.part = known.part;
+      chart.title = known.title, chart.caption = known.caption,
+      chart.part = known.part;
   charts.push_back(std::move(chart));
   return charts.back();
 }
 
 Chart loss_chart(const std::string& method) {
-  return {.key = method.empty() ? "loss" : "loss of " + method, .title = "Loss",
-          .caption = "what is minimised", .part = ChartPart::kLoss};
+  return {.key = method.empty() ? "loss" : "loss of " + method,
+          .title = "Loss",
+          .caption = "what is minimised",
+          .part = ChartPart::kLoss};
 }
 
-// The total of codes of a known nature, where the weights of the terms are known.
+// The total of codes of a known nature, where the weights of the terms are
+// known.
 std::optional<double> total_of(const RunSummary& run, const std::string& kind) {
   double sum = 0;
   for (const char* term : {"de", "oe", "ti"}) {
@@ -147,7 +172,8 @@ std::optional<double> total_of(const RunSummary& run, const std::string& kind) {
 void merge_references(Chart& chart, const std::vector<RunSummary>& runs) {
   const auto share = [&](ChartLine& line) {
     if (line.places.empty())
-      line.places = runs[static_cast<std::size_t>(line.run)].metrics.curves.places();
+      line.places =
+          runs[static_cast<std::size_t>(line.run)].metrics.curves.places();
     line.run = -1;
   };
   if (runs.size() == 1) {
@@ -155,7 +181,8 @@ void merge_references(Chart& chart, const std::vector<RunSummary>& runs) {
       if (line.kind >= LineKind::kUniform) share(line);
     return;
   }
-  for (const LineKind kind : {LineKind::kUniform, LineKind::kBest, LineKind::kFloor}) {
+  for (const LineKind kind :
+       {LineKind::kUniform, LineKind::kBest, LineKind::kFloor}) {
     std::vector<std::size_t> of_kind;
     for (std::size_t i = 0; i < chart.lines.size(); ++i)
       if (chart.lines[i].kind == kind) of_kind.push_back(i);
@@ -164,34 +191,44 @@ void merge_references(Chart& chart, const std::vector<RunSummary>& runs) {
     bool same = true;
     for (const std::size_t i : of_kind) {
       const ChartLine& line = chart.lines[i];
-      same = same && line.mean.size() == 2 && line.mean == chart.lines[of_kind[0]].mean;
-      if (same && line.places[1].step > chart.lines[longest].places[1].step) longest = i;
+      same = same && line.mean.size() == 2 &&
+             line.mean == chart.lines[of_kind[0]].mean;
+      if (same && line.places[1].step > chart.lines[longest].places[1].step)
+        longest = i;
     }
     if (!same) continue;
     share(chart.lines[longest]);
     for (auto i = of_kind.rbegin(); i != of_kind.rend(); ++i)
-      if (*i != longest) chart.lines.erase(chart.lines.begin() + static_cast<std::ptrdiff_t>(*i));
+      if (*i != longest)
+        chart.lines.erase(chart.lines.begin() +
+                          static_cast<std::ptrdiff_t>(*i));
   }
 }
 
 // Where a score was taken, on the axes of the run.
-Place place_of(const ScoreCurve::Point& point, const std::vector<Place>& places) {
-  const auto at = std::ranges::lower_bound(places, point.step, {}, &Place::step);
-  const double seconds = places.empty() ? 0
+Place place_of(const ScoreCurve::Point& point,
+               const std::vector<Place>& places) {
+  const auto at =
+      std::ranges::lower_bound(places, point.step, {}, &Place::step);
+  const double seconds = places.empty()       ? 0
                          : at == places.end() ? places.back().seconds
                                               : at->seconds;
   return {point.step, point.epoch, seconds};
 }
 
-void add_scores(std::vector<Chart>& charts, const std::vector<RunSummary>& runs) {
-  Chart chart{.key = "score", .title = "Scores during training",
-              .caption = "per cent of the test images", .part = ChartPart::kScores,
+void add_scores(std::vector<Chart>& charts,
+                const std::vector<RunSummary>& runs) {
+  Chart chart{.key = "score",
+              .title = "Scores during training",
+              .caption = "per cent of the test images",
+              .part = ChartPart::kScores,
               .lead = true};
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const auto places = runs[r].metrics.curves.places();
     for (std::size_t i = 0; i < runs[r].score_curves.size(); ++i) {
       const ScoreCurve& curve = runs[r].score_curves[i];
-      ChartLine line{.name = curve.name, .kind = i == 0 ? LineKind::kValue : LineKind::kSecond,
+      ChartLine line{.name = curve.name,
+                     .kind = i == 0 ? LineKind::kValue : LineKind::kSecond,
                      .run = static_cast<int>(r)};
       for (const auto& point : curve.points) {
         line.places.push_back(place_of(point, places));
@@ -228,7 +265,8 @@ std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
     const Curves& curves = runs[r].metrics.curves;
     const auto places = curves.places();
     const std::string method = runs[r].setting("method.name");
-    auto known = std::ranges::find(losses, method, &decltype(losses)::value_type::first);
+    auto known =
+        std::ranges::find(losses, method, &decltype(losses)::value_type::first);
     if (known == losses.end())
       known = losses.insert(losses.end(), {method, loss_chart(method)});
     Chart& loss = known->second;
@@ -237,25 +275,29 @@ std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
       Guest g = guest(curve.name);
       const bool own = g.host.empty() || !keys.contains(g.host);
       const int run = static_cast<int>(r);
-      ChartLine line = !own && g.kind >= LineKind::kUniform
-                           ? level_line(places, run, g.kind, g.name, usual(curve))
-                           : line_of(curve, curves, run);
+      ChartLine line =
+          !own && g.kind >= LineKind::kUniform
+              ? level_line(places, run, g.kind, g.name, usual(curve))
+              : line_of(curve, curves, run);
       line.kind = own ? LineKind::kValue : g.kind;
       line.name = own ? "" : g.name;
       const std::string key = own ? curve.name : g.host;
-      (key == "loss" ? loss : chart_for(charts, key)).lines.push_back(std::move(line));
+      (key == "loss" ? loss : chart_for(charts, key))
+          .lines.push_back(std::move(line));
     }
     for (const auto& [kind, name, word] :
          {std::tuple(LineKind::kUniform, "uniform codes", "uniform"),
           std::tuple(LineKind::kBest, "best", "best")})
       if (const auto total = total_of(runs[r], word); total && !places.empty())
-        loss.lines.push_back(level_line(places, static_cast<int>(r), kind, name, *total));
+        loss.lines.push_back(
+            level_line(places, static_cast<int>(r), kind, name, *total));
   }
   // Before their terms.
   for (auto& [method, chart] : losses | std::views::reverse) {
     chart.lead = losses.size() == 1;
     if (losses.size() > 1)
-      chart.title = method.empty() ? "Loss, method not known" : "Loss of " + method;
+      chart.title =
+          method.empty() ? "Loss, method not known" : "Loss of " + method;
     charts.insert(charts.begin(), std::move(chart));
   }
   add_scores(charts, runs);

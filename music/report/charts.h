@@ -16,7 +16,7 @@ enum class ChartPart { kLoss, kScores, kHealth, kCourse };  // of the page
 struct ChartLine {
   std::string name = {};  // "usage, least of the segments"
   LineKind kind = LineKind::kValue;
-  int run = -1;      // -1: the same for all
+  int run = -1;                    // -1: the same for all
   std::vector<Place> places = {};  // empty: those of the run
   // NaN where there is no value. low and high are empty where each point is one
   // value.

@@ -14,21 +14,21 @@
 namespace music {
 namespace {
 
-
 const char* word(LineKind kind) {
-  constexpr std::array<const char*, 5> kWords = {"value", "second", "uniform", "best",
-                                                 "floor"};
+  constexpr std::array<const char*, 5> kWords = {"value", "second", "uniform",
+                                                 "best", "floor"};
   return kWords[static_cast<std::size_t>(kind)];
 }
 
-void add_numbers(std::string& out, const char* key, const std::vector<double>& values,
-                 int digits = 6) {
+void add_numbers(std::string& out, const char* key,
+                 const std::vector<double>& values, int digits = 6) {
   fmt::format_to(std::back_inserter(out), ",\"{}\":[", key);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (i > 0) out += ',';
     if (std::isfinite(values[i]))
       fmt::format_to(std::back_inserter(out), "{:.{}g}", values[i], digits);
-    else out += "null";
+    else
+      out += "null";
   }
   out += ']';
 }
@@ -70,8 +70,8 @@ std::vector<double> ticks(const Range& range) {
   for (const double m : {5.0, 2.0, 1.0})
     if (m * power >= raw) step = m * power;
   std::vector<double> out;
-  for (double t = std::ceil(range.low / step) * step; t <= range.high + step / 1e6;
-       t += step)
+  for (double t = std::ceil(range.low / step) * step;
+       t <= range.high + step / 1e6; t += step)
     out.push_back(std::abs(t) < step / 1e6 ? 0 : t);
   return out;
 }
@@ -129,12 +129,14 @@ class Svg {
 
   void axes() {
     for (const double t : ticks(y_)) {
-      add("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text class=\"tick\" x=\"{}\" "
+      add("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text class=\"tick\" "
+          "x=\"{}\" "
           "y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>",
           kLeft, y(t), width_ - kRight, kLeft - 6, y(t) + 4, t);
     }
     for (const double t : ticks(x_))
-      add("<text class=\"tick\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.6g}</text>",
+      add("<text class=\"tick\" x=\"{:.1f}\" y=\"{}\" "
+          "text-anchor=\"middle\">{:.6g}</text>",
           x(t), height_ - 6, t);
   }
 
@@ -145,21 +147,23 @@ class Svg {
     for (std::size_t i = 0; i < p.x.size(); ++i) {
       const bool there = std::isfinite(p.mean[i]);
       if (there)
-        fmt::format_to(std::back_inserter(d), "{}{:.1f} {:.1f}", pen ? 'L' : 'M',
-                       x(p.x[i]), y(p.mean[i]));
+        fmt::format_to(std::back_inserter(d), "{}{:.1f} {:.1f}",
+                       pen ? 'L' : 'M', x(p.x[i]), y(p.mean[i]));
       pen = there;
     }
     add("<path class=\"line {}\" d=\"{}\"/>", classes, d);
   }
 
   void label(const std::string& text, double at) {
-    add("<text class=\"tick\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
+    add("<text class=\"tick\" x=\"{}\" y=\"{:.1f}\" "
+        "text-anchor=\"end\">{}</text>",
         width_ - kRight - 2, y(at) - 4, html_escape(text));
   }
 
   std::string done(const std::string& title) const {
-    return fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
-                       width_, height_, html_escape(title), out_);
+    return fmt::format(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
+        width_, height_, html_escape(title), out_);
   }
 
  private:
@@ -182,13 +186,16 @@ class Svg {
 
   template <typename... A>
   void add(fmt::format_string<A...> format, A&&... values) {
-    fmt::format_to(std::back_inserter(out_), format, std::forward<A>(values)...);
+    fmt::format_to(std::back_inserter(out_), format,
+                   std::forward<A>(values)...);
   }
   double x(double v) const {
-    return kLeft + (width_ - kLeft - kRight) * (v - x_.low) / (x_.high - x_.low);
+    return kLeft +
+           (width_ - kLeft - kRight) * (v - x_.low) / (x_.high - x_.low);
   }
   double y(double v) const {
-    return kTop + (height_ - kTop - kBottom) * (y_.high - v) / (y_.high - y_.low);
+    return kTop +
+           (height_ - kTop - kBottom) * (y_.high - v) / (y_.high - y_.low);
   }
 
   double width_, height_;
@@ -209,12 +216,13 @@ std::string charts_json(const std::vector<Chart>& charts,
   out += "],\n\"charts\":[";
   for (std::size_t c = 0; c < charts.size(); ++c) {
     const Chart& chart = charts[c];
-    out += fmt::format("{}\n{{\"key\":{},\"log\":{},\"lines\":[", c > 0 ? "," : "",
-                       quoted(chart.key), chart.suits_log());
+    out += fmt::format("{}\n{{\"key\":{},\"log\":{},\"lines\":[",
+                       c > 0 ? "," : "", quoted(chart.key), chart.suits_log());
     for (std::size_t i = 0; i < chart.lines.size(); ++i) {
       const ChartLine& line = chart.lines[i];
-      out += fmt::format("{}{{\"name\":{},\"kind\":\"{}\",\"run\":{}", i > 0 ? ",\n" : "\n",
-                         quoted(line.name), word(line.kind), line.run);
+      out += fmt::format("{}{{\"name\":{},\"kind\":\"{}\",\"run\":{}",
+                         i > 0 ? ",\n" : "\n", quoted(line.name),
+                         word(line.kind), line.run);
       if (!line.places.empty()) add_places(out, line.places);
       add_numbers(out, "mean", line.mean);
       if (!line.low.empty()) add_numbers(out, "low", line.low);
@@ -230,9 +238,10 @@ std::string chart_svg(const Chart& chart, const std::vector<RunSummary>& runs) {
   std::vector<Points> lines;
   Range x, y;
   for (const ChartLine& line : chart.lines) {
-    const auto& places = !line.places.empty() || line.run < 0
-                             ? line.places
-                             : runs[static_cast<std::size_t>(line.run)].metrics.curves.places();
+    const auto& places =
+        !line.places.empty() || line.run < 0
+            ? line.places
+            : runs[static_cast<std::size_t>(line.run)].metrics.curves.places();
     lines.push_back(points_of(line, places));
     const Points& p = lines.back();
     for (const double v : p.x) x.add(v);
@@ -247,8 +256,8 @@ std::string chart_svg(const Chart& chart, const std::vector<RunSummary>& runs) {
     const std::string color =
         line.run < 0 ? "shared" : fmt::format("series-{}", line.run % 8 + 1);
     svg.line(lines[i], fmt::format("{} {}", word(line.kind), color));
-    if (line.kind >= LineKind::kUniform && line.run < 0 && !lines[i].mean.empty() &&
-        std::isfinite(lines[i].mean.back()))
+    if (line.kind >= LineKind::kUniform && line.run < 0 &&
+        !lines[i].mean.empty() && std::isfinite(lines[i].mean.back()))
       svg.label(line.name, lines[i].mean.back());
   }
   return svg.done(chart.title);

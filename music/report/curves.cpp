@@ -74,8 +74,10 @@ void Curves::halve() {
     auto& b = curve.buckets;
     for (std::size_t i = 0; i < b.size(); ++i) {
       const Bucket bucket = b[i];
-      if (i % 2 == 0) b[i / 2] = bucket;
-      else b[i / 2].add(bucket);
+      if (i % 2 == 0)
+        b[i / 2] = bucket;
+      else
+        b[i / 2].add(bucket);
     }
     b.resize((b.size() + 1) / 2);
   }
@@ -83,7 +85,8 @@ void Curves::halve() {
 
 double Curves::steps_per_epoch() const {
   return last_epoch_ > 0 && epoch_begin_ > 0
-             ? static_cast<double>(epoch_begin_) / static_cast<double>(last_epoch_)
+             ? static_cast<double>(epoch_begin_) /
+                   static_cast<double>(last_epoch_)
              : 0;
 }
 

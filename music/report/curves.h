@@ -2,8 +2,9 @@
 // The numbers of a long run as curves of a few thousand points.
 //
 // Rows (steps of a run) are kept in buckets of equally many in a row. A bucket
-// keeps the least, the greatest and the mean of its finite values, so a spike of
-// one step stays to be seen whatever the length. All curves share the buckets.
+// keeps the least, the greatest and the mean of its finite values, so a spike
+// of one step stays to be seen whatever the length. All curves share the
+// buckets.
 
 #include <cstddef>
 #include <cstdint>

@@ -34,9 +34,9 @@ struct LeftOutLines {
   void tell(const std::filesystem::path& path, const char* what,
             std::vector<std::string>& problems) const {
     if (count > 0)
-      problems.push_back(fmt::format("{}: {} {}, the first is line {}: left out",
-                                     path.string(), counted(count, "line"), what,
-                                     first));
+      problems.push_back(
+          fmt::format("{}: {} {}, the first is line {}: left out",
+                      path.string(), counted(count, "line"), what, first));
   }
 };
 
@@ -48,8 +48,8 @@ RunMetrics read_metrics(const std::filesystem::path& path, std::size_t points,
   out.curves = Curves(points);
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    problems.push_back(fmt::format("{}: not there or not readable: no curves",
-                                   path.string()));
+    problems.push_back(
+        fmt::format("{}: not there or not readable: no curves", path.string()));
     return out;
   }
   LeftOutLines damaged, repeated;
@@ -72,11 +72,15 @@ RunMetrics read_metrics(const std::filesystem::path& path, std::size_t points,
     if (step == json.end() || !step->is_number_integer()) {
       const auto text = [&](const char* key) {
         const auto it = json.find(key);
-        return it != json.end() && it->is_string() ? it->get<std::string>() : "";
+        return it != json.end() && it->is_string() ? it->get<std::string>()
+                                                   : "";
       };
-      if (const std::string argv = text("argv"); !argv.empty()) out.command = argv;
-      else damaged.add(number);
-      if (const std::string music = text("music"); !music.empty()) out.version = music;
+      if (const std::string argv = text("argv"); !argv.empty())
+        out.command = argv;
+      else
+        damaged.add(number);
+      if (const std::string music = text("music"); !music.empty())
+        out.version = music;
       continue;
     }
     const auto at = step->get<std::int64_t>();

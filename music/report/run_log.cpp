@@ -27,8 +27,8 @@ LogLine split(std::string_view line) {
 
 bool is_course(std::string_view text) {
   constexpr std::array<std::string_view, 8> kBeginnings = {
-      "[run] goes on", "[run] extended", "[run] SIG", "[run] interrupted",
-      "[run] done", "[run] has had", "[knn] after", "[score] "};
+      "[run] goes on", "[run] extended", "[run] SIG",   "[run] interrupted",
+      "[run] done",    "[run] has had",  "[knn] after", "[score] "};
   return std::ranges::any_of(
       kBeginnings, [&](std::string_view b) { return text.starts_with(b); });
 }
@@ -36,18 +36,23 @@ bool is_course(std::string_view text) {
 // "[run] 1.03 M parameters; memory: ..." and the like, for the system table.
 bool add_fact(std::string_view text, RunSummary& run) {
   const auto set = [&](const char* fact, std::string_view value) {
-    const auto it = std::ranges::find(run.system, fact,
-                                      &std::pair<std::string, std::string>::first);
-    if (it != run.system.end()) it->second = value;
-    else run.system.emplace_back(fact, value);
+    const auto it = std::ranges::find(
+        run.system, fact, &std::pair<std::string, std::string>::first);
+    if (it != run.system.end())
+      it->second = value;
+    else
+      run.system.emplace_back(fact, value);
   };
   constexpr std::string_view kRun = "[run] ", kComputes = "[run] computes on ";
-  if (text.starts_with(kComputes)) set("computes on", text.substr(kComputes.size()));
-  else if (text.starts_with(kRun) && text.find("M parameters; memory") != text.npos)
+  if (text.starts_with(kComputes))
+    set("computes on", text.substr(kComputes.size()));
+  else if (text.starts_with(kRun) &&
+           text.find("M parameters; memory") != text.npos)
     set("model and memory", text.substr(kRun.size()));
   else if (text.starts_with(kRun) && text.find(" steps in all; ") != text.npos)
     set("data", text.substr(kRun.size()));
-  else return false;
+  else
+    return false;
   return true;
 }
 
@@ -57,8 +62,8 @@ void read_log(RunSummary& run, Problems& problems) {
   const auto file = run.path / "logs" / "rank-0000.log";
   std::ifstream in(file, std::ios::binary);
   if (!in) {
-    problems.push_back(fmt::format(
-        "{}: not there or not readable: no events", file.string()));
+    problems.push_back(
+        fmt::format("{}: not there or not readable: no events", file.string()));
     return;
   }
   constexpr std::size_t kMost = 200;  // the first and the last half of them
@@ -72,13 +77,16 @@ void read_log(RunSummary& run, Problems& problems) {
       event.kind = RunEvent::Kind::kHealth;
       const auto colon = l.text.find(": ");
       if (colon != l.text.npos) run.health = l.text.substr(colon + 2);
-    } else if (l.level == "warning" || l.level == "error" || l.level == "critical") {
+    } else if (l.level == "warning" || l.level == "error" ||
+               l.level == "critical") {
       event.kind = RunEvent::Kind::kWarning;
     } else if (!is_course(l.text)) {
       continue;
     }
-    if (run.events.size() < kMost / 2) run.events.push_back(std::move(event));
-    else late.push_back(std::move(event));
+    if (run.events.size() < kMost / 2)
+      run.events.push_back(std::move(event));
+    else
+      late.push_back(std::move(event));
     if (late.size() > kMost) {
       late.erase(late.begin(), late.begin() + kMost / 2);
       run.events_left_out += kMost / 2;

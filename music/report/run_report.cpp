@@ -23,9 +23,10 @@ namespace fs = std::filesystem;
 
 std::string navigation(const std::string& body) {
   constexpr std::pair<const char*, const char*> kSections[] = {
-      {"curves", "Curves"}, {"scores", "Scores"}, {"codes", "Codes"},
-      {"attributes", "Attributes"},
-      {"course", "Course"}, {"configuration", "Configuration"}, {"system", "System"}};
+      {"curves", "Curves"}, {"scores", "Scores"},
+      {"codes", "Codes"},   {"attributes", "Attributes"},
+      {"course", "Course"}, {"configuration", "Configuration"},
+      {"system", "System"}};
   std::string out = "<nav>";
   for (const auto& [id, title] : kSections)
     if (body.find(fmt::format(" id=\"{}\">", id)) != body.npos)
@@ -50,25 +51,30 @@ std::vector<fs::path> real_runs(const std::vector<fs::path>& paths,
   for (const fs::path& path : paths) {
     std::error_code failure;
     if (!fs::exists(path, failure))
-      problems.push_back(fmt::format("{}: not there or not readable", path.string()));
+      problems.push_back(
+          fmt::format("{}: not there or not readable", path.string()));
     else if (!fs::is_directory(path, failure))
       problems.push_back(fmt::format("{}: a file, expected the folder of a run",
                                      path.string()));
     else if (!looks_like_run(path))
       problems.push_back(fmt::format(
-          "{}: no run: expected metrics.jsonl, config.toml or eval in it", path.string()));
-    else runs.push_back(path);
+          "{}: no run: expected metrics.jsonl, config.toml or eval in it",
+          path.string()));
+    else
+      runs.push_back(path);
   }
   return runs;
 }
 
 }  // namespace
 
-std::string run_report(std::vector<fs::path> paths, const ReportOptions& options,
+std::string run_report(std::vector<fs::path> paths,
+                       const ReportOptions& options,
                        std::vector<std::string>& problems) {
   paths = real_runs(paths, problems);
   if (paths.empty()) {
-    const std::string first = problems.empty() ? "no folder is given" : problems.front();
+    const std::string first =
+        problems.empty() ? "no folder is given" : problems.front();
     throw error(ExitCode::kData, "[report] {}", first);
   }
   std::vector<std::string> labels;
@@ -81,8 +87,9 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
     runs.back().label = labels[i];
   }
   const auto charts = charts_of(runs);
-  const std::string title =
-      options.title.empty() ? fmt::format("{}", fmt::join(labels, ", ")) : options.title;
+  const std::string title = options.title.empty()
+                                ? fmt::format("{}", fmt::join(labels, ", "))
+                                : options.title;
   const std::string body =
       section("curves", "Curves", curves(charts, runs)) +
       section("scores", "Scores", score_tables(runs)) +
@@ -91,15 +98,18 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
       section("course", "Course of the run", course(runs)) +
       section("configuration", "Configuration", configuration(runs)) +
       section("system", "System and speed", system_table(runs));
-  HtmlPage page{.title = title + " – training report",
-                .body = "<header><h1>" + html_escape(title) + "</h1>\n" + navigation(body) +
-                        "</header>\n<main>" + overview(runs) +
-                        what_lacks(problems) + body +
-                        "</main>\n<footer><p class=\"note\">Written by music_report " +
-                        html_escape(build_info().describe()) +
-                        ". Nothing in this page is loaded from elsewhere.</p></footer>\n"};
-  page.styles = {std::string(embedded_dygraphs_css), std::string(embedded_charts_css)};
-  if (body.find("id=\"attributes\"") != body.npos) page.styles.emplace_back(attribute_styles());
+  HtmlPage page{
+      .title = title + " – training report",
+      .body =
+          "<header><h1>" + html_escape(title) + "</h1>\n" + navigation(body) +
+          "</header>\n<main>" + overview(runs) + what_lacks(problems) + body +
+          "</main>\n<footer><p class=\"note\">Written by music_report " +
+          html_escape(build_info().describe()) +
+          ". Nothing in this page is loaded from elsewhere.</p></footer>\n"};
+  page.styles = {std::string(embedded_dygraphs_css),
+                 std::string(embedded_charts_css)};
+  if (body.find("id=\"attributes\"") != body.npos)
+    page.styles.emplace_back(attribute_styles());
   if (!charts.empty()) {
     page.body += data_block("curve-data", charts_json(charts, runs));
     page.scripts = {"/*!\n" + std::string(embedded_dygraphs_licence) + "*/\n" +

@@ -1,6 +1,6 @@
 #pragma once
-// One HTML file about one run or several: curves, configuration, scores, health,
-// pictures of the codes, system. docs/report.md describes it.
+// One HTML file about one run or several: curves, configuration, scores,
+// health, pictures of the codes, system. docs/report.md describes it.
 
 #include <cstddef>
 #include <filesystem>
@@ -10,7 +10,7 @@
 namespace music {
 
 struct ReportOptions {
-  std::string title = {};         // "": the names of the runs
+  std::string title = {};             // "": the names of the runs
   std::filesystem::path folder = {};  // of the page: to link an atlas beside it
   std::size_t points = 2000;          // of a curve, at most
 };

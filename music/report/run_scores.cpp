@@ -20,8 +20,9 @@ std::string text_of(const Json& json, const char* key) {
   const auto it = json.find(key);
   if (it == json.end()) return "";
   return it->is_string() ? it->get<std::string>()
-         : it->is_null() ? ""
-                         : it->dump(-1, ' ', false, Json::error_handler_t::replace);
+         : it->is_null()
+             ? ""
+             : it->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::optional<double> number_of(const Json& json, const char* key) {
@@ -40,16 +41,18 @@ const Json& part(const Json& json, const char* key) {
 void describe_data(const Json& data, RunScores& out) {
   for (const auto& [role, what] : data.items()) {
     if (!what.is_object()) continue;
-    out.data += fmt::format("{}{} {} images", out.data.empty() ? "" : ", ",
-                            text_of(what, "used").empty() ? text_of(what, "images")
-                                                          : text_of(what, "used"),
-                            role);
+    out.data +=
+        fmt::format("{}{} {} images", out.data.empty() ? "" : ", ",
+                    text_of(what, "used").empty() ? text_of(what, "images")
+                                                  : text_of(what, "used"),
+                    role);
     out.fingerprint += text_of(what, "fingerprint") + " ";
   }
 }
 
 // What is wrong with it; "": nothing.
-std::string add_record(const Json& json, const std::string& name, RunSummary& run) {
+std::string add_record(const Json& json, const std::string& name,
+                       RunSummary& run) {
   if (!json.is_object()) return "no JSON object";
   if (!json.contains("record")) return "no \"record\", expected 1";
   if (json["record"] != 1)
@@ -67,14 +70,16 @@ std::string add_record(const Json& json, const std::string& name, RunSummary& ru
     if (!row.is_object()) continue;
     const auto value = number_of(row, "value");
     out.scores.push_back({text_of(row, "name"), text_of(row, "unit"),
-                          value.value_or(std::nan("")), number_of(row, "deviation"),
-                          number_of(row, "chance"),
+                          value.value_or(std::nan("")),
+                          number_of(row, "deviation"), number_of(row, "chance"),
                           number_of(row, "random_initialisation")});
   }
-  if (const auto notes = json.find("notes"); notes != json.end() && notes->is_array())
+  if (const auto notes = json.find("notes");
+      notes != json.end() && notes->is_array())
     for (const Json& note : *notes)
       if (note.is_string()) out.notes.push_back(note.get<std::string>());
-  if (const auto seeds = json.find("seeds"); seeds != json.end() && seeds->is_array())
+  if (const auto seeds = json.find("seeds");
+      seeds != json.end() && seeds->is_array())
     out.seeds = seeds->size();
   out.compute = text_of(json, "compute");
   out.seconds = number_of(json, "seconds").value_or(0);
@@ -103,7 +108,8 @@ void read_curves(RunSummary& run, const fs::path& file, Problems& problems) {
     }
     const double step = number_of(json, "step").value_or(0);
     const double epoch = number_of(json, "epoch").value_or(0);
-    const auto add = [&](const std::string& name, const Json& from, const char* key) {
+    const auto add = [&](const std::string& name, const Json& from,
+                         const char* key) {
       if (const auto value = number_of(from, key))
         curve(run, name).points.push_back({step, epoch, *value});
     };
@@ -112,15 +118,19 @@ void read_curves(RunSummary& run, const fs::path& file, Problems& problems) {
         add(key.substr(3) + "-NN top-1", json, key.c_str());
     for (const char* which : {"test", "holdout"})
       if (json.contains(which) && json[which].is_object() &&
-          json[which].contains("classifiers") && json[which]["classifiers"].is_array())
+          json[which].contains("classifiers") &&
+          json[which]["classifiers"].is_array())
         for (const Json& c : json[which]["classifiers"])
           if (c.is_object() && run.score_curves.size() < 40)
             add(fmt::format("{} top-1{}", which,
-                            text_of(c, "name").empty() ? "" : ", " + text_of(c, "name")),
+                            text_of(c, "name").empty()
+                                ? ""
+                                : ", " + text_of(c, "name")),
                 c, "top1");
   }
   if (damaged > 0)
-    problems.push_back(fmt::format("{}: {} no JSON object: left out", file.string(),
+    problems.push_back(fmt::format("{}: {} no JSON object: left out",
+                                   file.string(),
                                    counted(damaged, "line is", "lines are")));
 }
 

@@ -26,17 +26,20 @@ std::string_view trim(std::string_view text) {
 std::size_t comment(std::string_view text) {
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (quoted && text[i] == '\\') ++i;
-    else if (text[i] == '"') quoted = !quoted;
-    else if (text[i] == '#' && !quoted) return i;
+    if (quoted && text[i] == '\\')
+      ++i;
+    else if (text[i] == '"')
+      quoted = !quoted;
+    else if (text[i] == '#' && !quoted)
+      return i;
   }
   return text.npos;
 }
 
 bool is_key(std::string_view text) {
-  return !text.empty() &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-."
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == text.npos;
+  return !text.empty() && text.find_first_not_of(
+                              "abcdefghijklmnopqrstuvwxyz0123456789_-."
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == text.npos;
 }
 
 // Of the newest checkpoint: "optim.base_lr=0.6" a line.
@@ -66,10 +69,10 @@ void flatten(const Json& json, const std::string& name,
     for (const auto& [key, value] : json.items())
       flatten(value, name.empty() ? key : name + "." + key, out);
   } else if (name != "argv") {  // the command stands in metrics.jsonl
-    out.emplace_back(name, json.is_string()
-                               ? json.get<std::string>()
-                               : json.dump(-1, ' ', false,
-                                           Json::error_handler_t::replace));
+    out.emplace_back(
+        name, json.is_string()
+                  ? json.get<std::string>()
+                  : json.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 }
 
@@ -94,15 +97,17 @@ std::vector<RunSetting> parse_settings(std::string_view text, int& damaged,
     }
     const auto equals = line.find('=');
     const std::string_view key = trim(line.substr(0, equals));
-    const std::string_view value =
-        equals == line.npos ? std::string_view() : trim(line.substr(equals + 1));
+    const std::string_view value = equals == line.npos
+                                       ? std::string_view()
+                                       : trim(line.substr(equals + 1));
     if (!is_key(key) || value.empty()) {
       if (damaged++ == 0) first = number;
       continue;
     }
-    out.push_back({section.empty() ? std::string(key) : section + "." + std::string(key),
-                   std::string(value),
-                   hash == whole.npos ? "" : std::string(trim(whole.substr(hash + 1)))});
+    out.push_back(
+        {section.empty() ? std::string(key) : section + "." + std::string(key),
+         std::string(value),
+         hash == whole.npos ? "" : std::string(trim(whole.substr(hash + 1)))});
   }
   return out;
 }
@@ -116,18 +121,20 @@ void read_settings(RunSummary& run, Problems& problems) {
   const bool empty = run.settings.empty();
   if (empty) run.settings = settings_of_checkpoint(run.path);
   const char* instead = !empty ? "the line is left out"
-                        : run.settings.empty() ? "no configuration"
-                                               : "what the newest checkpoint says";
+                        : run.settings.empty()
+                            ? "no configuration"
+                            : "what the newest checkpoint says";
   if (!in.is_open())
     problems.push_back(fmt::format("{}: not there or not readable: {}",
                                    file.string(), instead));
   else if (damaged > 0)
-    problems.push_back(fmt::format("{}:{}: expected key = value{}: {}", file.string(),
-                                   first,
-                                   damaged > 1 ? fmt::format(", and so {}",
-                                                     counted(damaged - 1, "line more", "lines more"))
-                                               : "",
-                                   instead));
+    problems.push_back(fmt::format(
+        "{}:{}: expected key = value{}: {}", file.string(), first,
+        damaged > 1
+            ? fmt::format(", and so {}",
+                          counted(damaged - 1, "line more", "lines more"))
+            : "",
+        instead));
   else if (empty)
     problems.push_back(fmt::format("{}: empty: {}", file.string(), instead));
 }
@@ -136,11 +143,12 @@ void read_environment(RunSummary& run, Problems& problems) {
   const fs::path file = run.path / "env.json";
   std::ifstream in(file, std::ios::binary);
   const Json json = Json::parse(in, nullptr, false);
-  if (json.is_object()) flatten(json, "", run.system);
+  if (json.is_object())
+    flatten(json, "", run.system);
   else
-    problems.push_back(fmt::format("{}: {}: nothing about the system", file.string(),
-                                   in.is_open() ? "no JSON object"
-                                                : "not there or not readable"));
+    problems.push_back(fmt::format(
+        "{}: {}: nothing about the system", file.string(),
+        in.is_open() ? "no JSON object" : "not there or not readable"));
 }
 
 }  // namespace music

@@ -25,10 +25,12 @@ void read_quarantine_file(RunSummary& run) {
     const Json json = Json::parse(line, nullptr, false);
     if (!json.is_object() || !json.contains("sample")) continue;
     const auto text = [&](const char* key) {
-      return json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
-                                                         : std::string();
+      return json.contains(key) && json[key].is_string()
+                 ? json[key].get<std::string>()
+                 : std::string();
     };
-    if (run.quarantined++ < kShown) run.quarantine.emplace_back(text("name"), text("reason"));
+    if (run.quarantined++ < kShown)
+      run.quarantine.emplace_back(text("name"), text("reason"));
   }
 }
 
@@ -52,8 +54,8 @@ void read_checkpoint(RunSummary& run, Problems& problems) {
     const auto word = rest.substr(0, rest.find(' '));
     rest.remove_prefix(std::min(rest.size(), word.size() + 1));
     if (const auto at = word.find('@'); at != word.npos)
-      run.extended.push_back(fmt::format("{} epochs until step {}", word.substr(0, at),
-                                         word.substr(at + 1)));
+      run.extended.push_back(fmt::format(
+          "{} epochs until step {}", word.substr(0, at), word.substr(at + 1)));
   }
 }
 
@@ -69,7 +71,8 @@ std::string tail(const fs::path& path, std::size_t parts) {
   for (const auto& part : path)
     if (!part.empty() && part != "/") names.push_back(part.string());
   std::string out;
-  for (std::size_t i = names.size() - std::min(parts, names.size()); i < names.size(); ++i)
+  for (std::size_t i = names.size() - std::min(parts, names.size());
+       i < names.size(); ++i)
     out += (out.empty() ? "" : "/") + names[i];
   return out.empty() ? path.string() : out;
 }
@@ -80,20 +83,25 @@ std::string RunSummary::setting(const std::string& key) const {
   const auto it = std::ranges::find(settings, key, &RunSetting::key);
   if (it == settings.end()) return "";
   const std::string& v = it->value;
-  return v.size() >= 2 && v.front() == '"' && v.back() == '"' ? v.substr(1, v.size() - 2)
-                                                              : v;
+  return v.size() >= 2 && v.front() == '"' && v.back() == '"'
+             ? v.substr(1, v.size() - 2)
+             : v;
 }
 
 bool looks_like_run(const fs::path& path) {
   std::error_code failure;
   return std::ranges::any_of(
-      std::initializer_list<const char*>{"metrics.jsonl", "config.toml", "env.json",
-                                         "ckpt", "eval", "encoder.safetensors"},
+      std::initializer_list<const char*>{"metrics.jsonl", "config.toml",
+                                         "env.json", "ckpt", "eval",
+                                         "encoder.safetensors"},
       [&](const char* name) { return fs::exists(path / name, failure); });
 }
 
-RunSummary read_run(const fs::path& path, std::size_t points, Problems& problems) {
-  RunSummary run{.path = path, .metrics = read_metrics(path / "metrics.jsonl", points, problems)};
+RunSummary read_run(const fs::path& path, std::size_t points,
+                    Problems& problems) {
+  RunSummary run{
+      .path = path,
+      .metrics = read_metrics(path / "metrics.jsonl", points, problems)};
   std::error_code failure;
   const auto written = fs::last_write_time(path / "metrics.jsonl", failure);
   if (!failure) run.written = written;
@@ -105,7 +113,8 @@ RunSummary read_run(const fs::path& path, std::size_t points, Problems& problems
   read_quarantine_file(run);
   run.has_encoder = fs::exists(path / "encoder.safetensors", failure);
   if (!run.has_encoder)
-    problems.push_back(fmt::format("{}: no encoder.safetensors", path.string()));
+    problems.push_back(
+        fmt::format("{}: no encoder.safetensors", path.string()));
   run.epochs = integer(run.setting("train.epochs"));
   run.total_steps = static_cast<std::int64_t>(std::llround(
       static_cast<double>(run.epochs) * run.metrics.curves.steps_per_epoch()));
@@ -119,7 +128,8 @@ void label_runs(std::vector<fs::path>& runs, std::vector<std::string>& labels,
     std::error_code failure;
     fs::path full = fs::weakly_canonical(fs::absolute(run, failure), failure);
     if (std::ranges::find(whole, full) != whole.end()) {
-      problems.push_back(fmt::format("{}: given twice, shown once", run.string()));
+      problems.push_back(
+          fmt::format("{}: given twice, shown once", run.string()));
       continue;
     }
     kept.push_back(run);
@@ -131,7 +141,8 @@ void label_runs(std::vector<fs::path>& runs, std::vector<std::string>& labels,
     std::size_t parts = 1;
     const auto shared = [&] {
       for (std::size_t j = 0; j < whole.size(); ++j)
-        if (j != i && tail(whole[j], parts) == tail(whole[i], parts)) return true;
+        if (j != i && tail(whole[j], parts) == tail(whole[i], parts))
+          return true;
       return false;
     };
     while (parts < 64 && shared()) ++parts;

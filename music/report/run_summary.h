@@ -57,15 +57,17 @@ struct RunSummary {
   std::vector<std::pair<std::string, std::string>> system = {};  // fact, value
   std::vector<RunScores> scores = {};
   std::vector<ScoreCurve> score_curves = {};
-  std::vector<RunEvent> events = {};   // at most some hundred
+  std::vector<RunEvent> events = {};  // at most some hundred
   std::int64_t events_left_out = 0;
-  std::vector<std::pair<std::string, std::string>> quarantine = {};  // name, reason
+  std::vector<std::pair<std::string, std::string>> quarantine =
+      {};  // name, reason
   std::int64_t quarantined = 0;
   std::vector<std::string> extended = {};  // "4 epochs until step 24"
-  std::string health = {};        // the last verdict, "" where none is known
+  std::string health = {};  // the last verdict, "" where none is known
   bool has_encoder = false;
   std::int64_t epochs = 0, total_steps = 0;  // that it is to have; 0: not known
-  std::optional<std::filesystem::file_time_type> written = {};  // of metrics.jsonl
+  std::optional<std::filesystem::file_time_type> written =
+      {};  // of metrics.jsonl
 
   // Of a setting; "" where it is not known, strings without quotes.
   std::string setting(const std::string& key) const;
@@ -76,10 +78,10 @@ bool looks_like_run(const std::filesystem::path& path);
 
 // problems: one line each about what is missing, damaged or of another version.
 RunSummary read_run(const std::filesystem::path& path, std::size_t points,
-                   std::vector<std::string>& problems);
+                    std::vector<std::string>& problems);
 
-// Names that tell the runs apart: the folder's, with as many of those above it as
-// it takes. Runs given twice are taken out, with a line in problems.
+// Names that tell the runs apart: the folder's, with as many of those above it
+// as it takes. Runs given twice are taken out, with a line in problems.
 void label_runs(std::vector<std::filesystem::path>& runs,
                 std::vector<std::string>& labels,
                 std::vector<std::string>& problems);

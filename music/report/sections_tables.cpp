@@ -41,18 +41,22 @@ std::vector<std::vector<ScoreRow>> comparable(const Runs& runs) {
                first.fingerprint == record.fingerprint;
       };
       const auto group = std::ranges::find_if(groups, same);
-      if (group != groups.end()) group->push_back({&run, &record});
-      else groups.push_back({{&run, &record}});
+      if (group != groups.end())
+        group->push_back({&run, &record});
+      else
+        groups.push_back({{&run, &record}});
     }
-  std::ranges::stable_sort(groups, {}, [](const auto& g) { return g.front().record->protocol; });
+  std::ranges::stable_sort(
+      groups, {}, [](const auto& g) { return g.front().record->protocol; });
   return groups;
 }
 
 std::string score_group(const std::vector<ScoreRow>& group, bool several) {
   const RunScores& first = *group.front().record;
   const bool deviates = std::ranges::any_of(group, [](const ScoreRow& row) {
-    return std::ranges::any_of(row.record->scores,
-                               [](const ScoreLine& s) { return s.deviation.has_value(); });
+    return std::ranges::any_of(row.record->scores, [](const ScoreLine& s) {
+      return s.deviation.has_value();
+    });
   });
   std::vector<Cell> head = {HtmlTable::text("score")};
   if (several) head.push_back(HtmlTable::text("run"));
@@ -64,7 +68,8 @@ std::string score_group(const std::vector<ScoreRow>& group, bool several) {
   std::vector<std::string> names;
   for (const ScoreRow& row : group)
     for (const ScoreLine& s : row.record->scores)
-      if (std::ranges::find(names, s.name) == names.end()) names.push_back(s.name);
+      if (std::ranges::find(names, s.name) == names.end())
+        names.push_back(s.name);
   for (const std::string& name : names)
     for (const ScoreRow& row : group)
       for (const ScoreLine& s : row.record->scores) {
@@ -77,22 +82,24 @@ std::string score_group(const std::vector<ScoreRow>& group, bool several) {
         cells.push_back(optional_number(s.random_initialisation));
         table.row(std::move(cells));
       }
-  std::string out = "<h3>" + html_escape(first.protocol) + "</h3>\n" +
-                    table.html(fmt::format("protocol {} {}; {}{}", first.protocol, first.hash,
-                                           first.data,
-                                           first.seeds > 1 ? fmt::format("; {} seeds", first.seeds)
-                                                           : ""));
+  std::string out =
+      "<h3>" + html_escape(first.protocol) + "</h3>\n" +
+      table.html(fmt::format(
+          "protocol {} {}; {}{}", first.protocol, first.hash, first.data,
+          first.seeds > 1 ? fmt::format("; {} seeds", first.seeds) : ""));
   std::set<std::string> told;
   for (const ScoreRow& row : group)
     for (const std::string& note : row.record->notes)
-      if (told.insert(note).second) out += "<p class=\"note\">" + html_escape(note) + "</p>\n";
+      if (told.insert(note).second)
+        out += "<p class=\"note\">" + html_escape(note) + "</p>\n";
   out += "<details><summary>settings of the protocol</summary><p><code>" +
          html_escape(first.settings) + "</code></p>";
   for (const ScoreRow& row : group)
     out += fmt::format("<p class=\"note\">{}: {} {}, {}, {:.0f} s</p>",
-                       html_escape(row.run->label), html_escape(row.record->program),
-                       html_escape(row.record->version), html_escape(row.record->compute),
-                       row.record->seconds);
+                       html_escape(row.run->label),
+                       html_escape(row.record->program),
+                       html_escape(row.record->version),
+                       html_escape(row.record->compute), row.record->seconds);
   return out + "</details>\n";
 }
 
@@ -152,10 +159,14 @@ std::string score_tables(const Runs& runs) {
   for (const auto& group : groups) out += score_group(group, runs.size() > 1);
   std::map<std::string, int> protocols;
   for (const auto& group : groups) ++protocols[group.front().record->protocol];
-  const bool unlike = std::ranges::any_of(protocols, [](const auto& p) { return p.second > 1; });
+  const bool unlike = std::ranges::any_of(
+      protocols, [](const auto& p) { return p.second > 1; });
   if (unlike)
-    out = "<p class=\"warning\">Tables of one protocol that stand apart differ in its "
-          "settings or in the images: their numbers do not compare.</p>\n" + out;
+    out =
+        "<p class=\"warning\">Tables of one protocol that stand apart differ "
+        "in its "
+        "settings or in the images: their numbers do not compare.</p>\n" +
+        out;
   return out;
 }
 
@@ -208,7 +219,8 @@ std::string system_table(const Runs& runs) {
       if (std::ranges::find(facts, fact) == facts.end()) facts.push_back(fact);
   for (const std::string& fact : facts)
     row(fact.c_str(), [&](const RunSummary& r) {
-      const auto it = std::ranges::find(r.system, fact, &std::pair<std::string, std::string>::first);
+      const auto it = std::ranges::find(
+          r.system, fact, &std::pair<std::string, std::string>::first);
       return it == r.system.end() ? std::string() : it->second;
     });
   return table.empty() ? "" : table.html();

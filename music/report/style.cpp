@@ -47,7 +47,7 @@ th.number, td.number { text-align: right; white-space: nowrap; font-variant-nume
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 .pixels { image-rendering: pixelated; }
-.pictures { display: grid; gap: 1rem; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.pictures { display: grid; grid-auto-flow: dense; gap: 1rem; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .pictures figure { margin: 0; }
 .pictures .wide { grid-column: 1 / -1; }
 .pictures img { display: block; width: 100%; }

@@ -11,7 +11,9 @@ namespace music {
 namespace {
 
 Verdict::Level level_of(std::string_view health) {
-  const auto begins = [&](std::string_view word) { return health.starts_with(word); };
+  const auto begins = [&](std::string_view word) {
+    return health.starts_with(word);
+  };
   if (health.empty()) return Verdict::Level::kUnknown;
   if (begins("healthy")) return Verdict::Level::kGood;
   if (begins("collapsed") || begins("diverged")) return Verdict::Level::kBad;
@@ -26,13 +28,15 @@ std::string state_of(const RunSummary& run) {
                            : "no step is recorded";
   const std::int64_t total = run.total_steps;
   if (run.has_encoder && steps >= total)
-    return fmt::format("finished: {}, {}",
-                       counted(run.epochs > 0 ? run.epochs : c.last_epoch() + 1, "epoch"),
-                       counted(steps, "step"));
-  std::string out = total > 0 ? fmt::format("at step {} of {} ({:.0f} %)", steps, total,
-                                            100.0 * static_cast<double>(steps) /
-                                                static_cast<double>(total))
-                              : fmt::format("at step {}", steps);
+    return fmt::format(
+        "finished: {}, {}",
+        counted(run.epochs > 0 ? run.epochs : c.last_epoch() + 1, "epoch"),
+        counted(steps, "step"));
+  std::string out =
+      total > 0 ? fmt::format("at step {} of {} ({:.0f} %)", steps, total,
+                              100.0 * static_cast<double>(steps) /
+                                  static_cast<double>(total))
+                : fmt::format("at step {}", steps);
   return out + (run.has_encoder ? ", with the encoder of fewer epochs"
                                 : ": stopped, or still running");
 }
@@ -59,12 +63,15 @@ Verdict judge(const RunSummary& run) {
   v.level = level_of(v.health);
   if (v.health.empty()) v.health = "no verdict: the log has none";
   if (loss && loss->missing > 0)
-    v.remarks.push_back(counted(loss->missing, "step") + " without a finite loss");
+    v.remarks.push_back(counted(loss->missing, "step") +
+                        " without a finite loss");
   if (const double n = last(run, "skipped_steps"); n > 0)
     v.remarks.push_back(counted(std::llround(n), "step") + " skipped");
   if (run.quarantined > 0)
-    v.remarks.push_back(counted(run.quarantined, "image") + " could not be read");
-  for (const std::string& e : run.extended) v.remarks.push_back("extended: it was to have " + e);
+    v.remarks.push_back(counted(run.quarantined, "image") +
+                        " could not be read");
+  for (const std::string& e : run.extended)
+    v.remarks.push_back("extended: it was to have " + e);
   return v;
 }
 
