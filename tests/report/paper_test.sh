@@ -87,6 +87,10 @@ cmp -s "$work/table" "$work/again" || fail "a second call says something else"
 "${tiny[@]}" 9 --rows ds-80 --json >"$work/json" 2>"$work/log" || fail "table 9"
 [[ ! -s $work/log ]] || fail "a shared row ran: $(cat "$work/log")"
 said "$work/json" '"label": "D_S 80"'
+# Files have the rows of all calls.
+"${tiny[@]}" 8 --rows de-oe >/dev/null || fail "one row"
+said "$out/table08.md" '^\| DE\+OE\+TI \| top-1 '
+said "$out/paper.html" 'href="#table09"'
 # Time and memory are of the run.
 "${tiny[@]}" 6 --rows depth-2 >"$work/table" 2>"$work/log" || fail "table 6"
 said "$work/table" 'hours / 100 epochs +8\.5 +[0-9.e-]+ measured'
