@@ -4,8 +4,9 @@
 #   --epochs N   passes over the images (default: as many as this machine does in
 #                four minutes by the speed of its first steps, 10 to 40)
 # Installs what is missing, builds, makes images, trains without labels and
-# scores the encoder by its nearest neighbours. Run it again and it starts a new
-# run, or goes on with one that was interrupted; build and images are re-used.
+# scores the encoder by its nearest neighbours; the last line names a report to
+# look at. Run it again and it starts a new run, or goes on with one that was
+# interrupted; build and images are re-used.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -39,18 +40,19 @@ done
 step() { printf '\n== %s [%dm%02ds]\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 trap 'echo; echo "demo: stopped; run it again to go on" >&2; exit 130' INT
 
-step "1/5 packages"
+step "1/6 packages"
 tools/setup.sh
 echo "all there"
 
-step "2/5 build"
+step "2/6 build"
 bin=build/cpu
 mkdir -p build
 cmake --preset cpu >build/configure.log || { cat build/configure.log; exit 1; }
 cmake --build --preset cpu --parallel "$(nproc)" \
-  --target music_attributes music_train music_knn
+  --target music_attributes music_train music_knn music_figures music_atlas \
+  music_report
 
-step "3/5 images"
+step "3/6 images"
 data=$out/data
 if [[ -f $data/attributes.csv ]]; then
   echo "$data is there already"
@@ -59,7 +61,7 @@ else
   "$bin/music_attributes" --out "$data" --label colour
 fi
 
-step "4/5 training without labels"
+step "4/6 training without labels"
 number=1
 while [[ -f $out/run-$number/encoder.safetensors ]]; do ((++number)); done
 run=$out/run-$number
@@ -83,6 +85,15 @@ fi
 [[ -d $run/ckpt ]] || echo "new run: $run"
 "$bin/music_train" --preset demo --data "$data" --out "$run" --epochs "$epochs"
 
-step "5/5 nearest neighbours"
+step "5/6 nearest neighbours"
 "$bin/music_knn" "$run" --train "$data/train" --test "$data/test"
-step "done: $run"
+
+step "6/6 pictures and report"
+"$bin/music_figures" "$run" "$data" --split test --progress none >/dev/null
+"$bin/music_atlas" "$run" "$data" --split test --attributes "$data/attributes.csv" \
+  --progress none >/dev/null
+"$bin/music_report" "$run" >/dev/null
+echo "$run/atlas/index.html shows the images by their codes"
+
+step "done"
+echo "open $run/report.html in a browser"

@@ -11,9 +11,7 @@
 #include "dist/stacks.h"
 #include "engine/core/counted.h"
 #include "engine/core/log.h"
-#include "engine/io/state_dict.h"
-#include "music/model/head_file.h"
-#include "tools/encoder_cli.h"
+#include "tools/code_source.h"
 #include "tools/feature_files.h"
 #include "tools/progress.h"
 #include "tools/score_record.h"
@@ -26,8 +24,8 @@ namespace fs = std::filesystem;
 struct Options {
   EncoderOptions encoder;
   std::string data, out, split = "train", kind = "pooled", view = "crop";
-  std::string projector, progress = "auto", bad_images = "skip";
-  std::vector<std::int64_t> segments;
+  std::string progress = "auto", bad_images = "skip";
+  HeadOptions head;
   std::int64_t limit = 0;
   int batch = 64;
   std::uint64_t seed = 0;
@@ -49,11 +47,7 @@ void add_options(CLI::App& app, Options& o) {
                  "2 x 2 means, 4 times as wide; embedding: the projector's output; "
                  "codes: the largest unit of each of its segments")
       ->check(CLI::IsMember({"pooled", "res5", "embedding", "codes"}));
-  app.add_option("--projector", o.projector,
-                 "of embedding and codes (default: the run's projector.safetensors)");
-  app.add_option("--segments", o.segments,
-                 "units of a segment, or of each (default: the run's)")
-      ->delimiter(',')->check(CLI::Range(1, 65536));
+  o.head.add_to(app);
   app.add_option("--view", o.view,
                  "crop: the image's centre (default); squash: all of it, its aspect "
                  "lost")->check(CLI::IsMember({"crop", "squash"}));
@@ -72,30 +66,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--progress", o.progress, "auto, bar, plain or none")
       ->check(CLI::IsMember({"auto", "bar", "plain", "none"}));
   app.add_flag("--json", o.json, "print one JSON object");
-}
-
-// The segments of codes: as asked for, else as the run was trained.
-Segments segments_of(const Options& o, std::int64_t units) {
-  if (o.segments.size() == 1) return Segments::equal(units, o.segments[0]);
-  if (!o.segments.empty()) {
-    Segments segments = Segments::uneven(o.segments);
-    if (segments.units() != units)
-      throw error(ExitCode::kUsage,
-                  "[features] --segments add up to {}, expected the projector's {} "
-                  "units", segments.units(), units);
-    return segments;
-  }
-  const fs::path config = fs::path(o.encoder.encoder) / "config.toml";
-  if (!o.encoder.is_run() || !fs::exists(config))
-    throw error(ExitCode::kUsage,
-                "[features] codes of {}, which is no run: expected --segments",
-                o.encoder.encoder);
-  const Config run = resolve({{config.string()}, {}, {}}).value;
-  if (run.method.name != Music::kName)
-    throw error(ExitCode::kUsage,
-                "[features] {} was trained by {}, whose embeddings have no segments: "
-                "expected --segments", o.encoder.encoder, run.method.name);
-  return make_segments(run.method.of<Music>(), units);
 }
 
 struct Opened {
@@ -123,34 +93,25 @@ Opened open(const Options& o, dist::Communicator& world) {
           {"interpolation", "bilinear"}, {"pillow", spec.eval.pillow},
           {"compute", describe(encoder.compute)}};
   if (o.needs_head()) {
-    if (o.projector.empty() && !o.encoder.is_run())
-      throw error(ExitCode::kUsage,
-                  "[features] {} of {}, which is no run: expected --projector",
-                  o.kind == "codes" ? "codes" : "embeddings", o.encoder.encoder);
-    const fs::path path = o.projector.empty()
-                              ? fs::path(o.encoder.encoder) / "projector.safetensors"
-                              : fs::path(o.projector);
-    FileDigest digest;
-    const SafetensorsFile file = SafetensorsFile::open(path, &digest);
-    const HeadSpec head =
-        read_head_spec(file, path.string(), encoder.info.encoder.features());
-    opened.model = encoder.random_model(0, head);
-    HostParameters parameters(opened.model->parameters());
-    import_state(*parameters, Model::kHead, file, path.string());
-    parameters.write_back();
-    info["projector"] = {{"path", path.string()}, {"hash", digest.xxh3_128}};
+    OpenedHead head = open_head(o.head, o.encoder, encoder,
+                                o.kind == "codes" ? "codes" : "embeddings");
+    opened.model = std::move(head.model);
+    info["projector"] = {{"path", head.path.string()}, {"hash", head.hash}};
   } else {
-    if (!o.projector.empty() || !o.segments.empty())
+    if (!o.head.projector.empty() || !o.head.segments.empty())
       throw error(ExitCode::kUsage,
                   "[features] --projector and --segments with --kind {}, expected "
                   "embedding or codes", o.kind);
     opened.model = encoder.random_model(0);
+    encoder.load_into(*opened.model);
   }
-  encoder.load_into(*opened.model);
   opened.files.width = feature_width(*opened.model, spec.kind);
   if (o.pixels) opened.files.pixels = spec.eval.size;
   if (o.kind == "codes") {
-    const Segments segments = segments_of(o, opened.files.width);
+    const auto run =
+        o.head.segments.empty() ? run_config(o.encoder) : std::nullopt;
+    const Segments segments =
+        code_rule(o.head, o.encoder, run, opened.files.width).segments;
     std::vector<std::int64_t> sizes;
     for (std::int64_t s = 0; s < segments.count(); ++s)
       sizes.push_back(segments.size(s));

@@ -2,83 +2,22 @@
 // would see of them.
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 
 #include "data/loader.h"
 #include "data/png.h"
-#include "data/resize.h"
 #include "data/written_name.h"
 #include "dist/threads.h"
 #include "engine/core/log.h"
 #include "engine/core/text.h"
 #include "engine/io/file.h"
+#include "music/report/contact_sheet.h"
 #include "tools/cli.h"
 #include "tools/training_cli.h"
 
 namespace {
 
 using namespace music;
-
-// Rows of images on grey, each as source, view 1, view 2 in square tiles.
-class Sheet {
- public:
-  Sheet(std::int64_t images, int columns, int tile)
-      : columns_(columns), tile_(tile) {
-    const auto rows = static_cast<int>((images + columns - 1) / columns);
-    const int gap = 2 * kGap;
-    pixels_ = sheet_.reset(columns * (3 * (tile + kGap) + gap) + gap,
-                           rows * (tile + gap) + gap);
-    std::memset(pixels_, 96, sheet_.bytes());
-  }
-
-  // Pixels of width x height, at most a tile, in the middle of tile `part` of
-  // image i.
-  void put(std::int64_t i, int part, const std::uint8_t* rgb, int width,
-           int height) {
-    const int gap = 2 * kGap;
-    const int column = static_cast<int>(i % columns_);
-    const int row = static_cast<int>(i / columns_);
-    const int x = gap + column * (3 * (tile_ + kGap) + gap) +
-                  part * (tile_ + kGap) + (tile_ - width) / 2;
-    const int y = gap + row * (tile_ + gap) + (tile_ - height) / 2;
-    const std::size_t bytes = std::size_t{3} * static_cast<std::size_t>(width);
-    std::uint8_t* to = pixels_ +
-                       sheet_.stride() * static_cast<std::size_t>(y) +
-                       std::size_t{3} * static_cast<std::size_t>(x);
-    for (int line = 0; line < height; ++line) {
-      std::memcpy(to, rgb, bytes);
-      to += sheet_.stride();
-      rgb += bytes;
-    }
-  }
-  // The whole of an image, made to fit its tile.
-  void put_source(std::int64_t i, const data::Image& image) {
-    const int longest = std::max(image.width(), image.height());
-    const auto scaled = [&](int side) {
-      return std::max(1, static_cast<int>(std::int64_t{side} * tile_ /
-                                          longest));
-    };
-    const int width = scaled(image.width()), height = scaled(image.height());
-    std::vector<std::uint8_t> small(std::size_t{3} *
-                                    static_cast<std::size_t>(width) *
-                                    static_cast<std::size_t>(height));
-    resizer_.run(image, {0, 0, image.width(), image.height()}, width, height,
-                 {0, 0, width, height}, false, data::Interpolation::kBicubic,
-                 small.data());
-    put(i, 0, small.data(), width, height);
-  }
-
-  const data::Image& image() const { return sheet_; }
-
- private:
-  static constexpr int kGap = 4;
-
-  const int columns_, tile_;
-  data::Image sheet_;
-  std::uint8_t* pixels_;
-  data::Resizer resizer_;
-};
 
 // A sheet among the images would be one of them from then on.
 void refuse_inside(const std::string& sheet, const std::string& data) {
@@ -130,12 +69,12 @@ int preview_main(int argc, char** argv) {
   const data::Batch& batch = loader.next();
 
   const int size = c.augment.size;
-  Sheet sheet(batch.n, columns, size);
+  ContactSheet sheet(batch.n, {{size, size, size}, size, columns});
   data::Image source;
   for (std::int64_t i = 0; i < batch.n; ++i) {
     try {
       dataset->read(batch.samples[static_cast<std::size_t>(i)], source);
-      sheet.put_source(i, source);
+      sheet.put_whole(i, 0, source);
     } catch (const Error& e) {  // its views are another image's
       if (e.code() != ExitCode::kData) throw;
     }

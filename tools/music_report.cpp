@@ -29,15 +29,17 @@ int report_main(int argc, char** argv) {
   app.add_option("--title", options.title, "heading (default: the names of the runs)");
   if (!parse(app, argc, argv)) return 0;
   setup_logging("info");
+  data::require_extension("--out", out, "HTML", {"html", "htm"});
   const std::vector<fs::path> runs(names.begin(), names.end());
+  if (out.empty()) {
+    const auto first = std::ranges::find_if(runs, looks_like_run);
+    if (first != runs.end()) out = (*first / "report.html").string();
+  }
+  if (!out.empty()) options.folder = fs::absolute(out).parent_path();
   std::vector<std::string> problems;
   const std::string html = run_report(runs, options, problems);
   for (const std::string& problem : problems)
     std::fprintf(stderr, "music_report: %s\n", one_line(problem).c_str());
-  if (out.empty()) {
-    const auto first = std::ranges::find_if(runs, looks_like_run);
-    out = (*first / "report.html").string();
-  }
   FileWriter file(out);
   file.write(html);
   file.commit();

@@ -2,52 +2,10 @@
 
 #include <algorithm>
 
-#include "engine/graph/executable.h"
+#include "music/eval/feature_executable.h"
 
 namespace music {
 namespace {
-
-// A feature graph that is ready to run.
-class FeatureExecutable {
- public:
-  FeatureExecutable(Model& model, const FeatureSpec& spec, std::int64_t batch)
-      : device_(model.parameters().device()),
-        graph_(model.feature_graph(batch, spec.eval.size, spec.pixels, spec.kind)),
-        executable_(std::move(graph_.graph), model.parameters(), options()),
-        arena_(executable_.arena_bytes(), memory_of(device_)),
-        workspace_(executable_.workspace_bytes(), memory_of(device_)) {
-    executable_.bind(arena_.data(), workspace_.data());
-    if (device_ != Device::kCpu)
-      pixels_ = Buffer(executable_.tensor(graph_.pixels).bytes(),
-                       memory_of(device_));
-  }
-
-  // Pixels of a whole batch to the features of its first n images.
-  void run(const void* pixels, std::int64_t n, float* features) {
-    if (device_ != Device::kCpu) {
-      upload(pixels_.data(), pixels, pixels_.bytes(), device_);
-      pixels = pixels_.data();
-    }
-    executable_.set_input(graph_.pixels, pixels);
-    executable_.run();
-    const Tensor out = executable_.tensor(graph_.features);
-    const auto rows = static_cast<std::size_t>(n);
-    download(features, out.data,
-             out.bytes() / static_cast<std::size_t>(out.shape[0]) * rows, device_);
-  }
-
- private:
-  ExecutableOptions options() const {
-    ExecutableOptions options = executable_options_from_environment();
-    options.device = device_;
-    return options;
-  }
-
-  Device device_;
-  FeatureGraph graph_;
-  Executable executable_;
-  Buffer arena_, workspace_, pixels_;
-};
 
 // [4, C] to [C, 4] in place: channels last to PyTorch's order.
 void channels_first(float* row, std::int64_t channels,
@@ -102,7 +60,8 @@ FeatureSummary stream_features(Model& model, const data::Dataset& dataset,
       std::max<std::int64_t>(1, (dataset.size() + spec.world - 1) / spec.world);
   const std::int64_t batches = (part + spec.batch - 1) / spec.batch;
   loading.batch = (part + batches - 1) / batches;
-  FeatureExecutable executable(model, spec, loading.batch);
+  FeatureExecutable executable(model, loading.batch, spec.eval.size, spec.pixels,
+                               spec.kind);
   data::EvalLoader loader(dataset, loading);
   std::vector<float> rows(
       static_cast<std::size_t>(loading.batch * summary.width));

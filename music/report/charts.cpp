@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <map>
+#include <ranges>
 #include <set>
 #include <tuple>
 
@@ -127,7 +127,7 @@ Chart& chart_for(std::vector<Chart>& charts, const std::string& key) {
 
 Chart loss_chart(const std::string& method) {
   return {.key = method.empty() ? "loss" : "loss of " + method, .title = "Loss",
-          .caption = "what is minimised", .part = ChartPart::kLoss, .lead = true};
+          .caption = "what is minimised", .part = ChartPart::kLoss};
 }
 
 // The total of codes of a known nature, where the weights of the terms are known.
@@ -220,7 +220,7 @@ bool Chart::suits_log() const {
 std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
   std::vector<Chart> charts;
   for (const Known& known : kKnown) chart_for(charts, known.key);
-  std::map<std::string, Chart> losses;  // of unlike methods do not compare
+  std::vector<std::pair<std::string, Chart>> losses;  // of each method
   std::set<std::string> keys;  // that have a chart of their own
   for (const RunSummary& run : runs)
     for (const Curve& c : run.metrics.curves.curves()) keys.insert(c.name);
@@ -228,7 +228,10 @@ std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
     const Curves& curves = runs[r].metrics.curves;
     const auto places = curves.places();
     const std::string method = runs[r].setting("method.name");
-    Chart& loss = losses.try_emplace(method, loss_chart(method)).first->second;
+    auto known = std::ranges::find(losses, method, &decltype(losses)::value_type::first);
+    if (known == losses.end())
+      known = losses.insert(losses.end(), {method, loss_chart(method)});
+    Chart& loss = known->second;
     for (const Curve& curve : curves.curves()) {
       if (curve.all.count == 0 || is_idle(curve.name, curve)) continue;
       Guest g = guest(curve.name);
@@ -248,15 +251,16 @@ std::vector<Chart> charts_of(const std::vector<RunSummary>& runs) {
       if (const auto total = total_of(runs[r], word); total && !places.empty())
         loss.lines.push_back(level_line(places, static_cast<int>(r), kind, name, *total));
   }
-  for (auto& [method, chart] : losses) {
-    if (losses.size() > 1 && !method.empty()) chart.title = "Loss of " + method;
-    charts.push_back(std::move(chart));
+  // Before their terms.
+  for (auto& [method, chart] : losses | std::views::reverse) {
+    chart.lead = losses.size() == 1;
+    if (losses.size() > 1)
+      chart.title = method.empty() ? "Loss, method not known" : "Loss of " + method;
+    charts.insert(charts.begin(), std::move(chart));
   }
   add_scores(charts, runs);
   std::erase_if(charts, [](const Chart& c) { return c.lines.empty(); });
-  std::ranges::stable_sort(charts, {}, [](const Chart& c) {
-    return std::pair(c.part, !c.lead);
-  });
+  std::ranges::stable_sort(charts, {}, &Chart::part);
   for (Chart& chart : charts) merge_references(chart, runs);
   return charts;
 }

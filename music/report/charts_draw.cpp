@@ -50,7 +50,6 @@ std::string quoted(const std::string& text) {
                                    nlohmann::json::error_handler_t::replace);
 }
 
-constexpr double kWidth = 640, kHeight = 240;
 constexpr double kLeft = 58, kRight = 10, kTop = 8, kBottom = 22;
 
 struct Range {
@@ -111,7 +110,9 @@ Points points_of(const ChartLine& line, const std::vector<Place>& places) {
 
 class Svg {
  public:
-  Svg(Range x, Range y) : x_(x), y_(y) {
+  Svg(Range x, Range y, bool wide)
+      : width_(wide ? 1080 : 380), height_(wide ? 330 : 220), x_(x), y_(y) {
+    if (x_.low > 0 && x_.low < 0.05 * x_.high) x_.low = 0;
     const auto widen = [](Range& r) {
       if (!(r.high > r.low)) {
         const double by = std::max(1e-3, std::abs(r.low) * 0.05);
@@ -130,11 +131,11 @@ class Svg {
     for (const double t : ticks(y_)) {
       add("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text class=\"tick\" x=\"{}\" "
           "y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>",
-          kLeft, y(t), kWidth - kRight, kLeft - 6, y(t) + 4, t);
+          kLeft, y(t), width_ - kRight, kLeft - 6, y(t) + 4, t);
     }
     for (const double t : ticks(x_))
       add("<text class=\"tick\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.6g}</text>",
-          x(t), kHeight - 6, t);
+          x(t), height_ - 6, t);
   }
 
   void line(const Points& p, const std::string& classes) {
@@ -153,12 +154,12 @@ class Svg {
 
   void label(const std::string& text, double at) {
     add("<text class=\"tick\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
-        kWidth - kRight - 2, y(at) - 4, html_escape(text));
+        width_ - kRight - 2, y(at) - 4, html_escape(text));
   }
 
   std::string done(const std::string& title) const {
     return fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
-                       kWidth, kHeight, html_escape(title), out_);
+                       width_, height_, html_escape(title), out_);
   }
 
  private:
@@ -184,12 +185,13 @@ class Svg {
     fmt::format_to(std::back_inserter(out_), format, std::forward<A>(values)...);
   }
   double x(double v) const {
-    return kLeft + (kWidth - kLeft - kRight) * (v - x_.low) / (x_.high - x_.low);
+    return kLeft + (width_ - kLeft - kRight) * (v - x_.low) / (x_.high - x_.low);
   }
   double y(double v) const {
-    return kTop + (kHeight - kTop - kBottom) * (y_.high - v) / (y_.high - y_.low);
+    return kTop + (height_ - kTop - kBottom) * (y_.high - v) / (y_.high - y_.low);
   }
 
+  double width_, height_;
   Range x_, y_;
   std::string out_;
 };
@@ -238,7 +240,7 @@ std::string chart_svg(const Chart& chart, const std::vector<RunSummary>& runs) {
       for (const double v : *values) y.add(v);
   }
   if (!(x.low <= x.high) || !(y.low <= y.high)) return "";
-  Svg svg(x, y);
+  Svg svg(x, y, chart.lead);
   svg.axes();
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const ChartLine& line = chart.lines[i];

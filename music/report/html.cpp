@@ -155,15 +155,19 @@ std::string to_html(const HtmlPage& page) {
 std::string HtmlTable::html(std::string_view caption) const {
   const auto cell = [](const Cell& cell, std::string_view tag,
                        std::string_view scope) {
-    std::string out("<");
-    out += tag;
+    std::string out = "<";
+    out.append(tag);
     if (!scope.empty()) out.append(" scope=\"").append(scope).append("\"");
     if (cell.number) out += " class=\"number\"";
     return out + ">" + cell.html + "</" + std::string(tag) + ">";
   };
-  std::string out = "<div class=\"scroll\"><table>\n";
-  if (!caption.empty())
-    out += "<caption>" + html_escape(caption) + "</caption>\n";
+  // Above, not in a <caption>, which would be as narrow as the table.
+  std::string out, label;
+  if (!caption.empty()) {
+    label = " aria-label=\"" + html_escape(caption) + "\"";
+    out = "<p class=\"note\">" + html_escape(caption) + "</p>\n";
+  }
+  out += "<div class=\"scroll\"><table" + label + ">\n";
   out += "<thead><tr>";
   for (const Cell& c : head_) out += cell(c, "th", "col");
   out += "</tr></thead>\n<tbody>\n";

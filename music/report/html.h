@@ -11,7 +11,8 @@
 // Classes of the sheet: table.scroll boxes come from HtmlTable; p.note (small,
 // quiet), p.warning; div.cards > div.card (tiles side by side); span.good,
 // .fair, .bad (verdicts); figure > img + figcaption; img.pixels (enlarged
-// without smoothing); div.gallery (pictures in a row that wraps); .series-1 ...
+// without smoothing); div.gallery (pictures in a row that wraps), div.pictures
+// (in columns, figure.wide over all of them); .series-1 ...
 // .series-8 (colour of a line or its name). The colours are custom properties:
 // --ink,
 // --quiet, --paper, --card, --line, --accent, --series-1 ... --series-8.

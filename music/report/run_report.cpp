@@ -9,7 +9,9 @@
 #include "engine/core/counted.h"
 #include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "engine/io/file.h"
 #include "music/files/build_info.h"
+#include "music/report/attribute_section.h"
 #include "music/report/embedded.h"
 #include "music/report/html.h"
 #include "music/report/sections.h"
@@ -22,10 +24,11 @@ namespace fs = std::filesystem;
 std::string navigation(const std::string& body) {
   constexpr std::pair<const char*, const char*> kSections[] = {
       {"curves", "Curves"}, {"scores", "Scores"}, {"codes", "Codes"},
+      {"attributes", "Attributes"},
       {"course", "Course"}, {"configuration", "Configuration"}, {"system", "System"}};
   std::string out = "<nav>";
   for (const auto& [id, title] : kSections)
-    if (body.find(fmt::format("<h2 id=\"{}\">", id)) != body.npos)
+    if (body.find(fmt::format(" id=\"{}\">", id)) != body.npos)
       out += fmt::format("<a href=\"#{}\">{}</a>\n", id, title);
   return out + "</nav>\n";
 }
@@ -83,7 +86,8 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
   const std::string body =
       section("curves", "Curves", curves(charts, runs)) +
       section("scores", "Scores", score_tables(runs)) +
-      section("codes", "Codes", code_pictures(runs, problems)) +
+      section("codes", "Codes", code_pictures(runs, options.folder, problems)) +
+      attributes(runs, problems) +
       section("course", "Course of the run", course(runs)) +
       section("configuration", "Configuration", configuration(runs)) +
       section("system", "System and speed", system_table(runs));
@@ -95,6 +99,7 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
                         html_escape(build_info().describe()) +
                         ". Nothing in this page is loaded from elsewhere.</p></footer>\n"};
   page.styles = {std::string(embedded_dygraphs_css), std::string(embedded_charts_css)};
+  if (body.find("id=\"attributes\"") != body.npos) page.styles.emplace_back(attribute_styles());
   if (!charts.empty()) {
     page.body += data_block("curve-data", charts_json(charts, runs));
     page.scripts = {"/*!\n" + std::string(embedded_dygraphs_licence) + "*/\n" +
@@ -102,6 +107,13 @@ std::string run_report(std::vector<fs::path> paths, const ReportOptions& options
                     std::string(embedded_charts_js)};
   }
   return to_html(page);
+}
+
+void write_run_report(const fs::path& run) {
+  std::vector<std::string> problems;  // are in the page
+  FileWriter file(run / "report.html");
+  file.write(run_report({run}, {.folder = run}, problems));
+  file.commit();
 }
 
 }  // namespace music

@@ -11,7 +11,8 @@ namespace music {
 
 struct ReportOptions {
   std::string title = {};         // "": the names of the runs
-  std::size_t points = 2000; // of a curve, for all runs together
+  std::filesystem::path folder = {};  // of the page: to link an atlas beside it
+  std::size_t points = 2000;          // of a curve, at most
 };
 
 // The page about those of `runs` that are runs. problems: one line each about
@@ -20,5 +21,8 @@ struct ReportOptions {
 std::string run_report(std::vector<std::filesystem::path> runs,
                        const ReportOptions& options,
                        std::vector<std::string>& problems);
+
+// RUN/report.html about the run alone. Throws as FileWriter does.
+void write_run_report(const std::filesystem::path& run);
 
 }  // namespace music

@@ -34,7 +34,8 @@ void read_quarantine_file(RunSummary& run) {
 
 // "4@24 9@80": epochs that it was to have until which step.
 void read_checkpoint(RunSummary& run, Problems& problems) {
-  if (!fs::is_directory(run.path / "ckpt")) {
+  std::error_code failure;
+  if (!fs::is_directory(run.path / "ckpt", failure)) {
     problems.push_back(fmt::format("{}: no checkpoints", run.path.string()));
     return;
   }

@@ -1,6 +1,7 @@
 #pragma once
 // The parts of a run report, as HTML. A part with nothing to show is "".
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,11 @@ std::string score_tables(const Runs& runs);
 std::string course(const Runs& runs);         // events, bad images
 std::string configuration(const Runs& runs);  // and what differs
 std::string system_table(const Runs& runs);
-// RUN/figures/figures.json and its pictures, RUN/atlas/attributes.json.
-std::string code_pictures(const Runs& runs, std::vector<std::string>& problems);
+// RUN/figures/figures.json and its pictures; where the atlas is. folder: of the
+// page.
+std::string code_pictures(const Runs& runs, const std::filesystem::path& folder,
+                          std::vector<std::string>& problems);
+// RUN/atlas/attributes.json, as sections.
+std::string attributes(const Runs& runs, std::vector<std::string>& problems);
 
 }  // namespace music

@@ -1,4 +1,5 @@
-// What the codes of a run say: figures/figures.json, which music_figures writes.
+// What the codes of a run say: figures/figures.json, which music_figures writes,
+// and atlas/attributes.json of music_atlas.
 
 #include <fmt/format.h>
 
@@ -9,7 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "engine/core/error.h"
 #include "engine/core/text.h"
+#include "music/codes/attribute_file.h"
+#include "music/report/attribute_section.h"
 #include "music/report/html.h"
 #include "music/report/sections.h"
 
@@ -38,14 +42,22 @@ class Pictures {
   Pictures(fs::path folder, std::size_t& left, std::vector<std::string>& problems)
       : folder_(std::move(folder)), left_(left), problems_(problems) {}
 
-  // <figure>; "" and a problem where it cannot be read.
-  std::string figure(const std::string& name, const std::string& caption,
-                     const std::string& css) {
+  // <figure>, wide where the picture is; "" and a problem where it cannot be read.
+  // Small ones are enlarged pixel by pixel.
+  std::string figure(const std::string& name, const std::string& caption) {
     const std::string bytes = read(name);
     if (bytes.empty()) return "";
-    return fmt::format("<figure><img{} src=\"{}\" alt=\"{}\">"
+    const auto number = [&](std::size_t at) {
+      std::uint32_t n = 0;
+      for (std::size_t i = at; i < at + 4; ++i)
+        n = n << 8 | static_cast<unsigned char>(bytes[i]);
+      return n;
+    };
+    const std::uint32_t width = number(16), height = number(20);
+    return fmt::format("<figure{}><img{} src=\"{}\" alt=\"{}\">"
                        "<figcaption>{}</figcaption></figure>\n",
-                       css.empty() ? "" : " class=\"" + css + "\"",
+                       width / 2 > height && width > 1000 ? " class=\"wide\"" : "",
+                       width <= 640 ? " class=\"pixels\"" : "",
                        data_uri("image/png", bytes), html_escape(caption),
                        html_escape(caption));
   }
@@ -64,7 +76,7 @@ class Pictures {
     if (size > left_) return refuse("too large for the report, which holds 64 MiB of pictures");
     std::ifstream in(folder_ / path, std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
-    if (!bytes.starts_with("\x89PNG\r\n\x1a\n")) return refuse("no PNG");
+    if (!bytes.starts_with("\x89PNG\r\n\x1a\n") || bytes.size() < 24) return refuse("no PNG");
     left_ -= std::min<std::size_t>(left_, bytes.size());
     return bytes;
   }
@@ -140,6 +152,8 @@ std::string facts(const Json& json) {
   if (const std::string views = text_field(json, "views"); !views.empty()) add("views: " + views);
   if (json.contains("agreement") && json["agreement"].is_number())
     add(fmt::format("agreement {:.3f}", json["agreement"].get<double>()));
+  if (json.contains("same_codes") && json["same_codes"].is_number())
+    add(fmt::format("same code in both views {:.3f}", json["same_codes"].get<double>()));
   double dead = 0;
   for (const double d : number_list(json, "dead_units")) dead += std::isfinite(d) ? d : 0;
   if (json.contains("dead_units")) add(fmt::format("{:.0f} dead units", dead));
@@ -158,8 +172,7 @@ std::string galleries(const Json& json, Pictures& pictures) {
     out += pictures.figure(text_field(g, "file"),
                            fmt::format("unit {:.0f} of segment {:.0f}, {:.1f} % of the images",
                                        number("unit"), number("segment"),
-                                       100 * number("share")),
-                           "pixels");
+                                       100 * number("share")));
   }
   return out.empty() ? ""
                      : "<h4>The images that a unit is surest of</h4>\n<div class=\"gallery\">\n" +
@@ -184,24 +197,55 @@ std::string figures(const RunSummary& run, std::size_t& left,
   }
   Pictures pictures(folder, left, problems);
   std::string out = facts(json) + usage_bars(number_list(json, "usage"));
+  std::string drawn;
   const auto files = json.find("files");
   if (files != json.end() && files->is_object())
     for (const auto& [key, name] : files->items()) {
       if (!name.is_string()) continue;
       const bool told = json.contains("captions") && json["captions"].is_object();
       const std::string caption = told ? text_field(json["captions"], key.c_str()) : "";
-      out += pictures.figure(name.get<std::string>(), caption.empty() ? key : caption, "pixels");
+      drawn += pictures.figure(name.get<std::string>(), caption.empty() ? key : caption);
     }
+  if (!drawn.empty()) out += "<div class=\"pictures\">\n" + drawn + "</div>\n";
   return out + shared_pairs(json) + galleries(json, pictures);
+}
+
+// A link where the page lies in the run.
+std::string atlas(const RunSummary& run, const fs::path& folder) {
+  std::error_code failure;
+  const fs::path page = run.path / "atlas" / "index.html";
+  if (!fs::exists(page, failure)) return "";
+  const bool beside = !folder.empty() && fs::equivalent(folder, run.path, failure);
+  return "<p>The images by their codes: " +
+         (beside ? std::string("<a href=\"atlas/index.html\">atlas</a>")
+                 : "<code>" + html_escape(page.string()) + "</code>") + "</p>\n";
 }
 
 }  // namespace
 
-std::string code_pictures(const Runs& runs, std::vector<std::string>& problems) {
+std::string attributes(const Runs& runs, std::vector<std::string>& problems) {
+  std::string out;
+  for (const RunSummary& run : runs) {
+    const fs::path file = run.path / "atlas" / "attributes.json";
+    std::error_code failure;
+    if (!fs::exists(file, failure)) continue;
+    try {
+      const std::string found = attribute_section(read_attributes(file));
+      if (runs.size() > 1) out += "<h3>" + html_escape(run.label) + "</h3>\n";
+      out += found;
+    } catch (const Error& e) {
+      problems.push_back(std::string(e.what()) + ": left out");
+    }
+  }
+  return out;
+}
+
+std::string code_pictures(const Runs& runs, const fs::path& folder,
+                          std::vector<std::string>& problems) {
   std::size_t left = std::size_t{64} << 20;
   std::string out;
   for (const RunSummary& run : runs) {
-    const std::string body = figures(run, left, problems);
+    const std::string body = figures(run, left, problems) + atlas(run, folder);
     if (body.empty()) continue;
     if (runs.size() > 1) out += "<h3>" + html_escape(run.label) + "</h3>\n";
     out += body;

@@ -34,7 +34,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .9rem; }
 .note, figcaption { color: var(--quiet); font-size: .875rem; }
 .warning { border-left: 3px solid var(--fair); padding-left: .75rem; }
 .good { color: var(--good); } .fair { color: var(--fair); } .bad { color: var(--bad); }
-.scroll { overflow-x: auto; margin: .75rem 0; max-width: 100%; }
+.scroll { overflow-x: auto; margin: .35rem 0 .75rem; max-width: 100%; }
 table { border-collapse: collapse; font-size: .875rem; background: var(--card); }
 caption { text-align: left; color: var(--quiet); padding-bottom: .35rem; }
 th, td { padding: .3rem .75rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
@@ -47,6 +47,10 @@ th.number, td.number { text-align: right; white-space: nowrap; font-variant-nume
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 .pixels { image-rendering: pixelated; }
+.pictures { display: grid; gap: 1rem; align-items: start; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.pictures figure { margin: 0; }
+.pictures .wide { grid-column: 1 / -1; }
+.pictures img { display: block; width: 100%; }
 .gallery { display: flex; flex-wrap: wrap; gap: .75rem; }
 .gallery figure { margin: 0; max-width: 100%; }
 summary { cursor: pointer; color: var(--accent); }

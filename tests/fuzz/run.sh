@@ -15,7 +15,7 @@ shift 3
 targets=("$@")
 ((${#targets[@]})) ||
   targets=(safetensors npy zip png tar jpeg list records index checkpoint encoder
-    quarantine profile config events foreign webp)
+    quarantine profile config events foreign webp table attributes)
 # An allocation's stack is deep under a parser and seldom looked at: a finding is
 # repeated without this.
 export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=8

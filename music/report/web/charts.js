@@ -153,7 +153,7 @@
       fillAlpha: 0.16, highlightCircleSize: 3,
       gridLineColor: css.getPropertyValue('--line').trim(),
       axisLineColor: css.getPropertyValue('--line').trim(),
-      logscale: settings.log.has(chart.key), xRangePad: 6, yRangePad: 8,
+      logscale: isLog(chart), xRangePad: 6, yRangePad: 8,
       axes: { x: { drawGrid: false }, y: { axisLabelWidth: 56 } },
       interactionModel: interaction(),
       highlightCallback: (event, x) => tell(chart, x),
@@ -166,8 +166,14 @@
     for (const chart of charts) chart.graph.updateOptions({ file: rows(chart), dateWindow: null });
   }
 
+  // With nothing to show there is no logarithm of its range.
+  function isLog(chart) {
+    return settings.log.has(chart.key) && visible(chart).some(Boolean);
+  }
+
   function show() {
-    for (const chart of charts) chart.graph.updateOptions({ visibility: visible(chart) });
+    for (const chart of charts)
+      chart.graph.updateOptions({ visibility: visible(chart), logscale: isLog(chart) });
   }
 
   function addToolbar(bar) {
@@ -222,7 +228,7 @@
         if (on) settings.log.add(chart.key);
         else settings.log.delete(chart.key);
         button.setAttribute('aria-pressed', String(on));
-        chart.graph.updateOptions({ logscale: on });
+        show();
       });
     }
     charts.push(chart);

@@ -4,44 +4,20 @@
 
 #include <cmath>
 
-#include "engine/core/rng.h"
 #include "engine/graph/executable.h"
 #include "engine/io/state_dict.h"
 #include "music/model/encoder_file.h"
 #include "music/model/head_file.h"
+#include "tests/support/made_images.h"
 #include "tests/support/margin.h"
 #include "tests/support/scratch.h"
 
 namespace {
 
 using namespace music;
+using music::test::Made;
 using music::test::near;
 using music::test::Scratch;
-
-// n images of hashed pixels; those in `bad` cannot be read.
-class Made : public data::Dataset {
- public:
-  explicit Made(std::int64_t n, std::vector<std::int64_t> bad = {}, int side = 32)
-      : n_(n), bad_(std::move(bad)), side_(side) {}
-  std::int64_t size() const override { return n_; }
-  const std::vector<std::string>& classes() const override { return classes_; }
-  int label(std::int64_t i) const override { return static_cast<int>(i % 3); }
-  std::string name(std::int64_t i) const override { return std::to_string(i); }
-  void read(std::int64_t i, data::Image& image) const override {
-    if (std::ranges::count(bad_, i))
-      throw error(ExitCode::kData, "cannot be read");
-    Rng rng(7, RngPurpose::kTest, static_cast<std::uint32_t>(i));
-    std::uint8_t* out = image.reset(side_, side_);
-    for (int p = 0; p < 3 * side_ * side_; ++p)
-      out[p] = static_cast<std::uint8_t>(rng.below(256));
-  }
-
- private:
-  std::int64_t n_;
-  std::vector<std::int64_t> bad_;
-  int side_;
-  std::vector<std::string> classes_{"a", "b", "c"};
-};
 
 ModelSpec small(std::optional<HeadSpec> head = {}) {
   ModelSpec spec;

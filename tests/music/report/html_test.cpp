@@ -100,7 +100,8 @@ TEST_CASE("HtmlTable: headings, numbers to the right, text escaped") {
   table.row({HtmlTable::text("<b>"), HtmlTable::number("1.5")});
   CHECK(
       table.html("a & b") ==
-      "<div class=\"scroll\"><table>\n<caption>a &amp; b</caption>\n"
+      "<p class=\"note\">a &amp; b</p>\n"
+        "<div class=\"scroll\"><table aria-label=\"a &amp; b\">\n"
       "<thead><tr><th scope=\"col\">name</th>"
       "<th scope=\"col\" class=\"number\">score</th></tr></thead>\n<tbody>\n"
       "<tr><th scope=\"row\">&lt;b&gt;</th><td class=\"number\">1.5</td></tr>\n"
