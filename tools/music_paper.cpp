@@ -119,6 +119,41 @@ void write_text(const fs::path& path, const std::string& text) {
   file.commit();
 }
 
+// The files of all tables that the folder has rows of, those of this call too.
+void write_tables(const Paper& paper, const PaperScale& scale,
+                  const std::vector<PaperTableResult>& results,
+                  const PaperPlace& place, const PaperFailures& failures) {
+  std::vector<PaperTableResult> all;
+  for (const PaperTable& table : paper.tables) {
+    StoredTable had = stored_table(table, place.out);
+    std::map<std::string, std::vector<std::string>> notes;
+    std::set<std::string> ids;
+    for (const PaperRow* row : had.rows) ids.insert(row->id);
+    for (const PaperTableResult& now : results)
+      if (now.table == &table) {
+        had.seeds = std::max(had.seeds, now.seeds);
+        for (const PaperRowResult& row : now.rows) {
+          ids.insert(row.row->id);
+          notes[row.row->id] = row.notes;
+        }
+      }
+    std::vector<const PaperRow*> rows;
+    for (const PaperRow& row : table.rows)
+      if (ids.contains(row.id)) rows.push_back(&row);
+    if (rows.empty()) continue;
+    all.push_back(
+        read_table_result(table, scale, rows, had.seeds, place, failures));
+    for (PaperRowResult& row : all.back().rows)  // of this call alone
+      for (const std::string& note : notes[row.row->id])
+        if (std::count(row.notes.begin(), row.notes.end(), note) == 0)
+          row.notes.push_back(note);
+    const std::string base = (fs::path(place.out) / table.name()).string();
+    write_text(base + ".md", to_markdown(all.back()));
+    write_text(base + ".json", to_json(all.back()));
+  }
+  write_text(fs::path(place.out) / "paper.html", to_page(all));
+}
+
 // Nothing has run and nothing can.
 [[noreturn]] void nothing_to_run(const PaperFailures& failures, const Paper& paper,
                                  const PaperScale& scale) {
@@ -223,15 +258,12 @@ int paper_main(int argc, char** argv) {
             fmt::format("declared otherwise than before: {}", it->second));
       write_row(r, row, place);
     }
-    const fs::path base = fs::path(place.out) / t->name();
-    write_text(base.string() + ".md", to_markdown(r));
-    write_text(base.string() + ".json", to_json(r));
     if (!o.json) fmt::print("{}\n", to_terminal(r));
     if (!json.empty()) json += ",\n";
     json += to_json(r);
   }
   if (o.json) fmt::print("[{}]\n", json);
-  write_text(fs::path(place.out) / "paper.html", to_page(results));
+  write_tables(paper, scale, results, place, failures);
   if (signal != 0) return signal == SIGUSR1 ? 16 : 128 + signal;
   if (failed > 0)
     throw error(ExitCode::kData, "[paper] {} of {} rows have no number because a "

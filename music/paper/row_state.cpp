@@ -61,6 +61,18 @@ void open_results(const std::string& out, const PaperScale& scale) {
   write(mark, {{"version", 1}, {"scale", scale.name}});
 }
 
+StoredTable stored_table(const PaperTable& table, const std::string& out) {
+  StoredTable stored;
+  const Json json = read(fs::path(out) / (table.name() + ".json"));
+  if (!json.is_object() || !json.contains("rows")) return stored;
+  stored.seeds = json.value("seeds", 1);
+  for (const PaperRow& row : table.rows)
+    for (const Json& had : json["rows"])
+      if (had.is_object() && had.value("id", "") == row.id)
+        stored.rows.push_back(&row);
+  return stored;
+}
+
 void write_row(const PaperTableResult& table, const PaperRowResult& row,
                const PaperPlace& place) {
   if (!row.row->reason.empty()) return;

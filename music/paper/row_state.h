@@ -3,6 +3,7 @@
 // of each row its numbers and the settings that they were made with.
 
 #include <string>
+#include <vector>
 
 #include "music/paper/result.h"
 
@@ -11,6 +12,14 @@ namespace music {
 // Makes the folder or opens it. Throws ExitCode::kUsage for one that belongs to
 // another scale, or is neither new nor of music_paper.
 void open_results(const std::string& out, const PaperScale& scale);
+
+// What OUT/table08.json had, so that a call with other rows or fewer seeds keeps
+// them: rows in the table's order and the seeds. A damaged file had nothing.
+struct StoredTable {
+  std::vector<const PaperRow*> rows;
+  int seeds = 1;
+};
+StoredTable stored_table(const PaperTable& table, const std::string& out);
 
 // OUT/rows/table08-de-oe.json: id, settings, and the row as in table08.json.
 void write_row(const PaperTableResult& table, const PaperRowResult& row,
