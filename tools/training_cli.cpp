@@ -16,7 +16,8 @@ int run_training_main(int argc, char** argv,
                       const std::function<int(int, char**)>& body) {
   hold_signals();
   return run_main(argc, argv, [&](int count, char** words) {
-    end_on_signals(dist::launch_from_environment().rank == 0);
+    // Of several, a launcher ends the others with SIGTERM where one has failed.
+    end_on_signals(dist::launch_from_environment().size == 1);
     return body(count, words);
   });
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "engine/core/error.h"
@@ -136,6 +137,14 @@ TEST_SUITE("cli") {
     CHECK(code_of([](int, char**) -> int {
             throw std::runtime_error("two\nlines");
           }) == 1);
-    CHECK(code_of([](int, char**) -> int { throw std::bad_alloc(); }) == 1);
+    // Of memory, and of threads that cannot be started.
+    CHECK(code_of([](int, char**) -> int { throw std::bad_alloc(); }) == 23);
+    const auto system = [](std::errc what) {
+      return code_of([&](int, char**) -> int {
+        throw std::system_error(std::make_error_code(what));
+      });
+    };
+    CHECK(system(std::errc::resource_unavailable_try_again) == 23);
+    CHECK(system(std::errc::permission_denied) == 1);
   }
 }
