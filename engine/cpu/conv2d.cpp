@@ -143,47 +143,6 @@ class ConvBackwardData final : public ConvFromWeights {
   }
 };
 
-// Forward as the data gradient of turned weights, which is the same sum. Of 16
-// channels oneDNN's NHWC body for that one runs at 460 GFLOP/s where its body for
-// this one, brgconv, runs at 330 (two cores of a Zen 5).
-class ConvForwardTurned final : public Kernel {
- public:
-  ConvForwardTurned(const Shape& x, const Shape& w, const Shape& y)
-      : w_(w), body_(Problem(y, turned_shape(w), x, {.stride = 1, .pad = 1})) {}
-  // [turned weights | of the body]
-  std::size_t workspace_bytes() const override {
-    return weight_bytes() + body_.workspace_bytes();
-  }
-  void run(const KernelArgs& args) override {
-    const float* w = args.in[1].f32();
-    auto* turned = static_cast<float*>(args.workspace);
-    const std::int64_t outputs = w_[0], inputs = w_[3];
-    for (std::int64_t k = 0; k < outputs; ++k)
-      for (std::int64_t tap = 0; tap < 9; ++tap)
-        for (std::int64_t c = 0; c < inputs; ++c)
-          turned[(c * 9 + 8 - tap) * outputs + k] = w[(k * 9 + tap) * inputs + c];
-    Tensor in[] = {args.in[0], args.in[1]};
-    in[1].data = turned;
-    body_.run({in, args.out, static_cast<std::byte*>(args.workspace) +
-                                 weight_bytes()});
-  }
-
-  // Whether it gains over the body that oneDNN picks for p.
-  static bool gains(const Problem& p, const Shape& w, Conv2dSpec spec) {
-    return w == Shape{16, 3, 3, 16} && spec.stride == 1 && spec.pad == 1 &&
-           std::string_view(forward_desc(p).impl_info_str()).starts_with("brgconv");
-  }
-
- private:
-  static Shape turned_shape(const Shape& w) { return {w[3], w[1], w[2], w[0]}; }
-  std::size_t weight_bytes() const {
-    return aligned(static_cast<std::size_t>(w_.elements()) * sizeof(float));
-  }
-
-  Shape w_;
-  ConvBackwardData body_;
-};
-
 class ConvBackwardWeights final : public Convolution {
  public:
   explicit ConvBackwardWeights(const Problem& p) : p_(p) {
@@ -263,12 +222,6 @@ std::unique_ptr<Kernel> make_conv2d_forward(const KernelRequest& r,
   const Shape x = r.in[0].shape, w = r.in[1].shape, y = r.out[0].shape;
   if (winograd_pays(w, y, spec))
     return winograd_kernel("conv2d", r, x, w, y, spec.pad, false);
-  if (onednn_guard("conv2d", [&] {
-        return ConvForwardTurned::gains(Problem(x, w, y, spec), w, spec);
-      })) {
-    require_f32(r, "conv2d");
-    return std::make_unique<ConvForwardTurned>(x, w, y);
-  }
   return make<ConvForward>("conv2d", r, x, w, y, spec);
 }
 
