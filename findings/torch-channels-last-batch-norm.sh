@@ -6,8 +6,8 @@
 # ResNet-50's stem, one thread, normal values:
 #   mean 0:  variance off by 4e-4 of itself (channels first: 9e-8)
 #   mean 10: mean off by 3e-4 of the deviation (channels first: 5e-7), variance by 4e-4
-# With 2 threads a half to a third of that, with 16 still 8e-6. A batch of twice the
-# size is twice as far off. That layouts differ by the order of their sums has been said
+# With 2 threads a half to a third of that, with 16 still 8e-6 and 3e-5; of [256,64,32,32],
+# one thread, 7e-5 and 3e-4. That layouts differ by the order of their sums has been said
 # (pytorch issue 121651); this is no order of a sum but a thousand times its rounding.
 # A network trained there has gradients that are six times and more further from fp64's
 # than channels first (docs/results/2026-11-twin.md).
