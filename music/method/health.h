@@ -33,7 +33,9 @@ struct Health {
   // misses some units by chance.
   std::int64_t dead_units = 0;
   // How much of a segment another one tells: 0 = as independent as a batch of
-  // n can show, 1 = each determines each. 0 where n is too small to tell.
+  // n can show, 1 = each determines each. 0 where n is too small to tell. Of
+  // units drawn by q: soft codes hide it, which their largest units do not
+  // (music/codes/code_statistics.h).
   double redundancy = 0;
   LossLines lines;
   // In plain words; begins with "healthy", "starting", "collapsed", "views

@@ -52,7 +52,7 @@ constexpr Known kKnown[] = {
     {"dead_units", "Dead units", "units that a batch hardly uses",
      ChartPart::kHealth},
     {"redundancy", "Redundancy",
-     "how much of a segment another one tells: 0 is independent",
+     "how much of a segment another one tells, of units drawn by q: little while codes are soft",
      ChartPart::kHealth},
     {"spread", "Spread of embeddings",
      "0: all alike (collapse), 1: over all directions", ChartPart::kHealth},
