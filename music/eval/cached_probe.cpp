@@ -152,14 +152,14 @@ CachedProbe cached_probe(const Features& train, const Features& test,
   const Clock::time_point start = Clock::now();
   CachedProbe probe;
   const auto fit = [&](LogisticProblem& problem, double decay,
-                       const LinearHead* from, std::size_t done,
+                       const LinearHead* from, int most_steps, std::size_t done,
                        std::size_t all) {
     if (spec.progress)
       spec.progress(static_cast<std::int64_t>(done),
                     static_cast<std::int64_t>(all));
     LogisticFit found = problem.solve(
-        {.decay = decay, .tolerance = spec.tolerance,
-         .most_steps = spec.most_steps}, from);
+        {.decay = decay, .tolerance = spec.tolerance, .most_steps = most_steps},
+        from);
     if (!found.converged)
       probe.notes.push_back(fmt::format(
           "weight decay {:.3g}: stopped after {} steps at a gradient of {:.1e}, "
@@ -179,11 +179,13 @@ CachedProbe cached_probe(const Features& train, const Features& test,
     LinearHead last;
     for (std::size_t i = 0; i < count; ++i) {
       const Clock::time_point begin = Clock::now();
-      LogisticFit found = fit(problem, decays[i], i > 0 ? &last : nullptr, i,
-                              count + 1);
+      LogisticFit found = fit(problem, decays[i], i > 0 ? &last : nullptr,
+                              spec.most_steps, i, count + 1);
       last = std::move(found.head);
       probe.tried.push_back({decays[i], score_head(last, parts.held_out),
                              found.steps, seconds_since(begin)});
+      // Smaller ones would take longer yet. No optimum, no choice.
+      if (i > 0 && !found.converged) break;
       if (i > 0 && !(probe.tried[i].held_out.top1 >
                      probe.tried[chosen].held_out.top1))
         continue;
@@ -192,13 +194,15 @@ CachedProbe cached_probe(const Features& train, const Features& test,
     }
   }
   probe.decay = probe.tried[chosen].decay;
-  if (count > 1 && (chosen == 0 || chosen + 1 == count))
+  const bool whole = probe.tried.size() == count;  // the grid was gone through
+  if (count > 1 && (chosen == 0 || (whole && chosen + 1 == count)))
     probe.notes.push_back(fmt::format(
         "the {} weight decay of the grid, {:.3g}, was chosen: a {} one may score "
         "higher", chosen == 0 ? "largest" : "smallest", probe.decay,
         chosen == 0 ? "larger" : "smaller"));
   LogisticProblem all(train, classes);
-  probe.fit = fit(all, probe.decay, &best, count, count + 1);
+  // More rows than it was chosen by: more steps too.
+  probe.fit = fit(all, probe.decay, &best, 4 * spec.most_steps, count, count + 1);
   probe.inverse_decay = 1 / (probe.decay * static_cast<double>(train.count));
   probe.test = score_head(probe.fit.head, test);
   probe.seconds = seconds_since(start);

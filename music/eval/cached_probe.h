@@ -17,12 +17,13 @@ namespace music {
 struct CachedProbeSpec {
   // Tried in falling order, each from the last one's optimum; empty: the default
   // grid, twelve decays a factor of sqrt(10) apart, from 10 times the features' mean
-  // variance over the classes down.
+  // variance over the classes down. The grid ends before the first one, but for the
+  // largest, whose optimum is not reached.
   std::vector<double> decays;
   double held_out = 0.1;   // of each class's training images, to choose by
   std::uint64_t seed = 0;  // draws them
   double tolerance = 1e-5;  // LogisticSpec's
-  int most_steps = 1000;
+  int most_steps = 1000;    // of a decay that is tried; four times for the chosen
   // Said before each of the fits: how many are done, of how many.
   std::function<void(std::int64_t done, std::int64_t all)> progress;
 };

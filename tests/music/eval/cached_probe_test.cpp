@@ -115,6 +115,21 @@ TEST_CASE("decays of one's own, in any order; the end of a grid is said") {
   CHECK(has(stopped.notes[0], "stopped after 1 steps"));
 }
 
+TEST_CASE("a decay whose optimum is not reached is not chosen, nor smaller ones") {
+  const Features all = noisy(), train = part_of(all, 0, 300);
+  CachedProbeSpec spec;
+  spec.decays = {1e-1, 1e-2, 1e-9, 1e-10};
+  spec.most_steps = 20;
+  const CachedProbe p = cached_probe(train, train, 6, spec);
+  REQUIRE(p.tried.size() == 3);
+  CHECK(p.tried[1].steps < 20);
+  CHECK(p.tried[2].steps == 20);
+  CHECK(p.decay >= 1e-2);
+  CHECK(p.fit.converged);
+  REQUIRE_FALSE(p.notes.empty());
+  CHECK(has(p.notes[0], "weight decay 1e-09: stopped after 20 steps"));
+}
+
 TEST_CASE("scores: ties gain nothing, loss and top-5 as by hand") {
   Features f;
   f.count = 3, f.width = 1;
