@@ -18,6 +18,7 @@
 #include "music/report/sprites.h"
 #include "tools/feature_files.h"
 #include "tools/progress.h"
+#include "tools/stop_request.h"
 
 namespace music {
 namespace fs = std::filesystem;
@@ -51,6 +52,7 @@ class Display {
   void at(std::int64_t step) {
     state_.step = step;
     display_.update(state_);
+    stop_if_asked("atlas");
   }
   Progress display_;
   ProgressState state_;
