@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -152,7 +153,10 @@ int run_main(int argc, char** argv,
   std::signal(SIGXFSZ, SIG_IGN);  // a write tells: EFBIG
   on_exit(exit_of_a_library, nullptr);
   try {
-    return body(argc, argv);
+    const int code = body(argc, argv);
+    if (std::fflush(stdout) == 0 || errno != ENOSPC || code != 0) return code;
+    complain(argv, "[io] cannot write standard output: No space left on device");
+    return static_cast<int>(ExitCode::kDiskFull);
   } catch (const Error& e) {
     complain(argv, e.what());
     return static_cast<int>(e.code());

@@ -125,6 +125,9 @@ int atlas_main(int argc, char** argv) {
                   "that of a folder for the files", o.out);
     write(o);
   } else {
+    if (!o.encoder.encoder.empty())
+      throw error(ExitCode::kUsage, "[atlas] {} and --search {}: expected a run to write "
+                  "of, or an atlas to ask", o.encoder.encoder, o.search);
     search_atlas(o.search, o.question, o.json);
   }
   return 0;

@@ -24,10 +24,18 @@ fs::path beside(const fs::path& place, const char* ending) {
   return path;
 }
 
+// The folder itself: not ".", no link to it, no slash behind.
+fs::path folder_itself(const fs::path& place) {
+  std::error_code failure;
+  const fs::path whole = fs::weakly_canonical(fs::absolute(place), failure);
+  const fs::path& path = failure ? place : whole;
+  return path.has_filename() ? path : path.parent_path();
+}
+
 }  // namespace
 
 WholeFolder::WholeFolder(const fs::path& place, const std::string& mark)
-    : place_(place.has_filename() ? place : place.parent_path()),
+    : place_(folder_itself(place)),
       part_(beside(place_, ".part")), old_(beside(place_, ".old")) {
   std::error_code failure;
   if (fs::exists(place_) &&

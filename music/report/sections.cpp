@@ -95,9 +95,10 @@ std::string card(const RunSummary& run, std::size_t number, bool several) {
                     arch = run.setting("model.arch");
   if (!method.empty() || !arch.empty())
     out +=
-        fmt::format("<p>{}{}{}, {} epochs, batch {}</p>\n", html_escape(method),
+        fmt::format("<p>{}{}{}, {} {}, batch {}</p>\n", html_escape(method),
                     method.empty() || arch.empty() ? "" : ", ",
                     html_escape(arch), html_escape(run.setting("train.epochs")),
+                    run.epochs == 1 ? "epoch" : "epochs",
                     html_escape(run.setting("train.batch")));
   if (const Curve* loss = c.find("loss"); loss && loss->last_epoch.count > 0)
     out += fmt::format("<p>loss {:.4f} (mean of the last epoch)</p>\n",

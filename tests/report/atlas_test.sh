@@ -126,6 +126,13 @@ make_atlas "$work/run" "$work/damaged" --out "$work/less" >/dev/null 2>&1 || fai
 [[ $(shape "$work/less/codes.npy") == "(59, 3)" ]] || fail "codes of 59"
 grep -qF "${images[5]}" "$work/less/left_out.txt" || fail "left_out.txt"
 
+# A link to an atlas stays one.
+ln -s shared "$work/link"
+make_atlas "$work/run" "$work/data" --limit 12 --neighbours 0 --out "$work/shared" >/dev/null
+make_atlas "$work/run" "$work/data" --limit 14 --neighbours 0 --out "$work/link" >/dev/null
+[[ -L $work/link && $(shape "$work/shared/codes.npy") == "(14, 3)" ]] || fail "by a link"
+rm -r "$work/link" "$work/shared"
+
 # Two at once: one is told; a signal leaves nothing half written.
 mkdir "$work/shared.part"
 if command -v flock >/dev/null; then
@@ -170,6 +177,7 @@ expect 2 'is there and no atlas' make_atlas "$work/run" "$work/data" --out "$wor
 expect 2 'expected --out' make_atlas "$work/run/encoder.safetensors" "$work/data"
 printf 'file,colour\nother.png,red\n' >"$work/table.csv"
 expect 3 'table.csv' make_atlas "$work/run" "$work/data" --split test --attributes "$work/table.csv"
+expect 2 'expected a run to write of, or an atlas' make_atlas "$work/run" --search "$out" --like 0
 expect 3 'no atlas' search "$work/data" --like 0
 expect 2 'expected --like or --unit' search "$out"
 expect 2 'expected an image from 0 to 19' search "$out" --like 20
