@@ -2,6 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "music/train/interrupt.h"
+
 namespace music {
 
 void AttributeOptions::add_to(CLI::App& app) {
@@ -25,6 +29,9 @@ AtlasAttributes::AtlasAttributes(const AttributeOptions& o,
                   "expected at least 1", o.table);
     return;
   }
+  AttributeSpec spec;  // before hours of work
+  spec.permutations = o.permutations, spec.level = o.level;
+  check_test(spec);
   std::vector<int> labels;
   for (std::int64_t i = 0; i < dataset.size(); ++i) labels.push_back(dataset.label(i));
   known_ = class_attribute(labels, dataset.classes());
@@ -33,7 +40,11 @@ AtlasAttributes::AtlasAttributes(const AttributeOptions& o,
   for (std::int64_t i = 0; i < dataset.size(); ++i) names.push_back(dataset.name(i));
   AttributeTable table = read_attribute_table(o.table, names);
   for (const std::string& note : table.notes) spdlog::warn("[atlas] {}", note);
+  for (Attribute& a : known_.attributes)
+    if (std::ranges::count(table.attributes, a.name, &Attribute::name) > 0)
+      a.name += " (of the data)";
   for (Attribute& a : table.attributes) known_.attributes.push_back(std::move(a));
+  for (std::string& note : table.notes) known_.notes.push_back(std::move(note));
 }
 
 std::optional<AttributeAnalysis> AtlasAttributes::analyse(
@@ -58,9 +69,12 @@ std::optional<AttributeAnalysis> AtlasAttributes::analyse(
   spec.seed = options_.seed;
   spec.done = done;
   try {
-    return analyse_attributes(all, codes.segments(), attributes, spec);
+    AttributeAnalysis found =
+        analyse_attributes(all, codes.segments(), attributes, spec);
+    found.notes.insert(found.notes.begin(), known_.notes.begin(), known_.notes.end());
+    return found;
   } catch (const Error& e) {
-    if (!options_.table.empty()) throw;
+    if (!options_.table.empty() || InterruptGuard::pending() != 0) throw;
     spdlog::warn("[atlas] no analysis of classes: {}", e.what());
     return {};
   }

@@ -18,6 +18,7 @@
 #include "music/report/sprites.h"
 #include "tools/feature_files.h"
 #include "tools/progress.h"
+#include "tools/stop_request.h"
 
 namespace music {
 namespace fs = std::filesystem;
@@ -51,6 +52,7 @@ class Display {
   void at(std::int64_t step) {
     state_.step = step;
     display_.update(state_);
+    stop_if_asked("atlas");
   }
   Progress display_;
   ProgressState state_;
@@ -334,7 +336,7 @@ Json write_atlas(const fs::path& folder, const AtlasSpec& spec,
     write_npy<std::int32_t>(folder / "neighbours.npy", {3, n, k}, near.images);
     write_npy<float>(folder / "neighbour_scores.npy", {3, n, k}, near.scores);
   }
-  display.start("attributes", 100);
+  display.start("attributes", n);
   const std::optional<AttributeAnalysis> analysis = attributes.analyse(
       tables.codes, tables.samples, [&](double d) { display.share(d); });
   if (analysis) write_attributes(*analysis, folder / "attributes.json");

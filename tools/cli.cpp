@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -149,9 +150,13 @@ int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {
   settle_wait_policy(argv);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write tells: EFBIG
   on_exit(exit_of_a_library, nullptr);
   try {
-    return body(argc, argv);
+    const int code = body(argc, argv);
+    if (std::fflush(stdout) == 0 || errno != ENOSPC || code != 0) return code;
+    complain(argv, "[io] cannot write standard output: No space left on device");
+    return static_cast<int>(ExitCode::kDiskFull);
   } catch (const Error& e) {
     complain(argv, e.what());
     return static_cast<int>(e.code());

@@ -23,7 +23,7 @@ namespace music {
 // Runs body(argc, argv) and returns its exit code. An Error becomes one line
 // on standard error and its own code; memory or a thread that cannot be had one
 // of kMemory; any other exception exit code 1. A closed pipe on standard output or
-// error never ends the program. Before that, settle_wait_policy() may start the
+// error never ends the program, and a limit on the size of files is a write that fails. Before that, settle_wait_policy() may start the
 // program anew.
 int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body);

@@ -11,7 +11,7 @@ void HeadOptions::add_to(CLI::App& app) {
                  "of embeddings and codes (default: the run's projector.safetensors)");
   app.add_option("--segments", segments,
                  "units of a segment, or of each (default: the run's)")
-      ->delimiter(',')->check(CLI::Range(1, 65536));
+      ->delimiter(',')->check(CLI::Range(2, 65536));
 }
 
 OpenedHead open_head(const HeadOptions& o, const EncoderOptions& source,

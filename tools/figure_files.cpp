@@ -10,15 +10,6 @@ namespace music {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path made(const fs::path& folder) {
-  std::error_code failure;
-  fs::create_directories(folder, failure);
-  if (failure)
-    throw error(ExitCode::kUsage, "[figures] {} cannot be made: {}",
-                folder.string(), failure.message());
-  return folder;
-}
-
 bool is_gallery(const std::string& name) {
   return name.starts_with("unit-") && name.ends_with(".png") &&
          name.find_first_not_of("0123456789", 5) == name.size() - 4;
@@ -26,11 +17,27 @@ bool is_gallery(const std::string& name) {
 
 }  // namespace
 
+MadeFolder::MadeFolder(const fs::path& folder) : folder_(folder) {
+  std::error_code failure;
+  for (fs::path path = folder; !path.empty() && !fs::exists(path, failure);
+       path = path.parent_path())
+    if (path.has_filename()) made_.push_back(path);
+  fs::create_directories(folder, failure);
+  if (failure)
+    throw error(ExitCode::kUsage, "[figures] {} cannot be made: {}",
+                folder.string(), failure.message());
+}
+
+MadeFolder::~MadeFolder() {
+  std::error_code ignored;
+  for (const fs::path& path : made_) fs::remove(path, ignored);
+}
+
 FigureFiles::FigureFiles(const fs::path& folder)
-    : folder_(made(folder)), json_(folder_ / "figures.json") {}
+    : folder_(folder), json_(folder / "figures.json") {}
 
 void FigureFiles::add(const std::string& name, const data::Image& image) {
-  auto writer = std::make_unique<FileWriter>(folder_ / name);
+  auto writer = std::make_unique<FileWriter>(folder_.path() / name);
   const std::vector<std::uint8_t> png = data::encode_png(image);
   writer->write(std::as_bytes(std::span(png)));
   pictures_.emplace_back(name, std::move(writer));
@@ -40,9 +47,10 @@ void FigureFiles::commit(const std::string& json) {
   for (auto& [name, writer] : pictures_) writer->commit();
   json_.write(json);
   json_.commit();
+  folder_.keep();
   // Names alone: removing while a directory is read leaves open what comes next.
   std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(folder_)) {
+  for (const auto& entry : fs::directory_iterator(folder_.path())) {
     const std::string name = entry.path().filename().string();
     if (is_gallery(name) &&
         std::ranges::none_of(pictures_, [&](const auto& p) { return p.first == name; }))

@@ -12,10 +12,27 @@
 
 namespace music {
 
+// A folder that is made, with those above it; without keep() what was made goes
+// again where it is empty.
+class MadeFolder {
+ public:
+  explicit MadeFolder(const std::filesystem::path& folder);
+  ~MadeFolder();
+  MadeFolder(const MadeFolder&) = delete;
+  MadeFolder& operator=(const MadeFolder&) = delete;
+
+  const std::filesystem::path& path() const { return folder_; }
+  void keep() { made_.clear(); }
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::filesystem::path> made_;  // the deepest first
+};
+
 class FigureFiles {
  public:
   // Makes the folder. Throws where it cannot be written to, before there is
-  // anything to lose.
+  // anything to lose. Without commit() all is as it was.
   explicit FigureFiles(const std::filesystem::path& folder);
 
   void add(const std::string& name, const data::Image& image);  // "p.png"
@@ -26,7 +43,7 @@ class FigureFiles {
   static std::string gallery_name(std::int64_t unit);  // "unit-00006.png"
 
  private:
-  std::filesystem::path folder_;
+  MadeFolder folder_;  // outlives the files
   FileWriter json_;
   std::vector<std::pair<std::string, std::unique_ptr<FileWriter>>> pictures_;
 };

@@ -3,11 +3,15 @@
 
 #include <spdlog/spdlog.h>
 
+#include <limits>
+
 #include "data/written_name.h"
 #include "engine/core/counted.h"
 #include "engine/core/log.h"
+#include "music/train/interrupt.h"
 #include "tools/atlas_search.h"
 #include "tools/atlas_writer.h"
+#include "tools/stop_request.h"
 #include "tools/whole_folder.h"
 
 namespace {
@@ -36,7 +40,8 @@ void add_options(CLI::App& app, Options& o) {
                  "train (default), test or pretrain (what music_train learns from)")
       ->check(CLI::IsMember({"train", "test", "pretrain"}));
   o.head.add_to(app);
-  app.add_option("--limit", o.limit, "so many images only, drawn by --seed");
+  app.add_option("--limit", o.limit, "so many images only, drawn by --seed; 0: all")
+      ->check(CLI::Range(0.0, std::numeric_limits<double>::max()));
   app.add_option("--seed", o.seed, "of --limit, and of what attributes are tested by");
   app.add_option("--batch", o.atlas.batch, "images that pass the network at once")
       ->check(CLI::Range(1, 65536))->capture_default_str();
@@ -62,7 +67,7 @@ void write(const Options& o) {
   if (o.encoder.encoder.empty() || o.data.empty())
     throw error(ExitCode::kUsage, "[atlas] no {}: expected music_atlas RUN DATA, or "
                 "--search ATLAS", o.encoder.encoder.empty() ? "run" : "data");
-  if (o.out.empty() && !o.encoder.is_run())
+  if (o.out.empty() && !o.encoder.is_run() && fs::exists(o.encoder.encoder))
     throw error(ExitCode::kUsage, "[atlas] {} is no run to write an atlas into: "
                 "expected --out", o.encoder.encoder);
   if (o.atlas.thumbnail > 0 && o.atlas.thumbnail < 8)
@@ -82,6 +87,7 @@ void write(const Options& o) {
   AttributeOptions known = o.attributes;
   known.seed = o.seed;
   const AtlasAttributes attributes(known, *dataset);
+  const InterruptGuard interrupts;
   WholeFolder folder(out, "units.json");
   Json info = {{"version", 1},
                {"run", o.encoder.encoder},
@@ -92,6 +98,7 @@ void write(const Options& o) {
                {"compute", describe(encoder.compute)}};
   info = write_atlas(folder.path(), o.atlas, *dataset, encoder, head, rule,
                      attributes, std::move(info));
+  stop_if_asked("atlas");
   folder.commit();
   if (o.json) {
     info["out"] = out.string();
@@ -118,6 +125,9 @@ int atlas_main(int argc, char** argv) {
                   "that of a folder for the files", o.out);
     write(o);
   } else {
+    if (!o.encoder.encoder.empty())
+      throw error(ExitCode::kUsage, "[atlas] {} and --search {}: expected a run to write "
+                  "of, or an atlas to ask", o.encoder.encoder, o.search);
     search_atlas(o.search, o.question, o.json);
   }
   return 0;

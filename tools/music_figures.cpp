@@ -5,16 +5,19 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "data/written_name.h"
 #include "dist/launch.h"
 #include "engine/core/log.h"
 #include "music/eval/view_pairs.h"
+#include "music/train/interrupt.h"
 #include "tools/code_pictures.h"
 #include "tools/code_source.h"
 #include "tools/figure_files.h"
 #include "tools/progress.h"
 #include "tools/score_record.h"
+#include "tools/stop_request.h"
 
 namespace {
 
@@ -60,7 +63,8 @@ void add_options(CLI::App& app, Options& o) {
       ->delimiter(',');
   app.add_option("--per-unit", o.per_unit, "images of each; 0: none are drawn")
       ->check(CLI::Range(0, 1000))->capture_default_str();
-  app.add_option("--limit", o.limit, "so many images only, drawn by --seed");
+  app.add_option("--limit", o.limit, "so many images only, drawn by --seed; 0: all")
+      ->check(CLI::Range(0.0, std::numeric_limits<double>::max()));
   app.add_option("--seed", o.seed, "of --limit");
   app.add_option("--batch", o.batch, "images that pass the network at once")
       ->check(CLI::Range(1, 65536))->capture_default_str();
@@ -125,6 +129,7 @@ void count(const Options& o, const std::optional<Config>& run,
         }
         state.step += rows.n;
         display.update(state);
+        stop_if_asked("figures");
       });
   counted.left_out = summary.bad;
   if (counted.codes.images() == 0)
@@ -145,6 +150,7 @@ void count(const Options& o, const std::optional<Config>& run,
          counted.shown);
     state.step += rows.n;
     display.update(state);
+    stop_if_asked("figures");
   });
 }
 
@@ -207,6 +213,7 @@ void draw_galleries(const Options& o, const Counted& counted,
     while (unit >= segments.begin(segment + 1)) ++segment;
     const std::string name = FigureFiles::gallery_name(unit);
     files.add(name, gallery(dataset, images));
+    stop_if_asked("figures");
     Json list = Json::array();
     for (const SurestImage& image : images)
       list.push_back({{"name", dataset.name(image.sample)}, {"q", image.q}});
@@ -243,7 +250,7 @@ void write(const Options& o) {
                          : o.split == "train" ? data::Split::kTrain
                                               : data::Split::kPretrain),
       o.limit, o.seed);
-  if (o.out.empty() && !o.encoder.is_run())
+  if (o.out.empty() && !o.encoder.is_run() && fs::exists(o.encoder.encoder))
     throw error(ExitCode::kUsage, "[figures] {} is no run: expected --out",
                 o.encoder.encoder);
   const OpenedEncoder encoder = open_encoder(o.encoder);
@@ -258,6 +265,7 @@ void write(const Options& o) {
   Counted counted{
       CodeStatistics({rule.segments, rule.temperature, units, o.per_unit}),
       ViewStatistics(rule.segments, rule.temperature, o.first), {}, {}};
+  const InterruptGuard interrupts;
   FigureFiles files(o.folder());
   count(o, run, encoder, *head.model, *dataset, counted);
 

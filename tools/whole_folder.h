@@ -10,7 +10,8 @@ namespace music {
 class WholeFolder {
  public:
   // mark: a file that a folder of the same kind has. Throws kUsage where the place
-  // holds something else, or the folder beside it cannot be made.
+  // holds something else, another program is writing it, or the folder beside it
+  // cannot be made.
   WholeFolder(const std::filesystem::path& place, const std::string& mark);
   ~WholeFolder();  // without commit(): the place is as it was
   WholeFolder(const WholeFolder&) = delete;
@@ -20,7 +21,11 @@ class WholeFolder {
   void commit();
 
  private:
-  std::filesystem::path place_, part_;
+  void lock();
+
+  std::filesystem::path place_, part_, old_;
+  int lock_ = -1;  // of PLACE.part/.lock, held while it is written
+  bool done_ = false;
 };
 
 }  // namespace music

@@ -211,18 +211,7 @@ std::vector<double> redundancy(const CodeColumns& half) {
 
 void check(std::span<const Attribute> attributes, std::int64_t images,
            const AttributeSpec& spec) {
-  if (spec.permutations < 1 || spec.best < 1 || !(spec.level > 0) ||
-      !(spec.level < 1))
-    throw error(ExitCode::kUsage,
-                "[attributes] {} permutations, level {}, {} segments an attribute: "
-                "expected 1 or more, a number in (0,1), 1 or more",
-                spec.permutations, spec.level, spec.best);
-  if (spec.level * static_cast<double>(spec.permutations + 1) < 1)
-    throw error(ExitCode::kUsage,
-                "[attributes] {} permutations show no p below {:.2g}, expected {} "
-                "at least for level {}",
-                spec.permutations, 1 / static_cast<double>(spec.permutations + 1),
-                std::ceil(1 / spec.level) - 1, spec.level);
+  check_test(spec);
   if (images < kFewest)
     throw error(ExitCode::kData, "[attributes] {}, expected {} at least",
                 counted(images, "image"), kFewest);
@@ -246,6 +235,22 @@ AttributeResult describe(const Attribute& attribute) {
 }
 
 }  // namespace
+
+void check_test(const AttributeSpec& spec) {
+  if (spec.permutations < 1 || spec.best < 1 || !(spec.level > 0) ||
+      !(spec.level < 1))
+    throw error(ExitCode::kUsage,
+                "[attributes] {} permutations, level {}, {} segments an attribute: "
+                "expected 1 or more, a number in (0,1), 1 or more",
+                spec.permutations, spec.level, spec.best);
+  if (spec.level * static_cast<double>(spec.permutations + 1) < 1)
+    throw error(ExitCode::kUsage,
+                "[attributes] {} {} no p below {:.2g}, expected {} at least for level {}",
+                counted(spec.permutations, "permutation"),
+                spec.permutations == 1 ? "shows" : "show",
+                1 / static_cast<double>(spec.permutations + 1),
+                std::ceil(1 / spec.level) - 1, spec.level);
+}
 
 AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,
                                      const Segments& segments,

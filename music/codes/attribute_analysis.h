@@ -100,8 +100,11 @@ struct AttributeAnalysis {
   bool significant(const Telling& t) const { return t.adjusted <= level; }
 };
 
-// codes [n, segments.count()]: place of the unit in its segment. Throws kUsage for
-// settings that make no test (a level that so few permutations cannot reach), kData
+// Throws kUsage for settings that make no test: a level that so few permutations
+// cannot reach.
+void check_test(const AttributeSpec& spec);
+
+// codes [n, segments.count()]: place of the unit in its segment. Throws as check_test(), and kData
 // for fewer than 20 images or no attribute with two values. Attributes with one are
 // left out, with a note.
 AttributeAnalysis analyse_attributes(std::span<const std::uint16_t> codes,

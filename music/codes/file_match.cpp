@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "engine/core/counted.h"
 #include "engine/core/error.h"
@@ -37,6 +39,12 @@ std::string_view shorter(std::string_view name) {
 
 std::string_view file_name(std::string_view name) {
   return name.substr(name.rfind('/') + 1);
+}
+
+// The part before the last: "cat" of "train/cat/1.jpg".
+std::string_view folder_name(std::string_view name) {
+  const auto slash = name.rfind('/');
+  return slash == name.npos ? std::string_view() : file_name(name.substr(0, slash));
 }
 
 // Place of the longest of these names that `name` ends in, or -1.
@@ -118,6 +126,28 @@ class RowLinks {
   std::vector<std::int64_t> row_of_, image_of_;
 };
 
+// Rows and images left that alone have a last part, by row. None at all where folders
+// speak against it: rows of test/cat/1.jpg and images of train/dog/1.jpg.
+std::vector<std::pair<std::int64_t, std::int64_t>> pairs_of_ends(
+    const std::vector<std::string>& rows, const std::vector<std::string>& images,
+    const RowLinks& links) {
+  std::unordered_set<std::string_view> folders;
+  for (const std::string& name : images) folders.insert(folder_name(name));
+  std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
+  const NameIndex row_ends = file_names(rows), image_ends = file_names(images);
+  for (const auto& [end, r] : row_ends) {
+    const auto at = image_ends.find(end);
+    if (r < 0 || at == image_ends.end() || at->second < 0) continue;
+    const auto row = static_cast<std::size_t>(r), image = static_cast<std::size_t>(at->second);
+    if (!links.row_is_free(row) || !links.image_is_free(image)) continue;
+    const std::string_view folder = folder_name(rows[row]);
+    if (folder != folder_name(images[image]) && folders.contains(folder)) return {};
+    pairs.emplace_back(r, at->second);
+  }
+  std::ranges::sort(pairs);
+  return pairs;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> match_files(std::span<const std::string> rows,
@@ -146,15 +176,17 @@ std::vector<std::int64_t> match_files(std::span<const std::string> rows,
     if (i >= 0 && !exact[static_cast<std::size_t>(i)])
       links.join(static_cast<std::int64_t>(r), i);
   }
-  const NameIndex row_ends = file_names(row_names), image_ends = file_names(image_names);
-  for (const auto& [end, r] : row_ends) {
-    const auto at = image_ends.find(end);
-    if (r < 0 || at == image_ends.end() || at->second < 0) continue;
-    if (links.row_is_free(static_cast<std::size_t>(r)) &&
-        links.image_is_free(static_cast<std::size_t>(at->second)))
-      links.join(r, at->second);
-  }
+  const auto pairs = pairs_of_ends(row_names, image_names, links);
+  for (const auto& [r, i] : pairs) links.join(r, i);
+  if (!pairs.empty())
+    notes.push_back(fmt::format(
+        "{} of {} matched by the last part of the name alone, as {} with {}",
+        pairs.size(), counted(std::ssize(rows), "row"),
+        in_quotes(rows[static_cast<std::size_t>(pairs[0].first)]),
+        in_quotes(images[static_cast<std::size_t>(pairs[0].second)])));
 
+  if (rows.empty())
+    throw error(ExitCode::kData, "[attributes] {} has a header and no rows", table);
   std::int64_t without_image = 0;
   for (std::size_t r = 0; r < rows.size(); ++r) without_image += links.row_is_free(r);
   if (without_image == std::ssize(rows))

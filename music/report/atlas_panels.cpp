@@ -22,7 +22,7 @@ const segments_view = () => {
   const chooser = make('div', { class: 'chooser', role: 'tablist', 'aria-label': 'Segments' });
   for (let t = 0; t < atlas.S; ++t) {
     const button = make('button', { type: 'button', role: 'tab', 'aria-selected': String(t === s),
-      title: 'segment ' + t + ': ' + atlas.sizes[t] + ' units, usage ' + usages[t].toFixed(2),
+      title: 'segment ' + t + ': ' + atlas.sizes[t] + ' units, entropy of its counts ' + usages[t].toFixed(2) + ' of 1',
       onclick: () => go({ segment: t }) }, String(t));
     button.style.setProperty('--usage', usages[t]);
     chooser.append(button);
@@ -52,7 +52,7 @@ const segments_view = () => {
     (count ? list : dead).append(make('div', { class: 'unit-row' }, head, strip));
   }
   main.replaceChildren(make('div', { class: 'segments' }, chooser,
-    make('p', { class: 'note' }, 'Segment ' + s + ': ' + atlas.sizes[s] + ' units, usage ' +
+    make('p', { class: 'note' }, 'Segment ' + s + ': ' + atlas.sizes[s] + ' units, entropy of the counts ' +
       usages[s].toFixed(2) + ' of 1. Each row is a unit, most frequent first, with the images that it is surest of.'),
     list,
     ...(dead.children.length ? [make('details', { class: 'dead-units' },

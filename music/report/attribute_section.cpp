@@ -198,8 +198,11 @@ std::string redundancy(const AttributeAnalysis& analysis) {
 
 }  // namespace
 
-std::string attribute_section(const AttributeAnalysis& analysis) {
-  std::string html = "<section id=\"attributes\">\n<h2>Segments and attributes</h2>\n";
+std::string attribute_section(const AttributeAnalysis& analysis,
+                              const std::string& id, const std::string& run) {
+  std::string html = fmt::format(
+      "<section id=\"{}\">\n<h2>Segments and attributes{}</h2>\n", html_escape(id),
+      run.empty() ? "" : ": " + html_escape(run));
   html += summary(analysis) + heat_map(analysis) + best_segments(analysis);
   html += "<h3>What units stand for</h3>\n" + best_units(analysis) +
           unit_names(analysis);
@@ -217,6 +220,7 @@ std::string_view attribute_styles() {
         "table.tells thead th { vertical-align: bottom; height: 11rem; }\n"
         "table.tells thead span { writing-mode: vertical-rl; transform: rotate(180deg); "
         "max-height: 10.5rem; overflow: hidden; }\n"
+        "table.tells caption { max-width: calc(100vw - 2rem); }\n"
         "table.tells { --tint: 36, 88, 197; }\n"
         "@media (prefers-color-scheme: dark) { table.tells { --tint: 134, 171, 255; } "
         ".tint-5, .tint-6 { color: var(--paper); } }\n"

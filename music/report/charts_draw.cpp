@@ -254,7 +254,7 @@ std::string chart_svg(const Chart& chart, const std::vector<RunSummary>& runs) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const ChartLine& line = chart.lines[i];
     const std::string color =
-        line.run < 0 ? "shared" : fmt::format("series-{}", line.run % 8 + 1);
+        line.run < 0 ? "shared" : fmt::format("series-{}", line.run % 12 + 1);
     svg.line(lines[i], fmt::format("{} {}", word(line.kind), color));
     if (line.kind >= LineKind::kUniform && line.run < 0 &&
         !lines[i].mean.empty() && std::isfinite(lines[i].mean.back()))

@@ -13,9 +13,9 @@
 // .fair, .bad (verdicts); figure > img + figcaption; img.pixels (enlarged
 // without smoothing); div.gallery (pictures in a row that wraps), div.pictures
 // (in columns, figure.wide over all of them); .series-1 ...
-// .series-8 (colour of a line or its name). The colours are custom properties:
+// .series-12 (colour of a line or its name). The colours are custom properties:
 // --ink,
-// --quiet, --paper, --card, --line, --accent, --series-1 ... --series-8.
+// --quiet, --paper, --card, --line, --accent, --series-1 ... --series-12.
 
 #include <initializer_list>
 #include <string>

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/counted.h"
+#include "music/report/regular_file.h"
 
 namespace music {
 namespace {
@@ -17,7 +18,9 @@ double median(std::vector<float>& values) {
   if (values.empty()) return 0;
   const auto middle = values.begin() + std::ssize(values) / 2;
   std::nth_element(values.begin(), middle, values.end());
-  return static_cast<double>(*middle);
+  const double above = *middle;
+  if (values.size() % 2 == 1) return above;
+  return (above + *std::max_element(values.begin(), middle)) / 2;
 }
 
 double number_of(const Json& value) {
@@ -46,7 +49,7 @@ RunMetrics read_metrics(const std::filesystem::path& path, std::size_t points,
                         std::vector<std::string>& problems) {
   RunMetrics out;
   out.curves = Curves(points);
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in = open_regular(path);
   if (!in) {
     problems.push_back(
         fmt::format("{}: not there or not readable: no curves", path.string()));

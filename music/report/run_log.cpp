@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 
+#include "music/report/regular_file.h"
 #include "music/report/run_parts.h"
 
 namespace music {
@@ -60,7 +61,7 @@ bool add_fact(std::string_view text, RunSummary& run) {
 
 void read_log(RunSummary& run, Problems& problems) {
   const auto file = run.path / "logs" / "rank-0000.log";
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in = open_regular(file);
   if (!in) {
     problems.push_back(
         fmt::format("{}: not there or not readable: no events", file.string()));

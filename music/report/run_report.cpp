@@ -52,7 +52,8 @@ std::vector<fs::path> real_runs(const std::vector<fs::path>& paths,
     std::error_code failure;
     if (!fs::exists(path, failure))
       problems.push_back(
-          fmt::format("{}: not there or not readable", path.string()));
+          fmt::format("{}: not there or not readable",
+                      path.empty() ? "\"\"" : path.string()));
     else if (!fs::is_directory(path, failure))
       problems.push_back(fmt::format("{}: a file, expected the folder of a run",
                                      path.string()));

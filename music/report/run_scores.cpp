@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/counted.h"
+#include "music/report/regular_file.h"
 #include "music/report/run_parts.h"
 
 namespace music {
@@ -97,7 +98,7 @@ ScoreCurve& curve(RunSummary& run, const std::string& name) {
 // knn_during_training.jsonl: {"epoch","step","knn20",...}; classifier.jsonl:
 // {"epoch","step","test":{"scores":...}} or so.
 void read_curves(RunSummary& run, const fs::path& file, Problems& problems) {
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in = open_regular(file);
   if (!in) return;
   std::int64_t damaged = 0;
   for (std::string line; std::getline(in, line);) {
@@ -145,7 +146,7 @@ void read_scores(RunSummary& run, Problems& problems) {
     if (it->path().extension() == ".json") files.push_back(it->path());
   std::ranges::sort(files);
   for (const fs::path& file : files) {
-    std::ifstream in(file, std::ios::binary);
+    std::ifstream in = open_regular(file);
     const std::string wrong = add_record(Json::parse(in, nullptr, false),
                                          file.filename().string(), run);
     if (!wrong.empty())

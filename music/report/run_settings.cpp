@@ -8,6 +8,7 @@
 
 #include "engine/core/counted.h"
 #include "music/files/checkpoint.h"
+#include "music/report/regular_file.h"
 #include "music/report/run_parts.h"
 
 namespace music {
@@ -114,7 +115,7 @@ std::vector<RunSetting> parse_settings(std::string_view text, int& damaged,
 
 void read_settings(RunSummary& run, Problems& problems) {
   const fs::path file = run.path / "config.toml";
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in = open_regular(file);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   int damaged = 0, first = 0;
   run.settings = parse_settings(text, damaged, first);
@@ -141,7 +142,7 @@ void read_settings(RunSummary& run, Problems& problems) {
 
 void read_environment(RunSummary& run, Problems& problems) {
   const fs::path file = run.path / "env.json";
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in = open_regular(file);
   const Json json = Json::parse(in, nullptr, false);
   if (json.is_object())
     flatten(json, "", run.system);

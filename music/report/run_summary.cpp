@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "music/files/checkpoint.h"
+#include "music/report/regular_file.h"
 #include "music/report/run_parts.h"
 
 namespace music {
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 void read_quarantine_file(RunSummary& run) {
   constexpr std::int64_t kShown = 20;
-  std::ifstream in(run.path / "quarantine.jsonl", std::ios::binary);
+  std::ifstream in = open_regular(run.path / "quarantine.jsonl");
   for (std::string line; std::getline(in, line);) {
     const Json json = Json::parse(line, nullptr, false);
     if (!json.is_object() || !json.contains("sample")) continue;

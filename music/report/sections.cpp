@@ -85,19 +85,20 @@ std::string card(const RunSummary& run, std::size_t number, bool several) {
       "<div class=\"card\"><h3>{}{}</h3>\n<p class=\"verdict\"><span "
       "class=\"{}\">{}</span></p>\n<p>{}",
       several ? fmt::format("<span class=\"series-{}\">&#9679;</span> ",
-                            number % 8 + 1)
+                            number % 12 + 1)
               : "",
       html_escape(run.label), class_of(verdict.level),
       html_escape(verdict.health), html_escape(verdict.state));
-  if (run.written) out += "; last step written " + when(*run.written);
+  if (run.written && c.last_step() >= 0) out += "; last step written " + when(*run.written);
   out += "</p>\n";
   const std::string method = run.setting("method.name"),
                     arch = run.setting("model.arch");
   if (!method.empty() || !arch.empty())
     out +=
-        fmt::format("<p>{}{}{}, {} epochs, batch {}</p>\n", html_escape(method),
+        fmt::format("<p>{}{}{}, {} {}, batch {}</p>\n", html_escape(method),
                     method.empty() || arch.empty() ? "" : ", ",
                     html_escape(arch), html_escape(run.setting("train.epochs")),
+                    run.epochs == 1 ? "epoch" : "epochs",
                     html_escape(run.setting("train.batch")));
   if (const Curve* loss = c.find("loss"); loss && loss->last_epoch.count > 0)
     out += fmt::format("<p>loss {:.4f} (mean of the last epoch)</p>\n",
@@ -168,7 +169,7 @@ std::string curves(const std::vector<Chart>& charts, const Runs& runs) {
   if (runs.size() > 1) {
     out += "<ul class=\"legend\">";
     for (std::size_t i = 0; i < runs.size(); ++i)
-      out += fmt::format("<li><b class=\"series-{}\">{}</b></li>\n", i % 8 + 1,
+      out += fmt::format("<li><b class=\"series-{}\">{}</b></li>\n", i % 12 + 1,
                          html_escape(runs[i].label));
     out += "</ul>\n";
   }

@@ -15,6 +15,7 @@
 #include "music/codes/attribute_file.h"
 #include "music/report/attribute_section.h"
 #include "music/report/html.h"
+#include "music/report/regular_file.h"
 #include "music/report/sections.h"
 
 namespace music {
@@ -79,7 +80,7 @@ class Pictures {
     if (failure) return refuse("not there or not readable");
     if (size > left_)
       return refuse("too large for the report, which holds 64 MiB of pictures");
-    std::ifstream in(folder_ / path, std::ios::binary);
+    std::ifstream in = open_regular(folder_ / path);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
     if (!bytes.starts_with("\x89PNG\r\n\x1a\n") || bytes.size() < 24)
       return refuse("no PNG");
@@ -212,7 +213,7 @@ std::string figures(const RunSummary& run, std::size_t& left,
                                  html_escape(run.path.string()) +
                                  " DATA</code> makes them.</p>\n"
                            : "";
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in = open_regular(file);
   const Json json = Json::parse(in, nullptr, false);
   if (!json.is_object() || !json.contains("version") || json["version"] != 1) {
     problems.push_back(fmt::format(
@@ -254,14 +255,16 @@ std::string atlas(const RunSummary& run, const fs::path& folder) {
 
 std::string attributes(const Runs& runs, std::vector<std::string>& problems) {
   std::string out;
+  int shown = 0;
   for (const RunSummary& run : runs) {
     const fs::path file = run.path / "atlas" / "attributes.json";
     std::error_code failure;
     if (!fs::exists(file, failure)) continue;
     try {
-      const std::string found = attribute_section(read_attributes(file));
-      if (runs.size() > 1) out += "<h3>" + html_escape(run.label) + "</h3>\n";
-      out += found;
+      out += attribute_section(
+          read_attributes(file),
+          ++shown == 1 ? "attributes" : fmt::format("attributes-{}", shown),
+          runs.size() > 1 ? run.label : "");
     } catch (const Error& e) {
       problems.push_back(std::string(e.what()) + ": left out");
     }

@@ -9,6 +9,7 @@ const std::string_view kStyleSheet = R"css(
   --accent: #2458c5; --good: #1b7a4b; --fair: #8a6100; --bad: #b3261e;
   --series-1: #2f66d0; --series-2: #cf6a08; --series-3: #16875d; --series-4: #b8377f;
   --series-5: #7350c4; --series-6: #8a7400; --series-7: #12859e; --series-8: #b93c32;
+  --series-9: #8a4b2a; --series-10: #5f9a12; --series-11: #1b3f7a; --series-12: #9a2fb8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -16,6 +17,7 @@ const std::string_view kStyleSheet = R"css(
     --accent: #86abff; --good: #5fce98; --fair: #e0b04a; --bad: #ff8a80;
     --series-1: #7aa5ff; --series-2: #ffa04d; --series-3: #4fcf9d; --series-4: #f07fbd;
     --series-5: #b298ff; --series-6: #d6bd3f; --series-7: #55c7df; --series-8: #ff8c80;
+    --series-9: #d3a07c; --series-10: #a9dc55; --series-11: #9db8e0; --series-12: #e08bff;
   }
 }
 * { box-sizing: border-box; }
@@ -62,6 +64,8 @@ input[type="range"], input[type="checkbox"] { padding: 0; accent-color: var(--ac
 .series-3 { color: var(--series-3); } .series-4 { color: var(--series-4); }
 .series-5 { color: var(--series-5); } .series-6 { color: var(--series-6); }
 .series-7 { color: var(--series-7); } .series-8 { color: var(--series-8); }
+.series-9 { color: var(--series-9); } .series-10 { color: var(--series-10); }
+.series-11 { color: var(--series-11); } .series-12 { color: var(--series-12); }
 @media (max-width: 30rem) {
   body { padding: 1rem .75rem 3rem; font-size: 15px; }
   h1 { font-size: 1.3rem; }

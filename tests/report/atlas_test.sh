@@ -39,6 +39,9 @@ grep -q '60 images, 3 segments' "$work/said" || fail "said: $(cat "$work/said")"
 [[ $(shape "$out/neighbours.npy") == "(3, 60, 3)" ]] || fail "neighbours"
 (($(grep -c '"mean_confidence"' "$out/units.json") == 24)) || fail "units.json"
 [[ -s $out/attributes.json ]] || fail "attributes.json"
+for file in attributes.json index.html; do
+  grep -q '48 of 108 rows in .* without an image' "$out/$file" || fail "no note in $file"
+done
 [[ -s $out/sheets/00000.jpg && ! -e $out/sheets/00001.jpg ]] || fail "sheets"
 [[ -s $out/units/00002.jpg && ! -e $out/units/00003.jpg ]] || fail "sheets of units"
 # The codes are those of music_features.
@@ -123,6 +126,39 @@ make_atlas "$work/run" "$work/damaged" --out "$work/less" >/dev/null 2>&1 || fai
 [[ $(shape "$work/less/codes.npy") == "(59, 3)" ]] || fail "codes of 59"
 grep -qF "${images[5]}" "$work/less/left_out.txt" || fail "left_out.txt"
 
+# A link to an atlas stays one.
+ln -s shared "$work/link"
+make_atlas "$work/run" "$work/data" --limit 12 --neighbours 0 --out "$work/shared" >/dev/null
+make_atlas "$work/run" "$work/data" --limit 14 --neighbours 0 --out "$work/link" >/dev/null
+[[ -L $work/link && $(shape "$work/shared/codes.npy") == "(14, 3)" ]] || fail "by a link"
+rm -r "$work/link" "$work/shared"
+
+# Two at once: one is told; a signal leaves nothing half written.
+mkdir "$work/shared.part"
+if command -v flock >/dev/null; then
+  exec 9>"$work/shared.part/.lock"
+  flock 9
+  expect 2 'another program is writing .*shared' make_atlas "$work/run" "$work/data" --out "$work/shared"
+  exec 9>&-
+fi
+make_atlas "$work/run" "$work/data" --limit 20 --out "$work/shared" >/dev/null || fail "after a lock"
+[[ ! -e $work/shared.part && ! -e $work/shared/.lock ]] || fail "a lock is left"
+for ((i = 0; i < 100; ++i)); do realpath "${images[@]}"; done >"$work/many.txt"
+stopped() {
+  "$build/music_atlas" "$work/run" "$work/many.txt" --out "$work/shared" --batch 2 \
+    --progress none 2>"$work/log" &
+  local pid=$!
+  while [[ ! -e $work/shared.part ]] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+  kill -TERM $pid
+  wait $pid
+  local status=$?
+  tail -1 "$work/log" >&2
+  return $status
+}
+expect 143 'stopped by SIGTERM: nothing is written' stopped
+[[ ! -e $work/shared.part ]] || fail "a signal left a part"
+[[ $(shape "$work/shared/codes.npy") == "(20, 3)" ]] || fail "a signal changed the atlas"
+
 # What cannot be done is one line.
 expect 2 'expected music_atlas RUN DATA' make_atlas "$work/run"
 expect 2 'expected music_atlas RUN DATA' make_atlas
@@ -141,10 +177,15 @@ expect 2 'is there and no atlas' make_atlas "$work/run" "$work/data" --out "$wor
 expect 2 'expected --out' make_atlas "$work/run/encoder.safetensors" "$work/data"
 printf 'file,colour\nother.png,red\n' >"$work/table.csv"
 expect 3 'table.csv' make_atlas "$work/run" "$work/data" --split test --attributes "$work/table.csv"
+expect 2 'expected a run to write of, or an atlas' make_atlas "$work/run" --search "$out" --like 0
 expect 3 'no atlas' search "$work/data" --like 0
 expect 2 'expected --like or --unit' search "$out"
 expect 2 'expected an image from 0 to 19' search "$out" --like 20
 first=$(basename "$(head -1 "$out/files.txt")")
+expect 2 'at least 0' make_atlas "$work/run" "$work/data" --limit -3
+expect 2 '9 permutations show no p below 0.1, expected 99' make_atlas "$work/run" "$work/data" \
+  --split test --permutations 9 --out "$work/x"
+expect 3 'run/none' make_atlas "$work/run/none" "$work/data"
 expect 2 "no such image .*did you mean" search "$out" --like "x$first"
 expect 2 'segments from 0 to 2' search "$out" --like 0 --same 3
 expect 2 'unit 4 of segment 0, expected 0 to 3' search "$out" --unit 0:4

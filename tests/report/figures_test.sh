@@ -134,6 +134,10 @@ mkdir "$work/taken" && mkdir "$work/taken/figures.json"
   --limit 8 >/dev/null 2>"$work/stderr" && fail "a folder called figures.json"
 grep -q 'figures.json' "$work/stderr" || fail "said: $(cat "$work/stderr")"
 
+(ulimit -f 2; "$build/music_figures" "$work/run" "$work/data" --out "$work/x/y" \
+  --progress none >/dev/null 2>"$work/stderr"; (($? == 20))) || fail "a limit: $(cat "$work/stderr")"
+[[ ! -e $work/x ]] || fail "a failure left $(find "$work/x")"
+
 # Images that cannot be read are left out.
 cp -r "$work/data/test" "$work/damaged"
 mapfile -t images < <(find "$work/damaged" -name '*.png' -o -name '*.jpg' | sort)

@@ -86,6 +86,15 @@ expect 0 'data: no run: expected' report "$work/data" "$work/a/run" --out "$work
 
 fresh; mkdir "$work/broken/atlas"; echo '{}' >"$work/broken/atlas/attributes.json"; broken 'attributes.json'
 
+# Neither a FIFO nor a folder in a file's place stops it.
+if command -v mkfifo >/dev/null; then
+  fresh; rm "$work/broken"/{metrics.jsonl,eval/knn.json,env.json}
+  mkfifo "$work/broken"/{metrics.jsonl,eval/knn.json,env.json}
+  timeout 20 "$build/music_report" "$work/broken" >/dev/null 2>&1 || fail "a FIFO: exit $?"
+fi
+fresh; rm "$work/broken/metrics.jsonl"; mkdir "$work/broken/metrics.jsonl"
+broken 'metrics.jsonl: not there or not readable'
+
 # What an atlas says.
 mkdir "$work/a/run/atlas"
 echo >"$work/a/run/atlas/index.html"

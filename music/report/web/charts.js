@@ -13,7 +13,7 @@
   const charts = [];
 
   function color(run) {
-    const name = run < 0 ? '--quiet' : '--series-' + (run % 8 + 1);
+    const name = run < 0 ? '--quiet' : '--series-' + (run % 12 + 1);
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
@@ -104,7 +104,7 @@
         ? ' (' + short(point[0]) + ' … ' + short(point[2]) + ')' : '';
       const text = (name ? name + ' ' : '') + value + spread;
       make('span', chart.readout,
-        { textContent: text, className: line.run < 0 ? '' : 'series-' + (line.run % 8 + 1) });
+        { textContent: text, className: line.run < 0 ? '' : 'series-' + (line.run % 12 + 1) });
     }
   }
 

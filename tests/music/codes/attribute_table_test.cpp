@@ -126,6 +126,12 @@ TEST_SUITE("attribute_table") {
           Fields{"a", "a", "b"});
   }
 
+  TEST_CASE("rows matched by their last part alone are counted") {
+    CHECK(parse("file,x\nold/1.jpg,a\nold/2.jpg,b\n", {"new/2.jpg", "new/1.jpg"}).notes ==
+          Fields{"2 of 2 rows matched by the last part of the name alone, as "
+                 "'old/1.jpg' with 'new/1.jpg'"});
+  }
+
   TEST_CASE("rows and images that do not fit") {
     CHECK(refused("file,x\n1.jpg,a\n", {"r/1.jpg", "b/1.jpg"}) ==
           "[attributes] t.csv: the row of '1.jpg' could be of 'r/1.jpg' and of "
@@ -139,7 +145,13 @@ TEST_SUITE("attribute_table") {
           "[attributes] t.csv: none of 4 rows is of one of these 2 images: '3.jpg', "
           "'4.jpg', '<5>.jpg', ... and '1.jpg', '2.jpg'");
     CHECK(refused("file,x\n", {"1.jpg"}) ==
-          "[attributes] t.csv: none of 0 rows is of one of these 1 image:  and '1.jpg'");
+          "[attributes] t.csv has a header and no rows");
+    // The same last parts in other folders of the same names are other images.
+    CHECK(refused("file,x\ntest/cat/1.jpg,a\ntest/dog/2.jpg,b\n",
+                  {"train/dog/1.jpg", "train/dog/2.jpg", "train/cat/3.jpg"}) ==
+          "[attributes] t.csv: none of 2 rows is of one of these 3 images: "
+          "'test/cat/1.jpg', 'test/dog/2.jpg' and 'train/dog/1.jpg', "
+          "'train/dog/2.jpg', 'train/cat/3.jpg'");
     CHECK(parse("file,x\n1.jpg,a\n2.jpg,b\n", {"1.jpg", "2.jpg", "3\n.jpg"}).notes ==
           Fields{"1 of 3 images without a row in t.csv: '3\\x0a.jpg'"});
   }
