@@ -174,13 +174,15 @@ int paper_main(int argc, char** argv) {
       "Runs the tables of the paper again, and stands our numbers beside its own.");
   Options o;
   app.add_option("tables", o.tables, "1 to 11, or all")->required();
-  app.add_option("--scale", o.scale, "full, imagenet100, cifar or minutes")
+  app.add_option("--scale", o.scale, "full, imagenet100, cifar, hours or minutes")
       ->capture_default_str();
   app.add_option("--rows", o.rows, "of these rows only (--list has their names)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--seeds", o.seeds, "trainings of each row, seeds from 0 on")
-      ->check(CLI::Range(1, 100));
-  app.add_option("--data", o.data, "ROLE=PATH: images of a role (--list has them)");
+      ->check(CLI::Range(1, kMaxSeeds));
+  app.add_option("--data", o.data, "ROLE=PATH: images of a role (--list has them)")
+      ->allow_extra_args(false);
   app.add_option("--out", o.out, "folder of runs and results (default: paper-SCALE)");
   app.add_option("--declarations", o.declarations,
                  "a folder with scales.toml and tables in place of the built-in ones");
@@ -205,6 +207,7 @@ int paper_main(int argc, char** argv) {
   const PaperScale& scale = paper.scale(o.scale);
   expect_rows(tables, o.rows);
   const PaperPlace place = place_of(paper, o);
+  expect_results(place.out, scale);
 
   PaperFailures failures;
   std::vector<std::unique_ptr<PaperUnit>> units;
@@ -230,6 +233,7 @@ int paper_main(int argc, char** argv) {
   if (steps.empty() && !fs::exists(fs::path(place.out) / "paper.json"))
     nothing_to_run(failures, paper, scale);
   open_results(place.out, scale);
+  const PaperLock lock(place.out);
   std::map<std::string, std::string> changed;
   for (const PaperTable* t : tables)
     for (const PaperRow* row : rows_of(*t, o.rows)) {

@@ -93,7 +93,7 @@ std::string slurm_jobs(const std::vector<PaperStep>& steps, int processes,
 task
 code=$?
 # The same task goes on from the last checkpoint.
-if [ $code -eq 16 ]; then scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi
+if [ $code -eq 16 ] || [ $code -eq 21 ]; then scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi
 exit $code
 )";
   return text;
