@@ -149,6 +149,7 @@ int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {
   settle_wait_policy(argv);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file of ulimit -f is EFBIG, as a full disk
   on_exit(exit_of_a_library, nullptr);
   try {
     return body(argc, argv);

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <set>
 
@@ -14,6 +13,7 @@
 #include "music/files/run_directory.h"
 #include "music/paper/row_state.h"
 #include "music/paper/table_text.h"
+#include "music/train/interrupt.h"
 #include "tools/cli.h"
 #include "tools/paper_jobs.h"
 #include "tools/paper_run.h"
@@ -223,8 +223,8 @@ int paper_main(int argc, char** argv) {
     return 0;
   }
   if (!o.jobs.empty()) {
-    fmt::print("{}", o.jobs == "slurm" ? slurm_jobs(remaining(steps), o.processes, place.out)
-                                       : mpirun_jobs(remaining(steps), o.processes, place.out));
+    fmt::print("{}", o.jobs == "slurm" ? slurm_jobs(remaining(steps), o.processes, place)
+                                       : mpirun_jobs(remaining(steps), o.processes, place));
     return 0;
   }
   if (o.processes > 1)
@@ -268,7 +268,7 @@ int paper_main(int argc, char** argv) {
   }
   if (o.json) fmt::print("[{}]\n", json);
   write_tables(paper, scale, results, place, failures);
-  if (signal != 0) return signal == SIGUSR1 ? 16 : 128 + signal;
+  if (signal != 0) return exit_code_of(signal);
   if (failed > 0)
     throw error(ExitCode::kData, "[paper] {} of {} rows have no number because a "
                 "program failed; rows/ of {} has their logs", failed, all, place.out);

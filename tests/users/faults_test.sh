@@ -140,6 +140,13 @@ saves() {
     one_line 'cannot write .*start it again when it can be written to'
     rm -rf "$work/fails" "$control"
   done
+  # A file of the size that the process may write (SIGXFSZ would end it).
+  (ulimit -f 40; exec "${long[@]}" --out "$work/fails" 2>"$work/log") &
+  pid=$!
+  until_true has_steps "$work/fails" 4
+  kill -USR1 $pid
+  ends 20 "ulimit -f"
+  one_line 'File too large.*start it again when it can be written to'
 }
 
 # The data folder is away until that has been noticed, or for longer than waited for.
