@@ -286,8 +286,6 @@ memory() {
     status=$?
     case $status in
       0) ;;
-      2) grep -q 'cannot allocate .*use a smaller batch' "$work/log" &&
-        (($(grep -c . "$work/log") == 1)) || fail "$mib MiB: $(cat "$work/log")" ;;
       127) ;;  # the system's loader has no room for the libraries
       23) refused=$((refused + 1))
         (($(grep -c . "$work/log") == 1)) || fail "$mib MiB: $(cat "$work/log")" ;;
