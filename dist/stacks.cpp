@@ -15,6 +15,7 @@
 #include <ctime>
 #include <initializer_list>
 
+#include "engine/core/error.h"
 #include "engine/core/memory_limit.h"
 
 namespace music::dist {
@@ -54,7 +55,7 @@ void on_crash(int number) {
     std::snprintf(line, sizeof line, "%s: rank %d: %s\n",
                   program_invocation_short_name, rank_, what);
     write_text(STDERR_FILENO, line);
-    _exit(static_cast<int>(kMemory));
+    _exit(static_cast<int>(ExitCode::kMemory));
   }
   // The library's name of a signal is not safe to ask for here.
   char line[96];

@@ -135,13 +135,13 @@ int out_of_memory(char** argv) {
   char text[160];
   describe_memory_limit(text, sizeof text);
   complain(argv, text);
-  return static_cast<int>(kMemory);
+  return static_cast<int>(ExitCode::kMemory);
 }
 
 // OpenMP says in a line of its own that it cannot start a thread, and exits with 1.
 void exit_of_a_library(int status, void*) {
   if (status == EXIT_FAILURE && memory_limit().near())
-    _exit(static_cast<int>(kMemory));
+    _exit(static_cast<int>(ExitCode::kMemory));
 }
 
 }  // namespace
@@ -150,7 +150,7 @@ int run_main(int argc, char** argv,
              const std::function<int(int, char**)>& body) {
   settle_wait_policy(argv);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // a write tells: EFBIG
+  std::signal(SIGXFSZ, SIG_IGN);  // a file of ulimit -f is EFBIG, as a full disk
   on_exit(exit_of_a_library, nullptr);
   try {
     const int code = body(argc, argv);

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <set>
 
@@ -14,6 +13,7 @@
 #include "music/files/run_directory.h"
 #include "music/paper/row_state.h"
 #include "music/paper/table_text.h"
+#include "music/train/interrupt.h"
 #include "tools/cli.h"
 #include "tools/paper_jobs.h"
 #include "tools/paper_run.h"
@@ -174,13 +174,15 @@ int paper_main(int argc, char** argv) {
       "Runs the tables of the paper again, and stands our numbers beside its own.");
   Options o;
   app.add_option("tables", o.tables, "1 to 11, or all")->required();
-  app.add_option("--scale", o.scale, "full, imagenet100, cifar or minutes")
+  app.add_option("--scale", o.scale, "full, imagenet100, cifar, hours or minutes")
       ->capture_default_str();
   app.add_option("--rows", o.rows, "of these rows only (--list has their names)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--seeds", o.seeds, "trainings of each row, seeds from 0 on")
-      ->check(CLI::Range(1, 100));
-  app.add_option("--data", o.data, "ROLE=PATH: images of a role (--list has them)");
+      ->check(CLI::Range(1, kMaxSeeds));
+  app.add_option("--data", o.data, "ROLE=PATH: images of a role (--list has them)")
+      ->allow_extra_args(false);
   app.add_option("--out", o.out, "folder of runs and results (default: paper-SCALE)");
   app.add_option("--declarations", o.declarations,
                  "a folder with scales.toml and tables in place of the built-in ones");
@@ -205,6 +207,7 @@ int paper_main(int argc, char** argv) {
   const PaperScale& scale = paper.scale(o.scale);
   expect_rows(tables, o.rows);
   const PaperPlace place = place_of(paper, o);
+  expect_results(place.out, scale);
 
   PaperFailures failures;
   std::vector<std::unique_ptr<PaperUnit>> units;
@@ -220,8 +223,8 @@ int paper_main(int argc, char** argv) {
     return 0;
   }
   if (!o.jobs.empty()) {
-    fmt::print("{}", o.jobs == "slurm" ? slurm_jobs(remaining(steps), o.processes, place.out)
-                                       : mpirun_jobs(remaining(steps), o.processes, place.out));
+    fmt::print("{}", o.jobs == "slurm" ? slurm_jobs(remaining(steps), o.processes, place)
+                                       : mpirun_jobs(remaining(steps), o.processes, place));
     return 0;
   }
   if (o.processes > 1)
@@ -230,6 +233,7 @@ int paper_main(int argc, char** argv) {
   if (steps.empty() && !fs::exists(fs::path(place.out) / "paper.json"))
     nothing_to_run(failures, paper, scale);
   open_results(place.out, scale);
+  const PaperLock lock(place.out);
   std::map<std::string, std::string> changed;
   for (const PaperTable* t : tables)
     for (const PaperRow* row : rows_of(*t, o.rows)) {
@@ -264,7 +268,7 @@ int paper_main(int argc, char** argv) {
   }
   if (o.json) fmt::print("[{}]\n", json);
   write_tables(paper, scale, results, place, failures);
-  if (signal != 0) return signal == SIGUSR1 ? 16 : 128 + signal;
+  if (signal != 0) return exit_code_of(signal);
   if (failed > 0)
     throw error(ExitCode::kData, "[paper] {} of {} rows have no number because a "
                 "program failed; rows/ of {} has their logs", failed, all, place.out);

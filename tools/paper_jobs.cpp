@@ -28,8 +28,13 @@ std::string line_of(const PaperStep& step, const std::string& launcher) {
   return line;
 }
 
-std::string folders(const std::string& out) {
-  return fmt::format("mkdir -p {} {} {}\n", command_line({out + "/runs"}),
+// What the settings of the steps were resolved with, and where they write.
+std::string surroundings(const PaperPlace& place) {
+  std::string text;
+  for (const auto& [name, value] : place.environment)
+    text += fmt::format("export {}={}\n", name, command_line({value}));
+  const std::string& out = place.out;
+  return text + fmt::format("mkdir -p {} {} {}\n", command_line({out + "/runs"}),
                      command_line({out + "/scores"}), command_line({out + "/rows"}));
 }
 
@@ -45,17 +50,17 @@ std::vector<PaperStep> remaining(const std::vector<PaperStep>& steps) {
 }
 
 std::string mpirun_jobs(const std::vector<PaperStep>& steps, int processes,
-                        const std::string& out) {
+                        const PaperPlace& place) {
   const std::string launcher =
       processes > 1 ? fmt::format("mpirun -np {} ", processes) : "";
-  std::string text = folders(out);
+  std::string text = surroundings(place);
   for (const PaperStep& step : steps)
     text += line_of(step, launcher) + "  # " + step.row + ": " + step.what + "\n";
   return text;
 }
 
 std::string slurm_jobs(const std::vector<PaperStep>& steps, int processes,
-                       const std::string& out) {
+                       const PaperPlace& place) {
   // Tasks by the run that they make or read.
   std::vector<std::string> order;
   std::map<std::string, std::vector<std::string>> tasks;
@@ -80,7 +85,7 @@ std::string slurm_jobs(const std::vector<PaperStep>& steps, int processes,
 # Three minutes before the end every process saves and exits with 16.
 #SBATCH --signal=USR1@180
 )", order.size() - 1, processes);
-  text += folders(out);
+  text += surroundings(place);
   text += "task() {\n  case $SLURM_ARRAY_TASK_ID in\n";
   for (std::size_t i = 0; i < order.size(); ++i) {
     text += fmt::format("    {})\n", i);
@@ -93,7 +98,7 @@ std::string slurm_jobs(const std::vector<PaperStep>& steps, int processes,
 task
 code=$?
 # The same task goes on from the last checkpoint.
-if [ $code -eq 16 ]; then scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi
+if [ $code -eq 16 ] || [ $code -eq 21 ]; then scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi
 exit $code
 )";
   return text;

@@ -14,11 +14,11 @@ std::vector<PaperStep> remaining(const std::vector<PaperStep>& steps);
 // Lines for a shell: a pre-training and what scores it each on its own line, in
 // an order in which they can be run.
 std::string mpirun_jobs(const std::vector<PaperStep>& steps, int processes,
-                        const std::string& out);
+                        const PaperPlace& place);
 
 // A batch script: a job array with a task for each pre-training and what scores
 // it. A task that is run again goes on.
 std::string slurm_jobs(const std::vector<PaperStep>& steps, int processes,
-                       const std::string& out);
+                       const PaperPlace& place);
 
 }  // namespace music

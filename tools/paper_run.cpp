@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -37,19 +39,6 @@ void note(const std::string& out, const PaperStep& step, const std::string& text
   std::ofstream file(fs::path(out) / "rows" / (name + ".log"), std::ios::app);
   file << text << '\n';
 }
-
-struct Lock {
-  explicit Lock(const std::string& out) {
-    const std::string path = (fs::path(out) / ".lock").string();
-    file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0)
-      throw error(ExitCode::kUsage,
-                  "[paper] {} is in use by another music_paper, or cannot be "
-                  "written to", out);
-  }
-  ~Lock() { close(file); }
-  int file;
-};
 
 // The usage of a run in parts.
 void add_usage(const PaperUnit& unit, const ChildResult& child) {
@@ -136,6 +125,22 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
   return steps;
 }
 
+PaperLock::PaperLock(const std::string& out) {
+  const std::string path = (fs::path(out) / ".lock").string();
+  file_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (file_ < 0)
+    throw error(ExitCode::kUsage, "[paper] cannot write {}: {}", path, std::strerror(errno));
+  if (flock(file_, LOCK_EX | LOCK_NB) == 0) return;
+  const int why = errno;
+  close(file_);
+  if (why == EWOULDBLOCK)
+    throw error(ExitCode::kUsage, "[paper] {} is in use by another music_paper", out);
+  throw error(ExitCode::kUsage, "[paper] cannot lock {}: {}; expected a file system with "
+              "locks", path, std::strerror(why));
+}
+
+PaperLock::~PaperLock() { close(file_); }
+
 bool is_done(const PaperStep& step) {
   if (!step.unless.empty() && fs::is_regular_file(step.unless)) return true;
   if (step.what == "pre-training" || step.what == "plan")
@@ -145,7 +150,6 @@ bool is_done(const PaperStep& step) {
 
 int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
               PaperFailures& failures) {
-  const Lock lock(out);
   std::set<std::string> seen;
   std::vector<const PaperStep*> left;
   for (const PaperStep& step : steps)

@@ -35,8 +35,20 @@ std::vector<PaperStep> steps_of(const PaperTable& table, const PaperScale& scale
 // Whether its result is there.
 bool is_done(const PaperStep& step);
 
-// Runs those that are not, in a folder of open_results(), with a line each on standard error. A failure is
-// noted, and the next is run. Returns the signal that ended it, 0 for none.
+// A folder of open_results() has one music_paper at a time; another one is
+// refused (ExitCode::kUsage).
+class PaperLock {
+ public:
+  explicit PaperLock(const std::string& out);
+  ~PaperLock();
+  PaperLock(const PaperLock&) = delete;
+
+ private:
+  int file_;
+};
+
+// Runs those that are not, in a folder that is locked, with a line each on
+// standard error. A failure is noted, and the next is run. Returns the signal that ended it, 0 for none.
 int run_steps(const std::vector<PaperStep>& steps, const std::string& out,
               PaperFailures& failures);
 

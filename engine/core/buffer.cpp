@@ -19,7 +19,7 @@ void* allocate_host(std::size_t bytes) {
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* p = std::aligned_alloc(alignment, rounded);
   if (!p)
-    throw error(ExitCode::kUsage,
+    throw error(ExitCode::kMemory,
                 "[memory] cannot allocate {:.1f} MiB: use a smaller batch",
                 static_cast<double>(bytes) / (1 << 20));
   if (huge) madvise(p, rounded, MADV_HUGEPAGE);  // advice: failure is harmless

@@ -20,11 +20,14 @@ enum class ExitCode : int {
   kUsage = 2,         // flags, configuration
   kData = 3,          // data set, image, input file
   kNoCheckpoint = 4,  // checkpoints exist but none is valid
-  kPreempted = 16,    // saved after SIGUSR1: requeue me
+  kPreempted = 16,    // saved after SIGUSR1, SIGUSR2, SIGXCPU: requeue me
   kNumerical = 17,    // training diverged for good
   kWatchdog = 18,     // a stuck rank
   kPeerLost = 19,
   kDiskFull = 20,
+  kUnavailable = 21,  // storage was away for longer than it is waited for
+  kRunLost = 22,      // the run directory is gone, or not this process's
+  kMemory = 23,       // memory that the process may not have
 };
 
 class Error : public std::runtime_error {

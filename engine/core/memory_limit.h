@@ -5,12 +5,7 @@
 
 #include <cstddef>
 
-#include "engine/core/error.h"
-
 namespace music {
-
-// Memory that the process may not have.
-inline constexpr ExitCode kMemory{23};
 
 struct MemoryLimit {
   std::size_t limit = 0;   // bytes; 0: none

@@ -101,7 +101,7 @@ void throw_write_error(const fs::path& path, int number) {
   const bool device = number == ENOSPC || number == EDQUOT || number == EIO ||
                       number == EFBIG;
   throw StorageError(device             ? ExitCode::kDiskFull
-                     : may_pass(number) ? kUnavailable
+                     : may_pass(number) ? ExitCode::kUnavailable
                                         : ExitCode::kUsage,
                      fmt::format("[io] cannot write {}: {}", path.string(),
                                  std::strerror(number)),

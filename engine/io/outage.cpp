@@ -130,7 +130,7 @@ bool Attempts::again(int number) {
   const double most = limit, waited = now() - began_;
   if (waited >= most)
     throw StorageError(
-        kUnavailable,
+        ExitCode::kUnavailable,
         fmt::format("[io] cannot read {}: {}, for {:.3g} s and {} attempts: "
                     "storage that is away", path_, std::strerror(number), waited,
                     failures_),

@@ -21,9 +21,6 @@
 
 namespace music {
 
-// Storage was away for longer than it is waited for: a later start may do better.
-inline constexpr ExitCode kUnavailable{21};
-
 // An Error that a call of the system caused.
 class StorageError : public Error {
  public:

@@ -366,6 +366,12 @@ void warn_of_variables(
     if (spelt && (is_key || std::ranges::count(known, word) > 0)) continue;
     std::string near = suggestion(word, known, std::string(kPrefix));
     if (is_key) near = fmt::format(" (did you mean {}?)", upper);
+    for (const ConfigKey& key : config_keys())  // MUSIC_EPOCHS, as --epochs
+      for (std::string flag : key.aliases) {
+        std::ranges::replace(flag, '-', '_');
+        if (in_lower_case(word) == flag)
+          near = fmt::format(" (did you mean {}?)", key.variable());
+      }
     if (!near.empty())
       warnings.push_back(fmt::format("the environment variable {} is not read{}",
                                      name, near));

@@ -89,7 +89,7 @@ std::vector<fs::path> entries_of(const fs::path& directory) {
   for (; !failure && it != end; it.increment(failure))
     paths.push_back(it->path());
   if (failure && failure != std::errc::no_such_file_or_directory)
-    throw StorageError(may_pass(failure.value()) ? kUnavailable : ExitCode::kData,
+    throw StorageError(may_pass(failure.value()) ? ExitCode::kUnavailable : ExitCode::kData,
                        fmt::format("[checkpoint] cannot list {}: {}",
                                    directory.string(), failure.message()),
                        failure.value());

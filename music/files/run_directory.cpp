@@ -179,7 +179,7 @@ void RunDirectory::lock(bool required) {
 void RunDirectory::require_owned() const {
   const fs::path file = path_ / ".lock";
   const auto lost = [&](const std::string& what) {
-    throw error(kRunLost,
+    throw error(ExitCode::kRunLost,
                 "[run] {}: {}; expected the folder that this process began to "
                 "write to: it saves nothing more and ends", path_.string(), what);
   };

@@ -14,9 +14,6 @@
 
 namespace music {
 
-// The run directory is not there any more, or not this process's.
-inline constexpr ExitCode kRunLost{22};
-
 class RunDirectory {
  public:
   // Creates config.train.out, or opens the run that is there, and writes

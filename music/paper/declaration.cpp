@@ -242,6 +242,9 @@ PaperTable read_table(const std::string& name, const toml::table& toml) {
   }
   for (TomlReader row : file.list("row")) {
     PaperRow r = read_row(row);
+    if (r.id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") !=
+        std::string::npos)  // files are called so
+      row.fail(fmt::format("id \"{}\": expected small letters, digits, - and _", r.id));
     if (std::count(rows.begin(), rows.end(), r.id))
       row.fail(fmt::format("{} stands twice", r.id));
     if (r.numbers.empty()) row.fail(fmt::format("{} has no number of the paper", r.id));

@@ -31,6 +31,15 @@ std::optional<double> number_at(const Json& json, const char* key) {
   return it->get<double>();
 }
 
+// What programs print with --json, as far as it is read here.
+bool is_record(const Json& json) {
+  const auto scores = json.find("scores");
+  if (scores == json.end() || !scores->is_array()) return false;
+  return std::all_of(scores->begin(), scores->end(), [](const Json& score) {
+    return score.is_object() && score.contains("name") && score["name"].is_string();
+  });
+}
+
 double median(std::vector<double> v) {
   std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
   return v[v.size() / 2];
@@ -44,7 +53,7 @@ std::optional<double> measured_hours(const PaperUnit& unit) {
   std::int64_t steps = 0;
   for (std::string line; std::getline(file, line);) {
     const Json json = Json::parse(line, nullptr, false);
-    if (json.is_discarded() || !json.contains("step")) continue;
+    if (!json.is_object() || !json.contains("step")) continue;
     const auto rate = number_at(json, "images_per_s");
     if (number_at(json, "epoch") == 0.0) ++steps;
     if (rate && *rate > 0) rates.push_back(*rate);
@@ -76,7 +85,7 @@ PaperNumber measured(const PaperColumn& column, const PaperUnit& unit) {
   if (column.evaluation == "memory") {
     if (const auto mib = number_at(*plan, "total_mib"))
       n.values.push_back(*mib / 1024);
-  } else if (plan->contains("step")) {
+  } else if (plan->contains("step") && (*plan)["step"].is_object()) {
     const auto ms = number_at((*plan)["step"], "step_ms");
     const std::int64_t batch = unit.config.value.train.batch;
     const std::int64_t steps = (unit.images + batch - 1) / batch;
@@ -103,11 +112,11 @@ PaperNumber scored(const PaperColumn& column, const PaperRow& row,
                    const std::string& path) {
   PaperNumber n;
   const auto record = read_json(path);
-  if (!record) return n;
+  if (!record || !is_record(*record)) return n;
   const bool scratch = std::count(row.from_scratch.begin(),
                                   row.from_scratch.end(), column.name) > 0;
-  for (const Json& score : record->value("scores", Json::array())) {
-    if (score.value("name", "") != column.score) continue;
+  for (const Json& score : (*record)["scores"]) {
+    if (score["name"] != column.score) continue;
     n.chance = number_at(score, "chance");
     n.random = number_at(score, "random_initialisation");
     const auto value = scratch ? n.random : number_at(score, "value");
@@ -117,9 +126,9 @@ PaperNumber scored(const PaperColumn& column, const PaperRow& row,
   if (!n.there())
     n.reason = fmt::format("the record has no {}{}", column.score,
                            scratch ? " of random weights" : "");
-  const Json data = record->value("data", Json::object());
-  if (data.contains("test"))
-    n.images = data["test"].value("fingerprint", "");
+  const auto images = Json::json_pointer("/data/test/fingerprint");
+  if (record->contains(images) && (*record)[images].is_string())
+    n.images = (*record)[images];
   return n;
 }
 
@@ -180,7 +189,7 @@ std::optional<double> PaperNumber::deviation() const {
 
 bool has_record(const std::string& path) {
   const auto json = read_json(path);
-  return json && json->contains("scores");
+  return json && is_record(*json);
 }
 
 bool is_trained(const PaperUnit& unit) {

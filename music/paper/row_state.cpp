@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -33,42 +34,54 @@ fs::path row_file(const PaperTable& table, const PaperRow& row,
   return fs::path(out) / "rows" / fmt::format("{}-{}.json", table.name(), row.id);
 }
 
+std::string string_at(const Json& json, const char* key) {
+  if (!json.is_object()) return "";
+  const auto it = json.find(key);
+  return it != json.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
 }  // namespace
 
-void open_results(const std::string& out, const PaperScale& scale) {
+void expect_results(const std::string& out, const PaperScale& scale) {
   const fs::path mark = fs::path(out) / "paper.json";
   std::error_code failed;
-  if (fs::exists(mark)) {
-    const Json json = read(mark);
-    const std::string found =
-        json.is_object() ? json.value("scale", "") : std::string();
+  if (fs::exists(mark, failed)) {
+    const std::string found = string_at(read(mark), "scale");
     if (!found.empty() && found != scale.name)
       throw error(ExitCode::kUsage,
                   "[paper] {} has results of scale {}; expected another --out for {}",
                   out, found, scale.name);
-    if (found == scale.name) return;
   } else if (fs::is_directory(out) && !fs::is_empty(out, failed) &&
-             !fs::is_directory(fs::path(out) / "runs")) {
+             !fs::is_directory(fs::path(out) / "runs", failed)) {
     throw error(ExitCode::kUsage,
                 "[paper] {} is a folder of other things; expected a new one or one "
                 "of music_paper", out);
   }
+}
+
+void open_results(const std::string& out, const PaperScale& scale) {
+  expect_results(out, scale);
+  std::error_code failed;
   for (const char* folder : {"runs", "scores", "rows"}) {
     fs::create_directories(fs::path(out) / folder, failed);
     if (failed)
       throw error(ExitCode::kUsage, "[paper] {}: {}", out, failed.message());
   }
-  write(mark, {{"version", 1}, {"scale", scale.name}});
+  const fs::path mark = fs::path(out) / "paper.json";
+  if (string_at(read(mark), "scale") != scale.name)
+    write(mark, {{"version", 1}, {"scale", scale.name}});
 }
 
 StoredTable stored_table(const PaperTable& table, const std::string& out) {
   StoredTable stored;
   const Json json = read(fs::path(out) / (table.name() + ".json"));
   if (!json.is_object() || !json.contains("rows")) return stored;
-  stored.seeds = json.value("seeds", 1);
+  if (const auto seeds = json.find("seeds");
+      seeds != json.end() && seeds->is_number_integer())
+    stored.seeds = std::clamp(seeds->get<int>(), 1, kMaxSeeds);
   for (const PaperRow& row : table.rows)
     for (const Json& had : json["rows"])
-      if (had.is_object() && had.value("id", "") == row.id)
+      if (string_at(had, "id") == row.id)
         stored.rows.push_back(&row);
   return stored;
 }

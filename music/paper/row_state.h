@@ -9,8 +9,13 @@
 
 namespace music {
 
-// Makes the folder or opens it. Throws ExitCode::kUsage for one that belongs to
-// another scale, or is neither new nor of music_paper.
+constexpr int kMaxSeeds = 100;
+
+// Throws ExitCode::kUsage for a folder that belongs to another scale, or is
+// neither new nor of music_paper.
+void expect_results(const std::string& out, const PaperScale& scale);
+
+// Makes such a folder or opens it, with what is missing in it.
 void open_results(const std::string& out, const PaperScale& scale);
 
 // What OUT/table08.json had, so that a call with other rows or fewer seeds keeps

@@ -324,7 +324,7 @@ int Run::train() {
     try {
       progress.step = trainer_.step();
     } catch (const StorageError& e) {  // no images: nothing has moved
-      if (e.code() == kUnavailable && files_ && trainer_.steps_done() > 0) {
+      if (e.code() == ExitCode::kUnavailable && files_ && trainer_.steps_done() > 0) {
         communicator_.activity().stage("checkpoint");
         saves_.soon();
         spdlog::warn("[run] saved after step {}; the same command goes on from "

@@ -12,7 +12,7 @@ namespace music {
 namespace {
 
 [[noreturn]] void give_up(const StorageError& e) {
-  throw error(e.code() == ExitCode::kDiskFull ? e.code() : kUnavailable,
+  throw error(e.code() == ExitCode::kDiskFull ? e.code() : ExitCode::kUnavailable,
               "{}; start it again when it can be written to", e.what());
 }
 

@@ -209,7 +209,7 @@ StepReport Trainer::step() {
     try {
       fetch();
     } catch (const StorageError& e) {  // the next step says so
-      if (e.code() != kUnavailable) throw;
+      if (e.code() != ExitCode::kUnavailable) throw;
     }
     communicator_.activity().stage("step");
   }

@@ -180,13 +180,13 @@ TEST_SUITE("outage") {
       read(a);
       FAIL("it is read");
     } catch (const StorageError& e) {
-      CHECK(e.code() == kUnavailable);
+      CHECK(e.code() == ExitCode::kUnavailable);
       CHECK(e.number() == ESTALE);
       CHECK(std::string(e.what()).find("attempts: storage that is away") !=
             std::string::npos);
     }
     set_outage_limit(0);
-    CHECK(code_of(a) == kUnavailable);
+    CHECK(code_of(a) == ExitCode::kUnavailable);
   }
 }
 

@@ -112,6 +112,16 @@ truncate -s 100 "$record"
 "${tiny[@]}" 8 --rows de-oe,de-oe-ti >"$work/table" 2>"$work/log" || fail "a damaged record"
 said "$work/log" "linear; .*scores/.*json is damaged"
 cmp -s "$work/table" "$work/again" || fail "a damaged record: other numbers"
+for text in '{"scores": 5}' '{"scores": [1]}' '{"scores": [{"name": 5}]}'; do
+  echo "$text" >"$record"
+  "${tiny[@]}" 8 --rows de-oe,de-oe-ti >/dev/null 2>"$work/log" || fail "a record $text"
+  said "$work/log" "linear; .*scores/.*json is damaged"
+done
+echo '{"seeds": "x", "rows": [{"id": 5}]}' >"$out/table08.json"
+echo '{"scale": 5}' >"$out/paper.json"
+rm -r "$out/rows"
+"${tiny[@]}" 8 --rows de-oe >/dev/null 2>"$work/log" || fail "a damaged folder: $(cat "$work/log")"
+said "$out/paper.json" '"scale": "tiny"'
 : >"$out/rows/table08-de-oe.json"
 "${tiny[@]}" 8 --rows de-oe >/dev/null 2>"$work/log" || fail "a damaged row: $(cat "$work/log")"
 
@@ -194,7 +204,14 @@ said "$work/job" '^#SBATCH --array=0-3$'
 said "$work/job" '^#SBATCH --ntasks=4$'
 "${rows[@]}" --out "$work/none" --np 4 --print-jobs mpirun >"$work/lines"
 said "$work/lines" '^mpirun -np 4 .*/music_train '
+MUSIC_AUGMENT_FLIP=0.3 "${rows[@]}" --out "$work/none" --print-jobs mpirun >"$work/lines"
+said "$work/lines" '^export MUSIC_AUGMENT_FLIP=0.3$'
 [[ ! -e $work/none ]] || fail "--print-jobs made a folder"
+expect 2 'has results of scale tiny' "$paper" 8 --declarations "$own" --scale other \
+  --data photos="$work/moved" --out "$out" --print-jobs mpirun
+"$paper" --declarations "$own" --scale tiny --rows de-oe --data cifar="$work/moved" 8 --dry-run \
+  >"$work/dry" || fail "a table behind --data and --rows"
+said "$work/dry" '^music_train '
 
 # Bad input.
 expect 2 'no table 12; expected 1, 6, 8, 9 or all' "${tiny[@]}" 12
@@ -213,6 +230,8 @@ expect 2 'out has results of scale tiny; expected another --out for other' \
 expect 2 'moved is a folder of other things' "${rows[@]}" --out "$work/moved"
 expect 2 '--np is of --print-jobs' "${tiny[@]}" 8 --np 2
 expect 2 'expected a folder with scales.toml' "$paper" 8 --declarations "$work/nowhere"
+sed 's|"de-oe"|"../de-oe"|' "$own/table08.toml" >"$work/row" && mv "$work/row" "$own/table08.toml"
+expect 2 'id "../de-oe": expected small letters' "${tiny[@]}" 8
 echo 'number = [' >"$own/table08.toml"
 expect 2 'table08.toml:' "${tiny[@]}" 8
 "$paper" all --list >"$work/list" || fail "--list"

@@ -325,6 +325,7 @@ TEST_SUITE("config") {
     CHECK(contains(warned("music_optim_base_lr"),
                    "music_optim_base_lr is not read (did you mean "
                    "MUSIC_OPTIM_BASE_LR?)"));
+    CHECK(contains(warned("MUSIC_EPOCHS"), "did you mean MUSIC_TRAIN_EPOCHS?"));
     CHECK(contains(warned("Music_Planner"), "did you mean MUSIC_PLANNER?"));
     CHECK(contains(failure({{}, {}, {{"train.preset", "papr"}}}),
                    "unknown preset \"papr\" (did you mean paper?)"));
