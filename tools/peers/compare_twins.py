@@ -50,11 +50,8 @@ def detectable(ours, twin):
     deviation = np.sqrt(((n - 1) * np.var(ours, ddof=1) +
                          (m - 1) * np.var(twin, ddof=1)) / free)
     critical = stats.t.ppf(0.975, free)
-
-    def power(shift):
-        return (stats.nct.sf(critical, free, shift) +
-                stats.nct.cdf(-critical, free, shift))
-    shift = optimize.brentq(lambda s: power(s) - 0.8, 0.1, 20)
+    # The other tail is below 1e-4 there.
+    shift = optimize.brentq(lambda s: stats.nct.sf(critical, free, s) - 0.8, 1, 15)
     return shift * deviation * np.sqrt(1 / n + 1 / m)
 
 
@@ -71,6 +68,8 @@ def main():
     parser.add_argument('--ours', nargs='+', type=pathlib.Path, required=True)
     parser.add_argument('--twin', nargs='+', type=pathlib.Path, required=True)
     args = parser.parse_args()
+    if min(len(args.ours), len(args.twin)) < 2:
+        parser.error('expected two or more runs of each side')
     ours, twin = ([epochs_of(r) for r in runs] for runs in (args.ours, args.twin))
     epochs = min(len(e) for e in ours + twin)
     head = ('| ours | twin | twin - ours, 95 % | p | found with 80 % |\n'
