@@ -16,17 +16,7 @@ fail() {
   echo "FAILED: $*" >&2
   failures=$((failures + 1))
 }
-# expect CODE PATTERN COMMAND...: exit status, and one line on standard error.
-expect() {
-  local code=$1 pattern=$2
-  shift 2
-  "$@" >"$work/stdout" 2>"$work/stderr"
-  local status=$?
-  ((status == code)) || fail "exit $status, expected $code: $*: $(cat "$work/stderr")"
-  (($(grep -c . "$work/stderr") == 1)) ||
-    fail "$(grep -c . "$work/stderr") lines, expected 1: $*: $(cat "$work/stderr")"
-  grep -qE -- "$pattern" "$work/stderr" || fail "no '$pattern' in: $(cat "$work/stderr")"
-}
+source "$tests/expect.sh"
 # says PATTERN COMMAND...: it ends well and prints that.
 says() {
   local pattern=$1
